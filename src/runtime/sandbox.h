@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// One sandboxed process tree: what a container and a build step share. Plan (in the caller, all
+// checks, open fds, finished strings), then apply (in the child, raw system calls only).
+// Needs engine_enter before.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/engine.h"
+#include "base/fs.h"
+#include "base/proc.h"
+#include "base/vec.h"
+
+enum runtime_mount_kind {
+    RUNTIME_MOUNT_BIND,   // source: a host path (or source_fd), file or directory
+    RUNTIME_MOUNT_TMPFS,
+    RUNTIME_MOUNT_TREE,   // source_fd: a detached mount, attached as it is
+    RUNTIME_MOUNT_KIND_COUNT,
+};
+struct runtime_mount {
+    enum runtime_mount_kind kind;
+    char *source;    // for BIND and for messages
+    int source_fd;   // -1: open `source`
+    char *target;    // inside the container
+    bool readonly;   // recursive
+    bool nonrecursive;
+    char *propagation;  // NULL: rprivate
+    uint64_t tmpfs_size;  // 0: kernel's default
+    uint32_t tmpfs_mode;  // 0: 01777
+    bool nosuid, nodev, noexec;
+    uid_t tmpfs_uid;
+    gid_t tmpfs_gid;
+    bool made_by_default;  // one of ours (/etc/hosts, ...): a user's mount on the target wins
+};
+struct runtime_mounts {
+    struct runtime_mount *p;
+    size_t n;
+    size_t cap;
+};
+
+enum runtime_net {
+    RUNTIME_NET_NONE,  // own namespace, loopback up
+    RUNTIME_NET_HOST,
+    RUNTIME_NET_COUNT,
+};
+
+struct runtime_device {
+    char *host;    // host path of a device node or a directory of them
+    char *target;  // inside
+    char access[4];
+};
+struct runtime_rlimit {
+    int resource;
+    uint64_t soft, hard;
+};
+
+struct runtime_spec {
+    int rootfs_fd;  // detached overlay mount
+    bool readonly;
+    struct strv args;
+    struct strv env;
+    char *workdir;  // created inside the root when missing
+    char *user;     // as in USER: "name|uid[:group|gid]"; NULL is root
+    struct strv groups_add;
+    char *hostname;
+    char *domainname;
+    struct runtime_mounts mounts;
+    struct strv hosts_extra;  // "name:ip"
+    enum runtime_net net;
+    struct strv cap_add, cap_drop;  // names with or without CAP_, or ALL
+    bool privileged;
+    bool no_new_privs;
+    bool seccomp_off;
+    char *seccomp_file;      // a user's profile (Docker JSON)
+    bool unmask;             // systempaths=unconfined
+    struct {
+        struct runtime_device *p;
+        size_t n, cap;
+    } devices;
+    struct {
+        struct runtime_rlimit *p;
+        size_t n, cap;
+    } rlimits;
+    struct strv sysctls;  // "name=value"
+    uint64_t shm_size;    // 0: the default
+    int64_t oom_score_adj;
+    bool has_oom_score_adj;
+    bool tty;
+    bool init;  // dewar-init as PID 1
+    // resources, 0 = not set
+    uint64_t memory, cpu_shares;
+    int64_t memory_swap;  // -1 unlimited
+    int64_t nano_cpus;
+    int64_t pids_limit;
+    char *cpuset_cpus;
+    char *cpuset_mems;
+    bool build_step;  // RUN: fixed host name, no pid/oom extras, network files not kept
+    bool home_env;    // set HOME from passwd unless in env
+    bool host_pid, host_ipc, host_uts;
+};
+void runtime_spec_fini(struct runtime_spec *s);
+
+struct runtime_stdio {
+    int in, out, err;  // inherited into the program as 0, 1, 2; -1: /dev/null
+};
+
+// Starts the program and returns once it was executed (or failed: ERR_NO_PROGRAM, ERR_NOT_EXEC).
+// With spec->tty the pty master comes back in *out_pty (else -1). Paths of mount points that had to
+// be made in the root (relative, no leading '/') are added to *stubs when not NULL.
+// out->proc is the container's init. It dies when this process dies, unless `detach`.
+struct runtime_sandbox {
+    struct proc proc;
+    int pty_fd;
+    char cgroup[256];  // "" when none was made
+};
+int runtime_sandbox_start(struct engine *en, const struct runtime_spec *spec,
+                          const struct runtime_stdio *io, struct strv *stubs,
+                          struct runtime_sandbox *out, struct err *e);
+// Waits for init, removes the cgroup; *out_status is the program's exit code (128+n for signals).
+int runtime_sandbox_wait(struct runtime_sandbox *s, int *out_status, bool *out_oom, struct err *e);
