@@ -13,7 +13,6 @@ struct table {
     struct strv cells;  // row by row
     size_t columns;
     unsigned long right_mask;  // bit i: column i is right-aligned
-    bool no_heading;           // the first row is data
 };
 
 void table_init(struct table *t, size_t columns);
