@@ -181,21 +181,39 @@ int fs_write_all(int fd, const void *p, size_t n, struct err *e)
     return 0;
 }
 
-int fs_atomic_write(int dirfd, const char *name, struct sv data, mode_t mode, struct err *e)
+static int replace(int dirfd, const char *name, struct sv data, mode_t mode, bool sync,
+                   struct err *e)
 {
     static unsigned serial;
-    own(free) char *tmp = str_fmt(".tmp-%d-%u", (int)getpid(), serial++);
+    struct sv path = sv_of(name);
+    struct sv folder = sv_part(path, 0, (size_t)(sv_rfind(path, '/') + 1));
+    own(free) char *tmp =
+        str_fmt("%.*s.tmp-%d-%u", (int)folder.n, folder.p, (int)getpid(), serial++);
     own(fd) int fd = fs_openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL, mode, e);
     if (fd < 0) return err_wrap(e, "writing '%s'", name);
     int rc = fs_write_all(fd, data.p, data.n, e);
     if (rc == 0 && fchmod(fd, mode) != 0) rc = err_sys(e, "chmod");
-    if (rc == 0 && fdatasync(fd) != 0) rc = err_sys(e, "fdatasync");
+    if (rc == 0 && sync && fdatasync(fd) != 0) rc = err_sys(e, "fdatasync");
     if (rc == 0 && renameat(dirfd, tmp, dirfd, name) != 0) rc = err_sys(e, "rename");
-    if (rc < 0) {
-        unlinkat(dirfd, tmp, 0);
-        return err_wrap(e, "writing '%s'", name);
-    }
-    return fs_sync_dir(dirfd, e);
+    if (rc == 0) return 0;
+    unlinkat(dirfd, tmp, 0);
+    return err_wrap(e, "writing '%s'", name);
+}
+
+int fs_replace(int dirfd, const char *name, struct sv data, mode_t mode, struct err *e)
+{
+    return replace(dirfd, name, data, mode, false, e);
+}
+
+int fs_atomic_write(int dirfd, const char *name, struct sv data, mode_t mode, struct err *e)
+{
+    if (replace(dirfd, name, data, mode, true, e) < 0) return -1;
+    struct sv path = sv_of(name);
+    long slash = sv_rfind(path, '/');
+    if (slash < 0) return fs_sync_dir(dirfd, e);
+    own(free) char *folder = sv_dup(sv_part(path, 0, (size_t)slash));
+    own(fd) int fd = fs_open_dir(dirfd, folder, e);
+    return fd < 0 ? -1 : fs_sync_dir(fd, e);
 }
 
 int fs_mkdirs(int dirfd, const char *path, mode_t mode, struct err *e)
