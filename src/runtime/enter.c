@@ -155,6 +155,7 @@ static int new_fs(const char *type, uint64_t attr)
     int fs = fsopen(type, FSOPEN_CLOEXEC);
     if (fs < 0) return -1;
     int fd = -1;
+    fsconfig(fs, FSCONFIG_SET_STRING, "source", type, 0);  // what `mount` and `df` show
     if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
         fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)attr);
     int code = errno;
@@ -167,7 +168,7 @@ static int new_fs(const char *type, uint64_t attr)
 
 struct views {
     int dev, empty, file[PLAN_FILES];  // pieces of the scratch tmpfs
-    int proc, sys;
+    int proc, sys, cgroup;
     bool empty_used;
 };
 
@@ -235,6 +236,15 @@ static void new_proc(const struct plan *p, struct views *v)
     }
 }
 
+// In a user namespace the kernel lets us make these only while the host's own are in sight.
+static void new_sys(const struct plan *p, struct views *v)
+{
+    uint64_t attr = NODEV_ALL | (p->spec->privileged ? 0 : MOUNT_ATTR_RDONLY);
+    v->sys = p->sys_fd >= 0 ? p->sys_fd : new_fs("sysfs", attr);
+    need(p, v->sys >= 0, STEP_MOUNT_SYS);
+    if (p->cgroup2) need(p, (v->cgroup = new_fs("cgroup2", attr)) >= 0, STEP_MOUNT_CGROUP);
+}
+
 static void loopback(const struct plan *p)
 {
     if (p->spec->net != RUNTIME_NET_NONE) return;
@@ -250,7 +260,14 @@ static void change_root(const struct plan *p)
     need(p, attach(p->root_fd, AT_FDCWD, "/") == 0, STEP_ROOT);
     need(p, fchdir(p->root_fd) == 0, STEP_ROOT);
     if (syscall(SYS_pivot_root, ".", ".") == 0) {
+        // Two lie on top of us: the old root, and on it the engine's tmpfs.
         need(p, umount2(".", MNT_DETACH) == 0, STEP_OLD_ROOT);
+        need(p, umount2(".", MNT_DETACH) == 0, STEP_OLD_ROOT);
+        struct statx mine = {0}, up = {0};
+        need(p, statx(p->root_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &mine) == 0 &&
+                    statx(AT_FDCWD, "/..", 0, STATX_MNT_ID, &up) == 0, STEP_OLD_ROOT);
+        errno = EBUSY;
+        need(p, mine.stx_mnt_id == up.stx_mnt_id, STEP_OLD_ROOT);
     } else {
         // The machine runs from its initramfs, which cannot be pivoted away. Ours is mounted on top
         // of it, and ".." from inside cannot come below a mount that covers "/".
@@ -292,13 +309,10 @@ static void mount_dev(const struct plan *p, struct views *v)
 
 static void mount_sys(const struct plan *p, struct views *v)
 {
-    uint64_t attr = NODEV_ALL | (p->spec->privileged ? 0 : MOUNT_ATTR_RDONLY);
-    v->sys = p->sys_fd >= 0 ? p->sys_fd : new_fs("sysfs", attr);
     mount_at(p, v->sys, "/sys", STEP_MOUNT_SYS);
     if (!p->cgroup2) return;
-    int cg = new_fs("cgroup2", attr);
-    need(p, cg >= 0 && attach(cg, v->sys, "fs/cgroup") == 0, STEP_MOUNT_CGROUP);
-    close(cg);
+    need(p, attach(v->cgroup, v->sys, "fs/cgroup") == 0, STEP_MOUNT_CGROUP);
+    close(v->cgroup);
 }
 
 // Covers fs/path with the null device (a file) or the shared empty folder. Mounts are cloned where
@@ -638,10 +652,11 @@ static _Noreturn void execute(const struct plan *p)
 
 _Noreturn void enter_run(const struct plan *p)
 {
-    struct views v = {.dev = -1, .empty = -1, .proc = -1, .sys = -1};
+    struct views v = {.dev = -1, .empty = -1, .proc = -1, .sys = -1, .cgroup = -1};
     begin(p);
     cut_scratch(p, &v);
     new_proc(p, &v);
+    new_sys(p, &v);
     loopback(p);
     change_root(p);
     kernel_mounts(p, &v);

@@ -30,7 +30,7 @@ int mounts_tmpfs(const struct tmpfs_options *o, struct err *e)
     if (fs < 0) return err_sys(e, "make a tmpfs");
     char text[32];
     snprintf(text, sizeof text, "%o", o->mode);
-    if (configure(fs, "mode", text, e) < 0) return -1;
+    if (configure(fs, "mode", text, e) < 0 || configure(fs, "source", "tmpfs", e) < 0) return -1;
     if (o->size) {
         snprintf(text, sizeof text, "%llu", (unsigned long long)o->size);
         if (configure(fs, "size", text, e) < 0) return -1;

@@ -202,9 +202,10 @@ static int plan_pts(struct plan *p, struct err *e)
 {
     own(fd) int fs = fsopen("devpts", FSOPEN_CLOEXEC);
     if (fs < 0) return err_sys(e, "make a devpts");
-    static const char *const options[][2] = {{"ptmxmode", "0666"}, {"mode", "0620"}};
+    static const char *const options[][2] = {
+        {"source", "devpts"}, {"ptmxmode", "0666"}, {"mode", "0620"}};
     bool ok = true;
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 3; i++)
         ok = ok && fsconfig(fs, FSCONFIG_SET_STRING, options[i][0], options[i][1], 0) == 0;
     if (!ok) return err_sys(e, "set the options of devpts");
     fsconfig(fs, FSCONFIG_SET_STRING, "gid", "5", 0);  // fails where gid 5 is not mapped: fine
