@@ -51,6 +51,9 @@ int fs_read_at(int dirfd, const char *path, size_t max, struct str *out, struct 
 int fs_write_all(int fd, const void *p, size_t n, struct err *e);
 // Temporary in the same folder, fdatasync, rename over `name`, fsync of the folder.
 int fs_atomic_write(int dirfd, const char *name, struct sv data, mode_t mode, struct err *e);
+// The same without the syncs: readers see the old or the new one, a power cut may lose it. For
+// what can be made again.
+int fs_replace(int dirfd, const char *name, struct sv data, mode_t mode, struct err *e);
 int fs_mkdirs(int dirfd, const char *path, mode_t mode, struct err *e);  // existing is fine
 int fs_open_dir(int dirfd, const char *path, struct err *e);             // O_PATH-less, readable
 // Removes a tree of any depth; directories without permission bits are made accessible first.

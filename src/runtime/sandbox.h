@@ -46,6 +46,13 @@ enum runtime_net {
     RUNTIME_NET_COUNT,
 };
 
+enum runtime_userns {
+    RUNTIME_USERNS_HOST,   // the engine's own: root's real ids, or the user's one mapping
+    RUNTIME_USERNS_AUTO,   // a namespace of the container's own over unused ids (root only)
+    RUNTIME_USERNS_NOMAP,  // as auto, and the caller's own id is not in it
+    RUNTIME_USERNS_COUNT,
+};
+
 struct runtime_device {
     char *host;    // host path of a device node or a directory of them
     char *target;  // inside
@@ -99,8 +106,20 @@ struct runtime_spec {
     bool build_step;  // RUN: fixed host name, no pid/oom extras, network files not kept
     bool home_env;    // set HOME from passwd unless in env
     bool host_pid, host_ipc, host_uts;
+    bool detach;  // the program outlives the process that started it
+    enum runtime_userns userns;
+    char *cgroup_name;  // folder name of a cgroup, made only when a limit asks for one; NULL: random
 };
 void runtime_spec_fini(struct runtime_spec *s);
+static inline void own_runtime_spec(struct runtime_spec *s)
+{
+    runtime_spec_fini(s);
+}
+
+// A folder with the mount points that every sandbox needs (dev proc sys etc/hosts ...), to go below
+// all layers (store_overlay.extra_bottom_fd), so that starting a program does not dirty the upper
+// layer. Made once per store and form. Returns a directory descriptor.
+int runtime_stub_open(struct engine *en, struct err *e);
 
 struct runtime_stdio {
     int in, out, err;  // inherited into the program as 0, 1, 2; -1: /dev/null

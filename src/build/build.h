@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The verb `build`: a Dockerfile and a context become an image in the store (or a folder, a tar, an
+// archive). One function, one options struct whose all-zero value is the default; faces print.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/engine.h"
+#include "base/vec.h"
+#include "oci/digest.h"
+
+enum build_timestamps {
+    BUILD_TIMES_LOGICAL,  // epoch + i seconds for the i-th file-system step of a stage
+    BUILD_TIMES_NOW,      // the wall clock: not reproducible, asked for
+    BUILD_TIMES_COUNT,
+};
+
+struct build_options {
+    const char *context;     // folder, or "-" for stdin (a Dockerfile or a tar); NULL: "."
+    const char *file;        // -f: NULL is <context>/Dockerfile, "-" is stdin
+    const char *target;
+    const char *platform;
+    const char *network;     // default|host|none for RUN; NULL: host
+    const char *timestamp;   // seconds since 1970 or "git"; NULL: SOURCE_DATE_EPOCH or the base's
+    enum build_timestamps timestamps;
+    const struct strv *tags, *build_args, *labels, *secrets, *ssh, *contexts, *add_hosts;
+    const struct strv *ulimits, *no_cache_filter, *outputs, *allow;
+    const char *iidfile, *metadata_file;
+    bool no_cache;
+    bool no_scrub;
+    bool shell_on_fail;
+    bool plain_stdout;       // nobody else writes to stdout: `-o -` may
+    uint64_t shm_size;
+    unsigned jobs;           // parallel steps; 0: one per CPU, at least 2
+};
+
+struct build_result {
+    struct oci_digest image;     // the image ID; unset when only files were exported
+    struct oci_digest manifest;
+    unsigned steps, cached;
+    char excerpt[2048];          // on failure: the place in the Dockerfile, ready to print
+};
+
+int build_image(struct engine *en, const struct build_options *opt, struct build_result *out,
+                struct err *e);
+// --check-repro: builds twice from nothing under different conditions; *out_report lists, file by
+// file, what differed ("" when equal). 0 equal, 1 different.
+int build_check_repro(struct engine *en, const struct build_options *opt, struct build_result *out,
+                      struct str *out_report, struct err *e);
+
+enum build_call {
+    BUILD_CALL_BUILD,
+    BUILD_CALL_CHECK,
+    BUILD_CALL_OUTLINE,
+    BUILD_CALL_TARGETS,
+    BUILD_CALL_COUNT,
+};
+// --call: reads the Dockerfile only. Returns the exit status (check: 1 when `error=true` and
+// something was found).
+int build_call(struct engine *en, const struct build_options *opt, enum build_call call,
+               bool json, struct str *out, struct err *e);

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// The face on the command line. A command is one `const struct cli_cmd` in a file cli/cmd_x.c and
+// one row in cli/table.c; help, completion and manual pages are made from it. A command fills its
+// verb's options from its own options struct, calls the verb, and prints; it decides nothing.
+//
+// stdout is the result: commands write to c->out and main writes it out (or cli_flush, early).
+// stderr is talk: events, rendered by what cli_render_begin chose, and at the end the error.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/engine.h"
+#include "base/err.h"
+#include "base/event.h"
+#include "base/opt.h"
+#include "base/str.h"
+
+// Which exit codes a command uses. Docker's verbs: 125 for a wrong flag of run-like commands, 1 for
+// what the engine refuses; verbs of our own: 2 for usage.
+enum cli_family {
+    CLI_RUN,     // docker run, exec: usage and engine errors 125, not executable 126, no program 127
+    CLI_DOCKER,  // docker's other verbs: usage 125, all else 1
+    CLI_OWN,     // ours: usage 2, all else 1
+    CLI_FAMILY_COUNT,
+};
+
+struct cli {
+    const struct cli_cmd *cmd;
+    const char *program;           // how we were called, for usage lines: "dewar" or "docker"
+    struct engine_options engine;  // --store, --run-root
+    struct event_sink sink;        // where events go; plain lines until cli_render_begin
+    struct str out;                // the result
+    int argc;                      // words after the options
+    char **argv;
+    bool color;                    // stderr is a terminal that takes colours
+    bool out_tty, err_tty;
+    bool debug;                    // -D
+    struct cli_render *render;     // NULL unless begun
+};
+
+struct cli_cmd {
+    const char *path;           // "image import"; a group is "image" with no run function
+    const char *const *alias;   // other full names, NULL-terminated ("build", "buildx build"); or NULL
+    const char *usage;          // words after the options: "IMAGE [COMMAND] [ARG...]"
+    const char *help;           // one line, capital first, no full stop
+    const char *more;           // paragraphs for --help and the manual, may be NULL
+    const char *examples;       // "command\n    what it does\n" lines, shown as they are; never NULL
+    const struct opt *options;  // NULL: none
+    size_t options_n;
+    size_t options_size;        // of the struct that the rows fill
+    int min_words, max_words;   // -1: any number
+    enum cli_family family;
+    bool stop_at_word;          // options end at the first word
+    bool hidden;
+    // Returns the exit status 0..255, or -1 with *e.
+    int (*run)(struct cli *c, const void *options, struct err *e);
+};
+
+#define CLI_OPTIONS(rows, type) \
+    .options = (rows), .options_n = sizeof(rows) / sizeof((rows)[0]), .options_size = sizeof(type)
+
+// Opens the engine with --store and --run-root, its events going to c->sink at that moment (so
+// begin rendering first).
+int cli_engine(struct cli *c, struct engine *en, struct err *e);
+// Writes c->out to stdout and empties it. An error when stdout is closed or full; a reader that
+// went away (EPIPE) ends the program quietly.
+int cli_flush(struct cli *c, struct err *e);
+
+// --- progress --------------------------------------------------------------------------------
+enum cli_progress {
+    CLI_PROGRESS_AUTO,  // tty when stderr is a terminal, else plain
+    CLI_PROGRESS_PLAIN,
+    CLI_PROGRESS_TTY,
+    CLI_PROGRESS_RAWJSON,
+    CLI_PROGRESS_QUIET,  // warnings and failures only
+    CLI_PROGRESS_COUNT,
+};
+extern const char *const cli_progress_choices[];  // for OPT_ENUM rows
+// One row for a command's table: {.name = "progress", CLI_OPT_PROGRESS(struct x, progress)}.
+#define CLI_OPT_PROGRESS(type, member)                                       \
+    .type = OPT_ENUM, .offset = OPT_AT(type, member), .arg = "KIND",         \
+    .choices = cli_progress_choices, .help = "How to show progress on stderr"
+
+// From here on events of c->sink are rendered this way. `title` names the work ("Building digits").
+int cli_render_begin(struct cli *c, enum cli_progress kind, const char *title, struct err *e);
+// Ends it: last state of every step, summary line, warnings once more; restores the cursor. `ok`
+// tells success. main calls it when the command did not. No-op when nothing was begun.
+void cli_render_end(struct cli *c, bool ok);
+
+// --- pieces for commands -----------------------------------------------------------------------
+// Where a file is wrong: the lines around first..last (1-based) with their numbers, marked, and a
+// caret under `column` (1-based, 0: none). Escaped.
+struct cli_excerpt {
+    const char *label;  // "Dockerfile"
+    struct sv source;   // the whole file
+    unsigned first, last;
+    unsigned column, width;  // of the caret; width 0 is 1
+    const char *note;        // beside the caret, may be NULL
+};
+void cli_print_excerpt(const struct cli_excerpt *x, bool color, struct str *out);
+
+// A listing printed by --format: NULL or "" is the default table; "json"; "table ..."; a template.
+// `rows` is an array of objects. `columns` (NULL-terminated pairs heading, key) make the default
+// table and the headings of "table {{.Key}}".
+struct codec_json;
+struct cli_column {
+    const char *heading;  // "IMAGE ID"
+    const char *key;      // "ID"
+    bool optional;        // only in "table" templates, not in the default table
+};
+int cli_print_rows(struct cli *c, const struct codec_json *rows, const struct cli_column *columns,
+                   const char *format, struct err *e);
+// inspect: without a format the array, indented; "json" compact; else the template per element.
+int cli_print_values(struct cli *c, const struct codec_json *array, const char *format,
+                     struct err *e);
+// Asks "WARNING! ... Are you sure you want to continue? [y/N] " on the terminal; 1 yes, 0 no.
+int cli_confirm(struct cli *c, const char *question, struct err *e);
