@@ -123,6 +123,16 @@ int build_tree_scan_part(struct build_tree *t, const char *start, struct err *e)
     return walk_folder(&w, dir, &path, e);
 }
 
+static int by_path(const void *a, const void *b)
+{
+    return path_cmp(((const struct build_node *)a)->path, ((const struct build_node *)b)->path);
+}
+
+void build_tree_sort(struct build_tree *t)
+{
+    if (t->nodes.n) qsort(t->nodes.p, t->nodes.n, sizeof *t->nodes.p, by_path);
+}
+
 void build_tree_fini(struct build_tree *t)
 {
     vec_each(n, &t->nodes) free(n->path);

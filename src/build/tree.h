@@ -37,6 +37,7 @@ struct build_tree {
 int build_tree_scan(struct build_tree *t, const struct build_ignore *ignore, struct err *e);
 // Walks `path` and what is below it (a tree that was not scanned as a whole).
 int build_tree_scan_part(struct build_tree *t, const char *path, struct err *e);
+void build_tree_sort(struct build_tree *t);  // after several parts were scanned
 void build_tree_fini(struct build_tree *t);
 // The node with exactly this path, or NULL. Nodes below a folder follow it directly.
 const struct build_node *build_tree_find(const struct build_tree *t, const char *path);

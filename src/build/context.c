@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening contexts. See build/context.h.
+#include "build/context.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "build/extract.h"
+
+static int read_ignore(struct build_context *c, const char *path, const char *label, struct err *e)
+{
+    own(str) struct str text = {0};
+    own(fd) int fd = fs_in_try(&c->tree.root, path, O_RDONLY | O_NONBLOCK, 0);
+    if (fd < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(e, "open '%s'", path);
+    if (fs_in_read(&c->tree.root, path, LIMIT_IGNOREFILE, &text, e) < 0) return -1;
+    if (build_ignore_parse(str_sv(&text), label, &c->ignore, e) < 0) return -1;
+    c->ignore_label = str_dup(label);
+    return 1;
+}
+
+// DOCKERFILE.dockerignore beside the Dockerfile beats .dockerignore at the top.
+static int open_ignore(struct build_context *c, const char *dockerfile, struct err *e)
+{
+    if (dockerfile) {
+        own(free) char *beside = str_fmt("%s.dockerignore", dockerfile);
+        own(str) struct str text = {0};
+        own(fd) int fd = open(beside, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (fd >= 0) {
+            if (fs_read_fd(fd, LIMIT_IGNOREFILE, &text, e) < 0 ||
+                build_ignore_parse(str_sv(&text), beside, &c->ignore, e) < 0)
+                return -1;
+            c->ignore_label = str_dup(beside);
+            return 0;
+        }
+    }
+    int rc = read_ignore(c, ".dockerignore", ".dockerignore", e);
+    if (rc == 0) rc = read_ignore(c, ".containerignore", ".containerignore", e);
+    return rc < 0 ? -1 : 0;
+}
+
+static int open_folder(const char *path, struct build_context *c, const char *label, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        int code = errno;
+        err_sys(e, "open the build context '%s'", path);
+        if (code == ENOTDIR)
+            err_hint(e, "the last argument is a folder; name the Dockerfile with -f");
+        return -1;
+    }
+    c->tree.root = (struct root){fd, label};
+    c->tree.is_context = true;
+    return 0;
+}
+
+// Bytes already read, then the rest of stdin.
+struct replay {
+    struct sv head;
+    int fd;
+};
+
+static ssize_t replay_read(void *arg, void *buf, size_t n, struct err *e)
+{
+    struct replay *r = arg;
+    if (r->head.n) {
+        if (n > r->head.n) n = r->head.n;
+        memcpy(buf, r->head.p, n);
+        r->head = sv_from(r->head, n);
+        return (ssize_t)n;
+    }
+    for (;;) {
+        ssize_t got = read(r->fd, buf, n);
+        if (got >= 0) return got;
+        if (errno != EINTR) return err_sys(e, "read stdin");
+    }
+}
+
+static int read_head(char *buf, size_t size, size_t *out_n, struct err *e)
+{
+    size_t have = 0;
+    while (have < size) {
+        ssize_t n = read(STDIN_FILENO, buf + have, size - have);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return err_sys(e, "read stdin");
+        if (n == 0) break;
+        have += (size_t)n;
+    }
+    *out_n = have;
+    return 0;
+}
+
+static int empty_folder(struct store_tmp *tmp, struct build_context *c, struct err *e)
+{
+    if (mkdirat(tmp->fd, "context", 0755) != 0) return err_sys(e, "make the context folder");
+    int fd = fs_open_dir(tmp->fd, "context", e);
+    if (fd < 0) return -1;
+    c->tree.root = (struct root){fd, "the build context"};
+    c->tree.is_context = true;
+    return 0;
+}
+
+// `build -`: a tar is the context, anything else is the Dockerfile of an empty one.
+static int open_stdin(struct store_tmp *tmp, struct build_context *c, struct str *out_file,
+                      struct err *e)
+{
+    char head[512];
+    size_t n = 0;
+    if (isatty(STDIN_FILENO)) {
+        err_set(e, ERR_USAGE, "the context '-' is read from stdin, which is a terminal");
+        return err_hint(e, "pipe a tar or a Dockerfile in: dewar build - < Dockerfile");
+    }
+    if (empty_folder(tmp, c, e) < 0 || read_head(head, sizeof head, &n, e) < 0) return -1;
+    if (n == 0) return err_set(e, ERR_INPUT, "stdin is empty: no Dockerfile and no archive");
+    if (!build_extract_is_tar(head, n)) {
+        str_add(out_file, (struct sv){head, n});
+        return fs_read_fd(STDIN_FILENO, LIMIT_DOCKERFILE, out_file, e) < 0 ? -1 : 1;
+    }
+    struct replay r = {{head, n}, STDIN_FILENO};
+    struct fs_owner nobody_else = {0, 0};
+    struct build_extract opt = {.dest = "", .owner = &nobody_else};
+    if (build_extract(&c->tree.root, &opt, (struct codec_source){replay_read, &r}, e) < 0)
+        return err_wrap(e, "unpacking the context from stdin");
+    return 0;
+}
+
+static int read_path(const char *path, struct str *out, struct err *e)
+{
+    own(fd) int fd = fs_open(path, O_RDONLY, 0, e);
+    if (fd < 0) return -1;
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        err_set(e, ERR_INPUT, "'%s' is a folder, not a Dockerfile", path);
+        return err_hint(e, "-f names the file; the folder is the last argument");
+    }
+    if (fs_read_fd(fd, LIMIT_DOCKERFILE, out, e) < 0) return err_wrap(e, "reading '%s'", path);
+    return 0;
+}
+
+// -f given, with a folder: relative to the caller's directory, as Docker does.
+static int read_given(const struct build_options *opt, struct str *out, struct err *e)
+{
+    if (strcmp(opt->file, "-") == 0)
+        return fs_read_fd(STDIN_FILENO, LIMIT_DOCKERFILE, out, e) < 0
+                   ? err_wrap(e, "reading the Dockerfile from stdin")
+                   : 0;
+    return read_path(opt->file, out, e);
+}
+
+static int read_default(struct build_context *c, struct str *out, char **out_label, struct err *e)
+{
+    static const char *const names[] = {"Dockerfile", "dockerfile", "Containerfile"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        own(fd) int fd = fs_in_try(&c->tree.root, names[i], O_RDONLY | O_NONBLOCK, 0);
+        if (fd < 0 && errno == ENOENT) continue;
+        *out_label = str_dup(names[i]);
+        return fs_in_read(&c->tree.root, names[i], LIMIT_DOCKERFILE, out, e);
+    }
+    err_set(e, ERR_INPUT, "no Dockerfile in the build context");
+    return err_hint(e, "name it with -f, or give the folder that holds it as the last argument");
+}
+
+int build_context_open_main(struct engine *en, const struct build_options *opt,
+                            struct store_tmp *tmp, struct build_context *out,
+                            struct str *out_file, char **out_label, struct err *e)
+{
+    (void)en;
+    const char *where = opt->context ? opt->context : ".";
+    *out = (struct build_context){.name = str_dup("")};
+    out->tree.root.fd = -1;
+    if (strcmp(where, "-") == 0) {
+        if (opt->file && strcmp(opt->file, "-") == 0)
+            return err_set(e, ERR_USAGE, "context and Dockerfile cannot both come from stdin");
+        int rc = open_stdin(tmp, out, out_file, e);
+        if (rc < 0) return -1;
+        if (rc == 1) {
+            *out_label = str_dup("Dockerfile");
+            return 0;
+        }
+        if (!opt->file) {
+            if (read_default(out, out_file, out_label, e) < 0) return -1;
+        } else {
+            *out_label = str_dup(opt->file);
+            if (fs_in_read(&out->tree.root, opt->file, LIMIT_DOCKERFILE, out_file, e) < 0) return -1;
+        }
+        return open_ignore(out, NULL, e);
+    }
+    if (open_folder(where, out, "the build context", e) < 0) return -1;
+    if (!opt->file) {
+        if (read_default(out, out_file, out_label, e) < 0) return -1;
+        own(free) char *path = str_fmt("%s/%s", where, *out_label);
+        return open_ignore(out, path, e);
+    }
+    *out_label = str_dup(strcmp(opt->file, "-") == 0 ? "Dockerfile" : opt->file);
+    if (read_given(opt, out_file, e) < 0) return -1;
+    return open_ignore(out, strcmp(opt->file, "-") == 0 ? NULL : opt->file, e);
+}
+
+int build_context_open_named(struct engine *en, const char *text, struct build_context *out,
+                             struct err *e)
+{
+    (void)en;
+    struct sv rest = sv_of(text), name = sv_cut(&rest, '=');
+    *out = (struct build_context){0};
+    out->tree.root.fd = -1;
+    if (!rest.p || name.n == 0 || rest.n == 0) {
+        err_set(e, ERR_USAGE, "--build-context '%s' is not name=path", text);
+        return err_hint(e, "for example --build-context data=../data");
+    }
+    if (sv_starts(rest, "http://") || sv_starts(rest, "https://") || sv_starts(rest, "git@"))
+        return err_set(e, ERR_UNSUPPORTED, "--build-context '%s': remote contexts are not there yet",
+                       text);
+    out->name = sv_dup(name);
+    if (sv_starts(rest, "docker-image://")) {
+        out->image = sv_dup(sv_from(rest, strlen("docker-image://")));
+        return 0;
+    }
+    if (open_folder(rest.p, out, out->name, e) < 0) return -1;
+    return open_ignore(out, NULL, e);
+}
+
+int build_context_scan(struct engine *en, struct build_context *c, struct err *e)
+{
+    if (c->scanned || c->image) return 0;
+    if (build_memory_open(en, &c->tree.root, &c->tree.memory, e) < 0) return -1;
+    if (build_tree_scan(&c->tree, &c->ignore, e) < 0) return err_wrap(e, "looking at the context");
+    c->scanned = true;
+    return 0;
+}
+
+void build_context_close(struct engine *en, struct build_context *c)
+{
+    build_memory_close(en, c->tree.memory);
+    c->tree.memory = NULL;
+    build_tree_fini(&c->tree);
+    build_ignore_fini(&c->ignore);
+    if (c->tree.root.fd >= 0) close(c->tree.root.fd);
+    c->tree.root.fd = -1;
+    free(c->name);
+    free(c->image);
+    free(c->ignore_label);
+}
