@@ -187,7 +187,7 @@ static int put_image(struct build_job *job, struct build_state *s, struct err *e
         if (rc == 0) vec_push(&refs, ref);
     }
     struct image_put put = {.image = &s->image, .layers = s->layers.p, .refs = refs.p,
-                            .refs_n = refs.n, .synced = job->result->cached == job->result->steps};
+                            .refs_n = refs.n};
     struct store_ref ref;
     if (rc == 0) rc = image_put(job->en, &put, &ref, e);
     if (rc == 0) {
