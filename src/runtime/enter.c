@@ -1,0 +1,672 @@
+// SPDX-License-Identifier: Apache-2.0
+// The child, from clone3 to exec. Role: process 1 of new namespaces, with all capabilities that the
+// engine has in its user namespace, and with the image's files as its root from the middle on. It
+// walks the plan with raw system calls: no allocation, no stdio, no locks, nothing of the image is
+// executed or loaded. A failure is one `struct report` on a socket that closes at exec.
+//
+// Order, and why
+//   mounts private -> engine's tmpfs attached and cut into pieces (a mount can only be cloned while
+//   it is attached) -> new proc, sysctls through its own descriptor, never through a path -> root
+//   attached over '/', pivot, old root dropped -> kernel file systems, masks -> the user's mounts,
+//   each target resolved inside the root right before -> working directory -> terminal -> limits ->
+//   ids and capabilities -> seccomp last -> read everything back -> exec.
+// With no_new_privs the filter goes in after the last capability is gone. Without it the kernel wants
+// CAP_SYS_ADMIN for that, so one capset follows the filter.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <linux/keyctl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "runtime/internal.h"
+
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1
+#endif
+#define CAP_ADMIN ((uint64_t)1 << 21)
+#define NODEV_ALL (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+
+static _Noreturn void fail_with(const struct plan *p, enum step step, uint32_t index,
+                                struct report *r, int code)
+{
+    r->kind = REPORT_FAIL;
+    r->step = step;
+    r->code = code;
+    r->index = index;
+    send(p->status_fd, r, sizeof *r, MSG_NOSIGNAL);
+    _exit(125);
+}
+
+static _Noreturn void fail(const struct plan *p, enum step step, uint32_t index)
+{
+    struct report r = {0};
+    fail_with(p, step, index, &r, errno);
+}
+
+static void need(const struct plan *p, bool ok, enum step step)
+{
+    if (!ok) fail(p, step, 0);
+}
+
+static int open_in(int root, const char *path, int flags, uint64_t resolve)
+{
+    struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve};
+    long fd = -1;
+    for (int i = 0; i < 64; i++) {
+        fd = syscall(SYS_openat2, root, path, &how, sizeof how);
+        if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) break;
+    }
+    return (int)fd;
+}
+
+// --- making what is missing below the root -----------------------------------------------------------
+
+static void tell_stub(const struct plan *p, const char *path)
+{
+    struct report r = {.kind = REPORT_STUB};
+    while (*path == '/') path++;
+    size_t n = strlen(path);
+    if (n >= sizeof r.head) return;
+    memcpy(r.head, path, n + 1);
+    r.head_n = (uint32_t)n;
+    send(p->status_fd, &r, sizeof r, MSG_NOSIGNAL);
+}
+
+// Makes the last component of `path` (whose parents exist) as a folder or an empty file.
+static int make_last(const struct plan *p, const char *path, bool dir)
+{
+    char parent[4096];
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) : 0;
+    if (n >= sizeof parent || strlen(path) >= sizeof parent) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(parent, path, n);
+    parent[n] = '\0';
+    const char *name = slash ? slash + 1 : path;
+    int fd = open_in(p->root_fd, n ? parent : ".", O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0) return -1;
+    int rc = dir ? mkdirat(fd, name, 0755) : mknodat(fd, name, S_IFREG | 0644, 0);
+    int code = errno;
+    close(fd);
+    errno = code;
+    if (rc == 0) tell_stub(p, path);
+    return rc == 0 || code == EEXIST ? 0 : -1;
+}
+
+// Opens `path` inside the root, making what is missing. A dangling link at the end is an error.
+static int open_or_make(const struct plan *p, const char *path, bool dir)
+{
+    int fd = open_in(p->root_fd, path, O_PATH, 0);
+    if (fd >= 0 || errno != ENOENT) return fd;
+    char part[4096];
+    size_t n = strlen(path);
+    if (n >= sizeof part) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    for (size_t i = 1; i <= n; i++) {
+        if (path[i] != '/' && path[i] != '\0') continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        int at = open_in(p->root_fd, part, O_PATH, 0);
+        if (at >= 0) {
+            close(at);
+            continue;
+        }
+        if (errno != ENOENT || make_last(p, part, dir || i < n) < 0) return -1;
+    }
+    return open_in(p->root_fd, path, O_PATH, 0);
+}
+
+static int attach(int tree, int to, const char *name)
+{
+    unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (name[0] ? 0 : MOVE_MOUNT_T_EMPTY_PATH);
+    return move_mount(tree, "", to, name, flags);
+}
+
+static int clone_of(int dirfd, const char *name)
+{
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (name[0] ? 0 : AT_EMPTY_PATH);
+    return open_tree(dirfd, name, flags);
+}
+
+static int new_fs(const char *type, uint64_t attr)
+{
+    int fs = fsopen(type, FSOPEN_CLOEXEC);
+    if (fs < 0) return -1;
+    int fd = -1;
+    fsconfig(fs, FSCONFIG_SET_STRING, "source", type, 0);  // what `mount` and `df` show
+    if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+        fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)attr);
+    int code = errno;
+    close(fs);
+    errno = code;
+    return fd;
+}
+
+// --- the parts, in order ------------------------------------------------------------------------------
+
+struct views {
+    int dev, empty, file[PLAN_FILES];  // pieces of the scratch tmpfs
+    int proc, sys, cgroup;
+    bool empty_used;
+};
+
+static void begin(const struct plan *p)
+{
+    close(p->peer_fd);  // the parent's end: only then its death can be seen
+    if (!p->spec->detach) {
+        need(p, prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, STEP_PARENT);
+        // The parent may have died before that: its end of the socket is closed then.
+        struct report r = {.kind = REPORT_STUB};
+        if (send(p->status_fd, &r, sizeof r, MSG_NOSIGNAL) < 0) _exit(125);
+    }
+    prctl(PR_SET_DUMPABLE, 0);
+    need(p, setsid() >= 0, STEP_SESSION);
+    umask(022);
+    for (unsigned i = 0; i < p->cgroup.n; i++)
+        if (write(p->cgroup.join[i], "0", 1) != 1) fail(p, STEP_CGROUP, i);
+    need(p, mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0, STEP_PRIVATE);
+}
+
+static void cut_scratch(const struct plan *p, struct views *v)
+{
+    need(p, attach(p->scratch_fd, AT_FDCWD, "/") == 0, STEP_SCRATCH);
+    v->dev = clone_of(p->scratch_fd, "dev");
+    v->empty = clone_of(p->scratch_fd, "empty");
+    need(p, v->dev >= 0 && v->empty >= 0, STEP_SCRATCH);
+    struct mount_attr ro = {.attr_set = NODEV_ALL | MOUNT_ATTR_RDONLY};
+    need(p, mount_setattr(v->empty, "", AT_EMPTY_PATH, &ro, sizeof ro) == 0, STEP_SCRATCH);
+    for (int i = 0; i < PLAN_FILES; i++) {
+        v->file[i] = -1;
+        if (!p->files[i].used) continue;
+        v->file[i] = clone_of(p->scratch_fd, p->files[i].name);
+        struct mount_attr a = {.attr_set = NODEV_ALL};
+        if (p->files[i].readonly) a.attr_set |= MOUNT_ATTR_RDONLY;
+        need(p, v->file[i] >= 0 && mount_setattr(v->file[i], "", AT_EMPTY_PATH, &a, sizeof a) == 0,
+             STEP_SCRATCH);
+    }
+}
+
+static void write_sysctls(const struct plan *p, int proc)
+{
+    for (size_t i = 0; i < p->sysctls.n; i++) {
+        const struct plan_sysctl *s = &p->sysctls.p[i];
+        size_t n = strlen(s->value);
+        int fd = openat(proc, s->path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+        bool ok = fd >= 0 && write(fd, s->value, n) == (ssize_t)n;
+        if (!ok && !s->optional) fail(p, STEP_SYSCTL, (uint32_t)i);
+        if (fd >= 0) close(fd);
+    }
+}
+
+static void new_proc(const struct plan *p, struct views *v)
+{
+    v->proc = p->proc_fd >= 0 ? p->proc_fd : new_fs("proc", NODEV_ALL);
+    need(p, v->proc >= 0, STEP_PROC_NEW);
+    struct statfs fs;
+    need(p, fstatfs(v->proc, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC, STEP_PROC_CHECK);
+    write_sysctls(p, v->proc);
+    if (p->spec->has_oom_score_adj) {
+        char text[24];
+        int n = snprintf(text, sizeof text, "%d", (int)p->spec->oom_score_adj);
+        int fd = openat(v->proc, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+        need(p, fd >= 0 && write(fd, text, (size_t)n) == n, STEP_OOM_SCORE);
+        close(fd);
+    }
+}
+
+// In a user namespace the kernel lets us make these only while the host's own are in sight.
+static void new_sys(const struct plan *p, struct views *v)
+{
+    uint64_t attr = NODEV_ALL | (p->spec->privileged ? 0 : MOUNT_ATTR_RDONLY);
+    v->sys = p->sys_fd >= 0 ? p->sys_fd : new_fs("sysfs", attr);
+    need(p, v->sys >= 0, STEP_MOUNT_SYS);
+    if (p->cgroup2) need(p, (v->cgroup = new_fs("cgroup2", attr)) >= 0, STEP_MOUNT_CGROUP);
+}
+
+static void loopback(const struct plan *p)
+{
+    if (p->spec->net != RUNTIME_NET_NONE) return;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq r = {.ifr_name = "lo"};
+    r.ifr_flags = IFF_UP | IFF_RUNNING;
+    need(p, fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &r) == 0, STEP_LOOPBACK);
+    close(fd);
+}
+
+static void change_root(const struct plan *p)
+{
+    need(p, attach(p->root_fd, AT_FDCWD, "/") == 0, STEP_ROOT);
+    need(p, fchdir(p->root_fd) == 0, STEP_ROOT);
+    if (syscall(SYS_pivot_root, ".", ".") == 0) {
+        // Two lie on top of us: the old root, and on it the engine's tmpfs.
+        need(p, umount2(".", MNT_DETACH) == 0, STEP_OLD_ROOT);
+        need(p, umount2(".", MNT_DETACH) == 0, STEP_OLD_ROOT);
+        struct statx mine = {0}, up = {0};
+        need(p, statx(p->root_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &mine) == 0 &&
+                    statx(AT_FDCWD, "/..", 0, STATX_MNT_ID, &up) == 0, STEP_OLD_ROOT);
+        errno = EBUSY;
+        need(p, mine.stx_mnt_id == up.stx_mnt_id, STEP_OLD_ROOT);
+    } else {
+        // The machine runs from its initramfs, which cannot be pivoted away. Ours is mounted on top
+        // of it, and ".." from inside cannot come below a mount that covers "/".
+        need(p, errno == EINVAL && chroot(".") == 0, STEP_PIVOT);
+    }
+    need(p, chdir("/") == 0, STEP_PIVOT);
+}
+
+// '/proc', '/sys' and '/dev' must be real folders of the image: a link would lead the set-up astray.
+static void mount_at(const struct plan *p, int tree, const char *where, enum step step)
+{
+    int at = open_in(p->root_fd, where, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+    if (at < 0 && errno == ENOENT && make_last(p, where, true) == 0)
+        at = open_in(p->root_fd, where, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+    need(p, at >= 0 && tree >= 0 && attach(tree, at, "") == 0, step);
+    close(at);
+}
+
+static void put_device(const struct plan *p, int dev, int node, const char *name, uint32_t index)
+{
+    if (attach(node, dev, name) != 0) fail(p, STEP_DEVICE, index);
+}
+
+static void mount_dev(const struct plan *p, struct views *v)
+{
+    mount_at(p, v->dev, "/dev", STEP_MOUNT_DEV);
+    need(p, attach(p->pts_fd, v->dev, "pts") == 0, STEP_MOUNT_PTS);
+    need(p, attach(p->shm_fd, v->dev, "shm") == 0, STEP_MOUNT_SHM);
+    if (!p->spec->host_ipc) {
+        int mq = new_fs("mqueue", NODEV_ALL);
+        need(p, mq >= 0 && attach(mq, v->dev, "mqueue") == 0, STEP_MOUNT_MQUEUE);
+        close(mq);
+    }
+    for (size_t i = 0; i < p->devices.n; i++)
+        if (p->devices.p[i].fd >= 0)
+            put_device(p, v->dev, p->devices.p[i].fd, p->devices.p[i].target, (uint32_t)i);
+    if (p->init_fd >= 0) put_device(p, v->dev, p->init_fd, p->argv[0] + 5, 0);
+}
+
+static void mount_sys(const struct plan *p, struct views *v)
+{
+    mount_at(p, v->sys, "/sys", STEP_MOUNT_SYS);
+    if (!p->cgroup2) return;
+    need(p, attach(v->cgroup, v->sys, "fs/cgroup") == 0, STEP_MOUNT_CGROUP);
+    close(v->cgroup);
+}
+
+// Covers fs/path with the null device (a file) or the shared empty folder. Mounts are cloned where
+// they are attached: the null device from /dev, after its numbers were checked; the empty folder
+// from the first place that it covers.
+static void mask_one(const struct plan *p, struct views *v, int fs, const char *path, bool dir,
+                     uint32_t index)
+{
+    struct stat st;
+    int cover = v->empty;
+    if (!dir) {
+        cover = clone_of(v->dev, "null");
+        if (cover < 0 || fstat(cover, &st) != 0 || !S_ISCHR(st.st_mode) ||
+            st.st_rdev != makedev(1, 3))
+            fail(p, STEP_MASK, index);
+    } else if (v->empty_used) {
+        cover = clone_of(v->empty, "");
+    }
+    if (cover < 0 || attach(cover, fs, path) != 0) fail(p, STEP_MASK, index);
+    if (dir && !v->empty_used)
+        v->empty_used = true;
+    else
+        close(cover);
+}
+
+static void mask_paths(const struct plan *p, struct views *v, int fs, const struct proc_path *rows,
+                       size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct stat st;
+        if (fstatat(fs, rows[i].path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            mask_one(p, v, fs, rows[i].path, S_ISDIR(st.st_mode), (uint32_t)i);
+        else if (errno != ENOENT && errno != EACCES)
+            fail(p, STEP_MASK, (uint32_t)i);
+    }
+}
+
+// One more per processor on machines whose processors can throttle; cpu0 tells.
+static void mask_throttle(const struct plan *p, struct views *v)
+{
+    for (unsigned cpu = 0; cpu < 8192; cpu++) {
+        char path[64];
+        snprintf(path, sizeof path, "devices/system/cpu/cpu%u/thermal_throttle", cpu);
+        struct stat st;
+        if (fstatat(v->sys, path, &st, AT_SYMLINK_NOFOLLOW) != 0) return;
+        mask_one(p, v, v->sys, path, true, cpu);
+    }
+}
+
+static void readonly_paths(const struct plan *p, int proc)
+{
+    for (size_t i = 0; i < proc_readonly_n; i++) {
+        int tree = open_tree(proc, proc_readonly[i],
+                             OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW);
+        if (tree < 0 && errno == ENOENT) continue;
+        struct mount_attr a = {.attr_set = MOUNT_ATTR_RDONLY};
+        if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof a) != 0 ||
+            attach(tree, proc, proc_readonly[i]) != 0)
+            fail(p, STEP_READONLY_PATH, (uint32_t)i);
+        close(tree);
+    }
+}
+
+static void kernel_mounts(const struct plan *p, struct views *v)
+{
+    mount_dev(p, v);
+    mount_at(p, v->proc, "/proc", STEP_MOUNT_PROC);
+    mount_sys(p, v);
+    if (p->spec->privileged || p->spec->unmask) return;
+    mask_paths(p, v, v->proc, proc_masked, proc_masked_n);
+    mask_paths(p, v, v->sys, sys_masked, sys_masked_n);
+    mask_throttle(p, v);
+    readonly_paths(p, v->proc);
+}
+
+// --- the engine's files and the user's mounts ---------------------------------------------------------
+
+static void engine_files(const struct plan *p, const struct views *v)
+{
+    for (int i = 0; i < PLAN_FILES; i++) {
+        if (v->file[i] < 0) continue;
+        int at = open_or_make(p, p->files[i].target, false);
+        struct stat st;
+        // An image may have a folder or a broken link there: it keeps what it has.
+        if (at < 0 || fstat(at, &st) != 0 || !S_ISREG(st.st_mode)) {
+            if (at >= 0) close(at);
+            continue;
+        }
+        if (attach(v->file[i], at, "") != 0) fail(p, STEP_SCRATCH, (uint32_t)i);
+        close(at);
+    }
+}
+
+// Nothing is mounted over proc or below it, where set-up and programs trust what they read; the
+// files that resource views replace are the exception.
+static bool covers_proc(const char *target, int at)
+{
+    static const char *const fine[] = {"cpuinfo", "diskstats", "loadavg", "meminfo", "stat",
+                                       "swaps",   "uptime",    "slabinfo"};
+    struct statfs fs;
+    if (fstatfs(at, &fs) != 0 || fs.f_type != PROC_SUPER_MAGIC) return false;
+    if (strncmp(target, "/proc/", 6) != 0) return true;
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
+        if (strcmp(target + 6, fine[i]) == 0) return false;
+    return true;
+}
+
+static void user_mounts(const struct plan *p)
+{
+    for (size_t i = 0; i < p->mounts.n; i++) {
+        const struct plan_mount *m = &p->mounts.p[i];
+        int at = open_or_make(p, m->target, m->dir);
+        if (at < 0) fail(p, STEP_TARGET, (uint32_t)i);
+        if (covers_proc(m->target, at)) {
+            errno = EPERM;
+            fail(p, STEP_TARGET_PROC, (uint32_t)i);
+        }
+        if (attach(m->fd, at, "") != 0) fail(p, STEP_ATTACH, (uint32_t)i);
+        close(at);
+    }
+    if (!p->spec->readonly) return;
+    struct mount_attr ro = {.attr_set = MOUNT_ATTR_RDONLY};
+    need(p, mount_setattr(p->root_fd, "", AT_EMPTY_PATH, &ro, sizeof ro) == 0, STEP_READONLY_ROOT);
+}
+
+static void enter_workdir(const struct plan *p)
+{
+    int at = open_or_make(p, p->workdir, true);
+    need(p, at >= 0 && fchdir(at) == 0, STEP_WORKDIR);
+    close(at);
+    // The system call's own text: "(unreachable)..." would mean a folder outside.
+    char cwd[4096];
+    long n = syscall(SYS_getcwd, cwd, sizeof cwd);
+    if (n <= 0 || cwd[0] != '/') {
+        if (n > 0) errno = EXDEV;
+        fail(p, STEP_WORKDIR_OUTSIDE, 0);
+    }
+}
+
+static void name_host(const struct plan *p)
+{
+    if (p->spec->host_uts) return;
+    need(p, sethostname(p->hostname, strlen(p->hostname)) == 0, STEP_HOSTNAME);
+    const char *d = p->spec->domainname;
+    if (d) need(p, setdomainname(d, strlen(d)) == 0, STEP_HOSTNAME);
+}
+
+// --- terminal and stdio -------------------------------------------------------------------------------
+
+static void send_pty(const struct plan *p, int master)
+{
+    struct report r = {.kind = REPORT_PTY};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec io = {&r, sizeof r};
+    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = control.bytes,
+                       .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &master, sizeof master);
+    need(p, sendmsg(p->status_fd, &m, MSG_NOSIGNAL) == (ssize_t)sizeof r, STEP_PTY);
+}
+
+// The other end comes from the master's descriptor (TIOCGPTPEER), not from a path below /dev/pts.
+static void make_pty(const struct plan *p, int dev)
+{
+    int zero = 0;
+    int master = openat(p->pts_fd, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    need(p, master >= 0 && ioctl(master, TIOCSPTLCK, &zero) == 0, STEP_PTY);
+    int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    need(p, slave >= 0, STEP_PTY);
+    if (p->user.uid) need(p, fchown(slave, p->user.uid, (gid_t)-1) == 0, STEP_PTY);
+    int console = clone_of(slave, "");
+    need(p, console >= 0 && attach(console, dev, "console") == 0, STEP_PTY);
+    send_pty(p, master);
+    need(p, ioctl(slave, TIOCSCTTY, 0) == 0, STEP_PTY);
+    for (int i = 0; i < 3; i++) need(p, dup2(slave, i) == i, STEP_STDIO);
+    close(master);
+    close(console);
+    if (slave > 2) close(slave);
+}
+
+static void place_stdio(const struct plan *p, int dev)
+{
+    if (p->spec->tty) {
+        make_pty(p, dev);
+        return;
+    }
+    for (int i = 0; i < 3; i++) need(p, dup2(p->io[i], i) == i, STEP_STDIO);
+}
+
+// --- limits, ids, capabilities, seccomp ----------------------------------------------------------------
+
+static void limit(const struct plan *p)
+{
+    for (size_t i = 0; i < p->spec->rlimits.n; i++) {
+        const struct runtime_rlimit *l = &p->spec->rlimits.p[i];
+        struct rlimit r = {l->soft, l->hard};
+        if (setrlimit((__rlimit_resource_t)l->resource, &r) != 0)
+            fail(p, STEP_RLIMIT, (uint32_t)i);
+    }
+    // Keys of the caller's session are not the container's. A kernel without keyrings says ENOSYS.
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0 && errno != ENOSYS &&
+        errno != EPERM && errno != EDQUOT)
+        fail(p, STEP_KEYRING, 0);
+}
+
+static int set_caps(uint64_t effective, uint64_t permitted)
+{
+    struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct d[2] = {
+        {(uint32_t)effective, (uint32_t)permitted, 0},
+        {(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), 0},
+    };
+    return (int)syscall(SYS_capset, &h, d);
+}
+
+static bool caps_are(uint64_t want)
+{
+    struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct d[2] = {0};
+    if (syscall(SYS_capget, &h, d) != 0) return false;
+    uint64_t eff = d[0].effective | (uint64_t)d[1].effective << 32;
+    uint64_t per = d[0].permitted | (uint64_t)d[1].permitted << 32;
+    return eff == want && per == want && d[0].inheritable == 0 && d[1].inheritable == 0;
+}
+
+static void become_user(const struct plan *p, uint64_t last)
+{
+    for (unsigned c = 0; c <= CAPS_LAST + 8; c++) {
+        if (p->caps >> c & 1) continue;
+        if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) != 0) {
+            if (errno == EINVAL) break;  // past the kernel's last one
+            fail(p, STEP_BOUNDING, c);
+        }
+    }
+    need(p, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0, STEP_CAPS);
+    need(p, prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0, STEP_CAPS);
+    need(p, syscall(SYS_setgroups, p->user.n, p->user.groups) == 0, STEP_GROUPS);
+    need(p, syscall(SYS_setresgid, p->user.gid, p->user.gid, p->user.gid) == 0, STEP_GID);
+    need(p, syscall(SYS_setresuid, p->user.uid, p->user.uid, p->user.uid) == 0, STEP_UID);
+    need(p, set_caps(last | CAP_ADMIN, last | CAP_ADMIN) == 0, STEP_CAPS);
+    need(p, prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) == 0, STEP_CAPS);
+    prctl(PR_SET_DUMPABLE, 0);  // a change of ids resets it
+}
+
+static void check_readback(const struct plan *p, uint64_t last)
+{
+    int code = 0;
+    if (p->spec->no_new_privs && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) code = 1;
+    if (p->seccomp.len && prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 2) code = 2;
+    if (!caps_are(last)) code = 3;
+    for (unsigned c = 0; c <= CAPS_LAST && !code; c++) {
+        int have = prctl(PR_CAPBSET_READ, c, 0, 0, 0);
+        if (have >= 0 && (uint64_t)have != (p->caps >> c & 1)) code = 4;
+    }
+    if (getuid() != p->user.uid || geteuid() != p->user.uid || getgid() != p->user.gid) code = 5;
+    if (!code) return;
+    errno = 0;
+    fail(p, STEP_READBACK, (uint32_t)code);
+}
+
+static void restrict_self(const struct plan *p)
+{
+    uint64_t last = p->user.uid == 0 ? p->caps : 0;
+    become_user(p, last);
+    if (p->spec->no_new_privs) {
+        need(p, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, STEP_NO_NEW_PRIVS);
+        need(p, set_caps(last, last) == 0, STEP_CAPS);
+    }
+    if (p->seccomp.len)
+        need(p, syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &p->seccomp) == 0, STEP_SECCOMP);
+    if (!p->spec->no_new_privs) need(p, set_caps(last, last) == 0, STEP_CAPS);
+    check_readback(p, last);
+}
+
+// --- exec ------------------------------------------------------------------------------------------
+
+// The first bytes of what could not be executed tell a missing interpreter from a foreign machine.
+static _Noreturn void exec_failed(const struct plan *p, int code, size_t index)
+{
+    struct report r = {0};
+    if (index < p->candidates.n) {
+        struct stat st;
+        const char *path = p->candidates.p[index];
+        r.exists = fstatat(AT_FDCWD, path, &st, 0) == 0;
+        if (r.exists && S_ISDIR(st.st_mode)) code = EISDIR;
+        int fd = r.exists && S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+        ssize_t n = fd >= 0 ? read(fd, r.head, sizeof r.head) : 0;
+        r.head_n = n > 0 ? (uint32_t)n : 0;
+    }
+    fail_with(p, STEP_EXEC, (uint32_t)index, &r, code);
+}
+
+static bool try_one(const struct plan *p, char *path)
+{
+    if (!p->spec->init) {
+        execve(path, p->argv, p->envp);
+        return false;
+    }
+    // dewar-init gets the path as its first argument and executes exactly that.
+    struct stat st;
+    if (fstatat(AT_FDCWD, path, &st, 0) != 0) return false;
+    if (S_ISDIR(st.st_mode)) {
+        errno = EACCES;
+        return false;
+    }
+    if (faccessat(AT_FDCWD, path, X_OK, 0) != 0) return false;
+    p->argv[1] = path;
+    execve(p->argv[0], p->argv, p->envp);
+    return false;
+}
+
+static _Noreturn void execute(const struct plan *p)
+{
+    int seen = ENOENT;
+    size_t at = 0;
+    for (size_t i = 0; i < p->candidates.n; i++) {
+        try_one(p, p->candidates.p[i]);
+        int code = errno;
+        struct stat st;
+        bool absent = code == ENOENT && fstatat(AT_FDCWD, p->candidates.p[i], &st, 0) != 0;
+        if (absent || code == ENOTDIR) continue;
+        if (code == EACCES && p->candidates.n > 1) {  // as a shell: go on looking, remember it
+            seen = code;
+            at = i;
+            continue;
+        }
+        exec_failed(p, code, i);
+    }
+    exec_failed(p, seen, seen == ENOENT && p->candidates.n > 1 ? p->candidates.n : at);
+}
+
+_Noreturn void enter_run(const struct plan *p)
+{
+    struct views v = {.dev = -1, .empty = -1, .proc = -1, .sys = -1, .cgroup = -1};
+    begin(p);
+    cut_scratch(p, &v);
+    new_proc(p, &v);
+    new_sys(p, &v);
+    loopback(p);
+    change_root(p);
+    kernel_mounts(p, &v);
+    engine_files(p, &v);
+    user_mounts(p);
+    enter_workdir(p);
+    name_host(p);
+    place_stdio(p, v.dev);
+    limit(p);
+    need(p, close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0, STEP_CLOSE);
+    restrict_self(p);
+    execute(p);
+}
