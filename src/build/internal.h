@@ -123,7 +123,6 @@ void build_state_history(struct build_state *s, const char *created_by, bool emp
 struct build_op {
     struct codec_sha256 key;  // inputs of the operation; the solver adds parent, time and options
     char *created_by;         // for history; owned by the caller
-    bool no_cache;
     bool independent;         // the result does not depend on what lies below (COPY --link)
     bool commit_times;        // false: times are left as they are (--timestamps=now)
     // Changes the root. `folder` is the step's own folder in tmp (for mounts and files).

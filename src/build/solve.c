@@ -162,6 +162,13 @@ static void emit(struct build_work *w, enum event_kind kind, struct sv text)
                (struct event){.kind = kind, .id = w->id, .name = w->label, .text = text});
 }
 
+static bool wants_cache(const struct build_work *w)
+{
+    const struct strv *filter = w->job->opt->no_cache_filter;
+    if (w->job->opt->no_cache) return false;
+    return !filter || (strv_find(filter, w->stage->shown) < 0);
+}
+
 int build_solve_step(struct build_work *w, struct build_op *op, struct err *e)
 {
     char key[CODEC_SHA256_HEX];
@@ -171,7 +178,7 @@ int build_solve_step(struct build_work *w, struct build_op *op, struct err *e)
         w->state->now++;
     op->commit_times = w->job->opt->timestamps != BUILD_TIMES_NOW;
     finish_key(w, op, key);
-    if (!op->no_cache && look_up(w, op, key, e) == 1) {
+    if (wants_cache(w) && look_up(w, op, key, e) == 1) {
         w->cached++;
         emit(w, EVENT_CACHED, SV(""));
         return 0;

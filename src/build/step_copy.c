@@ -122,7 +122,6 @@ static int run_copy(struct build_work *w, const struct build_instr *in, struct c
     struct build_op op = {.created_by = in->original, .apply = apply_copy, .arg = c,
                           .independent = c->spec.link, .written = &c->written};
     add_copy_key(w, c, hash, &op.key);
-    op.no_cache = w->job->opt->no_cache;
     // Files that COPY brought stay where they are, whatever the scrub list says.
     struct strv keep = {0};
     const char *rel = c->dest[0] == '/' ? c->dest + 1 : c->dest;
@@ -172,8 +171,7 @@ int build_step_workdir(struct build_work *w, const char *path, const char *creat
     struct workdir_arg a = {path, {0, 0}};
     const char *user = w->state->image.user;
     own(free) char *by = str_dup(created_by);
-    struct build_op op = {.created_by = by, .apply = apply_workdir, .arg = &a,
-                          .no_cache = w->job->opt->no_cache};
+    struct build_op op = {.created_by = by, .apply = apply_workdir, .arg = &a};
     if (user && user[0] && find_owner(w, user, &a.owner, e) < 0) return -1;
     codec_sha256_init(&op.key);
     codec_sha256_addz(&op.key, "workdir");

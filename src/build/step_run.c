@@ -238,6 +238,28 @@ static int run_sandbox(struct build_work *w, struct runtime_spec *spec, struct s
     return rc;
 }
 
+// --shell-on-fail: the same sandbox, with the caller's terminal and a shell.
+static void open_shell(struct build_work *w, struct runtime_spec *spec, struct strv *stubs)
+{
+    struct err ignored;
+    struct runtime_stdio io = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+    struct runtime_sandbox box = {.pty_fd = -1};
+    int status;
+    bool oom;
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
+        event_warn(&w->job->en->sink, "--shell-on-fail needs a terminal");
+        return;
+    }
+    event_info(&w->job->en->sink, "the step failed; a shell in its place follows, exit ends the build");
+    strv_fini(&spec->args);
+    strv_add(&spec->args, "/bin/sh");
+    strv_add(&spec->args, "-i");
+    if (runtime_sandbox_start(w->job->en, spec, &io, stubs, &box, &ignored) == 0)
+        runtime_sandbox_wait(&box, &status, &oom, &ignored);
+    else
+        event_warn(&w->job->en->sink, "cannot open a shell: %s", err_cause(&ignored));
+}
+
 static int apply_run(struct build_work *w, const struct root *root, int folder, void *arg,
                      struct strv *stubs, struct err *e)
 {
@@ -248,6 +270,7 @@ static int apply_run(struct build_work *w, const struct root *root, int folder, 
         build_mounts_open(w, &a->mounts, root, folder, &spec, e) < 0)
         return -1;
     int rc = run_sandbox(w, &spec, stubs, e);
+    if (rc < 0 && w->job->opt->shell_on_fail) open_shell(w, &spec, stubs);
     struct err close_err;
     if (build_mounts_close(w, &a->mounts, rc < 0 ? &close_err : e) < 0) rc = -1;
     spec.rootfs_fd = -1;  // the solver's
@@ -282,8 +305,7 @@ int build_step_run(struct build_work *w, const struct build_instr *in, struct er
     int rc = check_rights(w, &a, e);
     if (rc == 0) rc = build_mounts_plan(w, &a.run, &a.mounts, e);
     own(free) char *by = history(w, &a);
-    struct build_op op = {.created_by = by, .apply = apply_run, .arg = &a,
-                          .no_cache = w->job->opt->no_cache};
+    struct build_op op = {.created_by = by, .apply = apply_run, .arg = &a};
     add_run_key(w, &a, &op.key);
     if (rc == 0) rc = build_solve_step(w, &op, e);
     build_mounts_fini(w, &a.mounts);
