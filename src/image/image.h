@@ -25,12 +25,11 @@ struct image_put {
     const struct store_layer *layers;
     const struct oci_ref *refs;
     size_t refs_n;
-    bool synced;  // the caller has run store_sync after the last layer: only the blobs are synced
+    // Manifest of the image it was made from, or NULL: its layers' archives keep their digests.
+    const struct oci_digest *base;
 };
 int image_put(struct engine *en, const struct image_put *put, struct store_ref *out,
               struct err *e);
-// The config and the manifest bytes alone, as image_put would store them.
-void image_put_print(const struct image_put *put, struct str *out_config, struct str *out_manifest);
 
 // --- list ---------------------------------------------------------------------------------------
 struct image_row {

@@ -63,7 +63,7 @@ static bool take_part(struct sv part, char out[32])
     if (part.n == 0 || part.n > 31) return false;
     for (size_t i = 0; i < part.n; i++) {
         char c = part.p[i];
-        bool ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+        bool ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
         if (c >= 'A' && c <= 'Z') {
             c = (char)(c - 'A' + 'a');
             ok = true;

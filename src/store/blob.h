@@ -11,7 +11,12 @@
 #include "oci/digest.h"
 
 int store_blob_put(struct engine *en, struct sv data, struct oci_digest *out, struct err *e);
-// Streaming: write as it comes, then commit with what is expected (NULL: anything).
+// As store_blob_put without its syncs, for several small blobs in one command: the caller runs
+// store_sync before it writes what names them. Torn by a power cut, it heals when it is put again.
+int store_blob_put_batch(struct engine *en, struct sv data, struct oci_digest *out,
+                         struct err *e);
+// Streaming: write as it comes, then commit with what is expected. Commit frees the writer, also
+// when it fails.
 struct store_blob_writer;
 int store_blob_create(struct engine *en, struct store_blob_writer **out, struct err *e);
 int store_blob_write(struct store_blob_writer *w, const void *p, size_t n, struct err *e);

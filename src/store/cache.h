@@ -11,3 +11,6 @@ int store_cache_put(struct engine *en, const char *kind, const char *key_hex, st
 // 1 found (value in out), 0 not.
 int store_cache_find(struct engine *en, const char *kind, const char *key_hex, struct str *out,
                      struct err *e);
+// Whether a record file's bytes are whole; *out_value is then what was put (clean-up and check walk
+// the files themselves).
+bool store_cache_record_valid(struct sv file, struct sv *out_value);

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# A short front: the build itself is meson's, each target is one script.
+PREFIX ?= /usr/local
+export DESTDIR
+
+all:            ; @tools/deps build && tools/build
+demo:           ; @tools/demo
+check:          ; @tools/deps check && tests/run-all
+check-faults:   ; @tools/deps check && tests/run-all --only faults --full
+bench:          ; @tools/deps bench && bench/run
+install:        ; @tools/deps build && tools/build --install --prefix "$(PREFIX)"
+lint-deep:      ; @tools/deps deep && tools/lint-deep
+clean:          ; rm -rf build build-*
+
+.PHONY: all demo check check-faults bench install lint-deep clean

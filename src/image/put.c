@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Brings a new image into the store in the order that a crash forgives: blobs, one sync for all of
+// them and the layers, then the names.
+#include "base/own.h"
+#include "image/image.h"
+#include "image/internal.h"
+#include "store/blob.h"
+
+static void plain_layer(const struct store_layer *l, struct oci_descriptor *out)
+{
+    memcpy(out->media_type, OCI_TYPE_LAYER, sizeof OCI_TYPE_LAYER);
+    out->digest = l->diff_id;
+    out->size = l->tar_size;
+}
+
+// Layers that came from the base keep the archive digests that its manifest gives them, so that
+// what a registry has already is known to be the same.
+static void base_layers(struct engine *en, const struct image_put *put, struct oci_manifest *m)
+{
+    struct err e = {0};
+    own(oci_manifest) struct oci_manifest base = {0};
+    own(oci_image) struct oci_image config = {0};
+    if (!put->base || !oci_digest_is_set(put->base)) return;
+    if (image_read_manifest(en, put->base, &base, NULL, &e) < 0 || base.is_index) return;
+    if (image_read_config(en, &base.config.digest, &config, &e) < 0) return;
+    for (size_t i = 0; i < base.n && i < config.layers && i < m->n; i++) {
+        if (!oci_digest_eq(&config.diff_ids[i], &put->layers[i].diff_id)) return;
+        struct oci_descriptor d = base.items[i];
+        d.annotations = NULL;
+        d.has_platform = false;
+        if (strcmp(d.media_type, DOCKER_TYPE_LAYER_GZIP) == 0) {
+            memcpy(d.media_type, OCI_TYPE_LAYER_GZIP, sizeof OCI_TYPE_LAYER_GZIP);
+        }
+        m->items[i] = d;
+    }
+}
+
+static void fill_manifest(struct engine *en, const struct image_put *put,
+                          const struct oci_digest *config, size_t config_size,
+                          struct oci_manifest *m)
+{
+    size_t n = put->image->layers;
+    memcpy(m->media_type, OCI_TYPE_MANIFEST, sizeof OCI_TYPE_MANIFEST);
+    memcpy(m->config.media_type, OCI_TYPE_CONFIG, sizeof OCI_TYPE_CONFIG);
+    m->config.digest = *config;
+    m->config.size = config_size;
+    m->items = n ? mem_alloc(n * sizeof *m->items) : NULL;
+    m->n = n;
+    for (size_t i = 0; i < n; i++) plain_layer(&put->layers[i], &m->items[i]);
+    base_layers(en, put, m);
+}
+
+int image_put(struct engine *en, const struct image_put *put, struct store_ref *out,
+              struct err *e)
+{
+    struct store_ref r = {0};
+    own(str) struct str config = {.max = LIMIT_CONFIG};
+    own(str) struct str manifest = {.max = LIMIT_MANIFEST};
+    own(oci_manifest) struct oci_manifest m = {0};
+    oci_image_print(put->image, &config);
+    if (str_check(&config, e) < 0) return err_wrap(e, "the image's config");
+    if (store_blob_put_batch(en, str_sv(&config), &r.image, e) < 0) return -1;
+    fill_manifest(en, put, &r.image, config.n, &m);
+    oci_manifest_print(&m, &manifest);
+    if (str_check(&manifest, e) < 0) return err_wrap(e, "the image's manifest");
+    if (store_blob_put_batch(en, str_sv(&manifest), &r.manifest, e) < 0) return -1;
+    if (store_sync(en, e) < 0) return -1;
+    for (size_t i = 0; i < put->refs_n; i++) {
+        if (store_ref_set(en, &put->refs[i], &r.manifest, &r.image, e) < 0) return -1;
+    }
+    if (put->refs_n == 0 && store_ref_set_untagged(en, &r.manifest, &r.image, e) < 0) return -1;
+    if (put->refs_n > 0) r.ref = put->refs[0];
+    if (out) *out = r;
+    return 0;
+}
+
+int image_tag(struct engine *en, const char *source, const char *target, struct err *e)
+{
+    struct store_ref r = {0};
+    struct oci_ref ref = {0};
+    if (oci_ref_parse(sv_of(target), &ref, e) < 0) return -1;
+    if (oci_digest_is_set(&ref.digest)) {
+        return err_set(e, ERR_USAGE, "the new name '%s' must not have a digest", target);
+    }
+    oci_ref_default_tag(&ref);
+    if (store_ref_resolve(en, source, &r, e) < 0) return -1;
+    return store_ref_set(en, &ref, &r.manifest, &r.image, e);
+}
