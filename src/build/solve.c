@@ -147,8 +147,8 @@ static int apply(struct build_work *w, struct build_op *op, struct store_layer *
     }
     struct store_commit commit = {
         .newest = op->commit_times ? w->state->now : INT64_MAX,
-        .scrub = !w->job->opt->no_scrub,
-        .scrub_keep = op->scrub_keep,
+        .scrub = op->scrub && !w->job->opt->no_scrub,
+        .touched = op->touched,
         .below = w->state->layers.p,
         .below_n = op->independent ? 0 : w->state->layers.n,
         .stubs = &stubs,
