@@ -216,6 +216,11 @@ int fs_atomic_write(int dirfd, const char *name, struct sv data, mode_t mode, st
     return fd < 0 ? -1 : fs_sync_dir(fd, e);
 }
 
+int fs_rename(const char *from, const char *to, struct err *e)
+{
+    return rename(from, to) == 0 ? 0 : err_sys(e, "rename '%s' to '%s'", from, to);
+}
+
 int fs_mkdirs(int dirfd, const char *path, mode_t mode, struct err *e)
 {
     own(free) char *p = str_dup(path);

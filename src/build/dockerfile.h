@@ -77,6 +77,7 @@ const struct build_instr_def *build_instr_table_get(enum build_instr_id id);
 struct build_flag {
     const struct build_flag_def *def;
     char *value;  // quotes removed; "true" or "false" for BOOL
+    bool bare;    // BOOL without a value
 };
 
 struct build_heredoc {
@@ -129,6 +130,8 @@ int build_dockerfile_parse(struct sv text, const char *label, struct build_file 
 // the text. `line` is what errors and the result's lines say.
 int build_dockerfile_parse_one(struct sv text, char escape, const char *label, unsigned line,
                                struct build_instr *out, struct err *e);
+// The first FROM stands before everything but ARG: for builds; a dump does without.
+int build_dockerfile_check_order(const struct build_file *f, struct err *e);
 void build_instr_fini(struct build_instr *in);
 void build_dockerfile_fini(struct build_file *f);
 static inline void own_build_file(struct build_file *f)

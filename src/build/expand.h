@@ -19,6 +19,7 @@ struct build_expand {
     char escape;       // 0 means '\\'
     bool keep_quotes;  // heredoc bodies: quotes are ordinary text, kept; variables are expanded
     bool raw_quotes;   // quotes have their meaning but stay in the result
+    bool raw_escapes;  // the same for escape characters
     bool keep_unset;   // variables that are not set stay as written
 };
 
@@ -30,6 +31,7 @@ int build_expand_word(const struct build_expand *x, struct sv word, struct str *
 // Expands, then splits at blanks that were not quoted: what EXPOSE does. Appends to *out.
 int build_expand_words(const struct build_expand *x, struct sv text, struct strv *out,
                        struct err *e);
-// The body of a heredoc: build_expand_word with keep_quotes and escapes kept where BuildKit does.
+// The body of a heredoc (COPY and ADD): variables are expanded and a backslash makes the next
+// character plain, whatever the escape directive says; quotes are ordinary text.
 int build_expand_heredoc(const struct build_expand *x, struct sv body, struct str *out,
                          struct err *e);

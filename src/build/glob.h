@@ -8,8 +8,10 @@
 #include "base/err.h"
 #include "base/str.h"
 
-bool build_glob_magic(struct sv pattern);               // has *, ? or [ or a backslash
-int build_glob_check(struct sv pattern, struct err *e);  // malformed pattern: ERR_INPUT
+// Has *, ? or [ without a backslash in front. A source without is taken as a plain name, with its
+// backslashes.
+bool build_glob_magic(struct sv pattern);
+int build_glob_check(struct sv pattern, struct err *e);  // malformed: ERR_INPUT
 bool build_glob_match(struct sv pattern, struct sv name);
 // As above, and a component `**` matches any number of components, also none (COPY --parents).
 bool build_glob_match_deep(struct sv pattern, struct sv name);

@@ -11,11 +11,21 @@
 #include "base/str.h"
 #include "base/vec.h"
 
+struct build_nfa;
+
+// Plain patterns are compared as text, the others run on an automaton.
+enum build_pattern_kind {
+    BUILD_PATTERN_EXACT,
+    BUILD_PATTERN_PREFIX,  // text, then **
+    BUILD_PATTERN_SUFFIX,  // **, then text
+    BUILD_PATTERN_WILD,
+};
 struct build_pattern {
-    char *text;      // cleaned, without '!'
-    bool keep;       // it began with '!'
-    unsigned line;   // in the file, for hints; 0 for --exclude
-    unsigned parts;  // components
+    char *text;     // cleaned, without '!'
+    bool keep;      // it began with '!'
+    unsigned line;  // in the file, for hints; 0 for --exclude
+    enum build_pattern_kind kind;
+    struct build_nfa *nfa;  // WILD
 };
 
 struct build_ignore {
@@ -37,6 +47,6 @@ static inline void own_build_ignore(struct build_ignore *ig)
 // True when `path` is ignored. *out_line (may be NULL) is the line of the pattern that decided, 0
 // when none did.
 bool build_ignore_match(const struct build_ignore *ig, const char *path, unsigned *out_line);
-// Asked about a folder that is itself ignored: false means nothing below it can be kept, so a
+// Asked about a folder that is itself ignored: false means that nothing below it can be kept, so a
 // walker need not enter. True may be a false alarm.
 bool build_ignore_may_keep(const struct build_ignore *ig, const char *dir);

@@ -128,10 +128,14 @@ struct build_pair {
 struct build_pairs {
     VEC(struct build_pair) v;
 };
-// All words see the environment before the instruction (ARG: each sees the ones before it on the
-// same line, as BuildKit does).
+// All words see the environment before the instruction.
 int build_instr_pairs(const struct build_instr *in, const struct build_expand *x,
                       struct build_pairs *out, struct err *e);
+// One word of an ARG. An ARG before the first FROM is read word by word: each word sees those
+// before it on the same line.
+int build_instr_arg(const struct build_instr *in, size_t word, const struct build_expand *x,
+                    struct build_pair *out, struct err *e);
+void build_pair_fini(struct build_pair *v);
 void build_pairs_fini(struct build_pairs *v);
 
 // EXPOSE: ranges opened, protocol lower-cased, sorted, without doubles: {"80/tcp", "53/udp"}.

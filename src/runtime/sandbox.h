@@ -121,6 +121,11 @@ static inline void own_runtime_spec(struct runtime_spec *s)
 // layer. Made once per store and form. Returns a directory descriptor.
 int runtime_stub_open(struct engine *en, struct err *e);
 
+// An owner as COPY --chown and WORKDIR mean it, looked up in the passwd and group files of `root`:
+// numbers stand for themselves, and without a group a number names its own group, a name its entry's.
+int runtime_owner_find(const struct root *root, const char *text, uint32_t *out_uid,
+                       uint32_t *out_gid, struct err *e);
+
 struct runtime_stdio {
     int in, out, err;  // inherited into the program as 0, 1, 2; -1: /dev/null
 };

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// The verb: opens what the command line names, plans, solves, exports.
+#include "build/build.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "base/own.h"
+#include "base/proc.h"
+#include "build/internal.h"
+#include "store/lock.h"
+
+static int git_epoch(const struct build_options *opt, int64_t *out, struct err *e)
+{
+    const char *argv[] = {"git", "-C", opt->context ? opt->context : ".", "log", "-1",
+                          "--format=%ct", NULL};
+    struct proc_spec spec = {.argv = argv, .search_path = true, .stdin_fd = PROC_NULL};
+    own(str) struct str text = {0};
+    int status;
+    if (proc_read(&spec, 64, &text, &status, e) < 0 || status != 0 ||
+        !num_i64(sv_trim(str_sv(&text)), out)) {
+        err_set(e, ERR_INPUT, "--timestamp=git: the context is not a git repository with a commit");
+        return err_hint(e, "give seconds since 1970, or leave --timestamp out");
+    }
+    return 0;
+}
+
+static int find_epoch(struct build_job *job, struct err *e)
+{
+    const char *given = job->opt->timestamp;
+    if (!given) given = map_get(&job->build_args, "SOURCE_DATE_EPOCH");
+    if (!given) given = getenv("SOURCE_DATE_EPOCH");
+    if (!given || !given[0]) return 0;
+    job->epoch_given = true;
+    if (strcmp(given, "git") == 0) return git_epoch(job->opt, &job->epoch, e);
+    if (num_i64(sv_of(given), &job->epoch) && job->epoch >= 0) return 0;
+    err_set(e, ERR_USAGE, "'%s' is not a time", given);
+    return err_hint(e, "--timestamp and SOURCE_DATE_EPOCH take seconds since 1970");
+}
+
+static int open_contexts(struct build_job *job, struct str *text, char **label, struct err *e)
+{
+    struct build_context *main_one = vec_add(&job->contexts);
+    if (build_context_open_main(job->en, job->opt, &job->tmp, main_one, text, label, e) < 0) return -1;
+    for (size_t i = 0; job->opt->contexts && i < job->opt->contexts->n; i++) {
+        struct build_context *c = vec_add(&job->contexts);
+        if (build_context_open_named(job->en, job->opt->contexts->p[i], c, e) < 0) return -1;
+    }
+    return 0;
+}
+
+// The context is walked here, once, when a needed stage copies from it; workers inherit the result.
+static bool reads_context(const struct build_job *job)
+{
+    vec_each(s, &job->stages)
+    {
+        if (!s->needed) continue;
+        vec_each(p, &s->steps)
+        {
+            const struct build_instr *in = *p;
+            bool copies = in->def->id == BUILD_COPY || in->def->id == BUILD_ADD;
+            if (copies && !build_instr_flag(in, "from") && in->words.n > 1) return true;
+            if (in->def->id != BUILD_RUN) continue;
+            vec_each(f, &in->flags)
+                if (strcmp(f->def->name, "mount") == 0 && !strstr(f->value, "from=") &&
+                    (strstr(f->value, "type=bind") || !strstr(f->value, "type=")))
+                    return true;
+        }
+    }
+    return false;
+}
+
+static void warn_undeclared_args(struct build_job *job)
+{
+    for (size_t i = 0; i < job->build_args.n; i++) {
+        const char *key = job->build_args.p[i].key;
+        bool known = map_has(&job->globals, key) || strcasestr(key, "_proxy") ||
+                     strcmp(key, "SOURCE_DATE_EPOCH") == 0 || strncmp(key, "BUILDKIT_", 9) == 0;
+        vec_each(in, &job->file.instrs)
+        {
+            if (in->def->id != BUILD_ARG) continue;
+            for (size_t k = 0; k < in->words.n; k++) {
+                struct sv rest = sv_of(in->words.p[k]);
+                known = known || sv_eqz(sv_cut(&rest, '='), key);
+            }
+        }
+        if (!known)
+            event_warn(&job->en->sink, "--build-arg %s: no ARG in %s asks for it", key,
+                       job->file.label);
+    }
+}
+
+static int build_it(struct build_job *job, struct err *e)
+{
+    own(str) struct str text = {.max = LIMIT_DOCKERFILE + 1};
+    own(free) char *label = NULL;
+    if (build_export_check(job->opt, e) < 0 || open_contexts(job, &text, &label, e) < 0) return -1;
+    if (build_dockerfile_parse(str_sv(&text), label, &job->file, e) < 0) return -1;
+    vec_each(warning, &job->file.warnings)
+        event_warn(&job->en->sink, "%s:%u: %s", job->file.label, warning->line, warning->text);
+    if (build_plan(job, e) < 0 || find_epoch(job, e) < 0) return -1;
+    warn_undeclared_args(job);
+    if (reads_context(job) && build_context_scan(job->en, &job->contexts.p[0], e) < 0) return -1;
+    if (build_solve_stages(job, e) < 0) return -1;
+    own(build_state) struct build_state state;
+    own(free) char *name = str_fmt("stage-%zu", job->target);
+    if (build_state_load(job->en, job->tmp.fd, name, &state, e) < 0) return -1;
+    return build_export(job, &state, e);
+}
+
+// On failure: the place in the Dockerfile, for the face to show. The innermost line wins.
+static void make_excerpt(struct build_job *job, const struct err *e)
+{
+    size_t n = job->file.label ? strlen(job->file.label) : 0;
+    for (unsigned i = e->frames; n && i-- > 0;) {
+        const char *at = strstr(err_frame(e, i), job->file.label);
+        uint64_t line;
+        if (!at || at[n] != ':') continue;
+        struct sv rest = sv_of(at + n + 1);
+        size_t digits = strspn(rest.p, "0123456789");
+        if (!num_u64_max(sv_part(rest, 0, digits), UINT32_MAX, &line)) continue;
+        unsigned last = (unsigned)line;
+        vec_each(in, &job->file.instrs)
+            if (in->first_line <= line && line <= in->last_line) last = in->code_last_line;
+        own(str) struct str s = {0};
+        build_dockerfile_excerpt(&job->file, (unsigned)line, last, &s);
+        snprintf(job->result->excerpt, sizeof job->result->excerpt, "%s", str_z(&s));
+        return;
+    }
+}
+
+int build_image(struct engine *en, const struct build_options *opt, struct build_result *out,
+                struct err *e)
+{
+    struct build_job job = {.en = en, .opt = opt, .result = out, .tmp = STORE_TMP_NONE};
+    *out = (struct build_result){0};
+    if (engine_enter(en, e) < 0) return -1;
+    umask(0);
+    own(fd) int lock = store_lock_shared(en, e);
+    if (lock < 0 || store_tmp_open(en, &job.tmp, e) < 0) return -1;
+    int rc = build_it(&job, e);
+    if (rc < 0) make_excerpt(&job, e);
+    vec_each(c, &job.contexts) build_context_close(en, c);
+    vec_fini(&job.contexts);
+    build_plan_fini(&job);
+    build_dockerfile_fini(&job.file);
+    store_tmp_close(en, &job.tmp);
+    return rc;
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+// The end of a build: an image in the store with its names, or files somewhere else.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/own.h"
+#include "build/internal.h"
+#include "codec/json.h"
+#include "image/archive.h"
+#include "image/image.h"
+
+enum output_type { OUTPUT_IMAGE, OUTPUT_LOCAL, OUTPUT_TAR, OUTPUT_OCI, OUTPUT_DOCKER, OUTPUT_COUNT };
+
+static const char *const type_names[OUTPUT_COUNT] = {"image", "local", "tar", "oci", "docker"};
+
+struct output {
+    enum output_type type;
+    char *dest;  // NULL: none given
+    bool is_dir;  // oci with tar=false
+};
+
+// "type=tar,dest=x.tar", "dest" alone is a folder, "-" a tar on stdout.
+static int parse_output(const char *text, struct output *out, struct err *e)
+{
+    *out = (struct output){0};
+    if (strcmp(text, "-") == 0) {
+        *out = (struct output){OUTPUT_TAR, str_dup("-"), false};
+        return 0;
+    }
+    if (!strchr(text, '=')) {
+        *out = (struct output){OUTPUT_LOCAL, str_dup(text), false};
+        return 0;
+    }
+    struct sv rest = sv_of(text);
+    bool known = false;
+    while (rest.p) {
+        struct sv value = sv_cut(&rest, ','), key = sv_cut(&value, '=');
+        if (sv_eqz(key, "type")) {
+            for (int i = 0; i < OUTPUT_COUNT; i++)
+                if (sv_eqz(value, type_names[i])) {
+                    out->type = (enum output_type)i;
+                    known = true;
+                }
+        } else if (sv_eqz(key, "dest")) {
+            free(out->dest);
+            out->dest = sv_dup(value);
+        } else if (sv_eqz(key, "tar")) {
+            out->is_dir = sv_eqz(value, "false");
+        } else {
+            return err_set(e, ERR_USAGE, "--output '%s': unknown key '%.*s'", text, (int)key.n, key.p);
+        }
+    }
+    if (!known) {
+        err_set(e, ERR_USAGE, "--output '%s': the type is not known", text);
+        return err_hint(e, "types are: image, local, tar, oci, docker");
+    }
+    if (out->type != OUTPUT_IMAGE && !out->dest) {
+        if (out->type == OUTPUT_LOCAL)
+            return err_set(e, ERR_USAGE, "--output '%s' needs dest=FOLDER", text);
+        out->dest = str_dup("-");
+    }
+    return 0;
+}
+
+int build_export_check(const struct build_options *opt, struct err *e)
+{
+    for (size_t i = 0; opt->outputs && i < opt->outputs->n; i++) {
+        struct output o;
+        int rc = parse_output(opt->outputs->p[i], &o, e);
+        bool tty = rc == 0 && o.dest && strcmp(o.dest, "-") == 0 && isatty(STDOUT_FILENO);
+        free(o.dest);
+        if (rc < 0) return -1;
+        if (tty) {
+            err_set(e, ERR_USAGE, "--output would write an archive to the terminal");
+            return err_hint(e, "add dest=FILE or send stdout to a file");
+        }
+    }
+    for (size_t i = 0; opt->tags && i < opt->tags->n; i++) {
+        struct oci_ref ref;
+        if (oci_ref_parse(sv_of(opt->tags->p[i]), &ref, e) < 0) return err_wrap(e, "--tag");
+        if (oci_digest_is_set(&ref.digest))
+            return err_set(e, ERR_USAGE, "--tag '%s' must not have a digest", opt->tags->p[i]);
+    }
+    return 0;
+}
+
+static int write_tar(struct build_job *job, const struct build_state *s, int fd, struct err *e);
+
+static int sink_write(void *arg, const void *p, size_t n, struct err *e)
+{
+    return fs_write_all(*(int *)arg, p, n, e);
+}
+
+static int open_view(struct build_job *job, const struct build_state *s, struct err *e)
+{
+    if (s->layers.n == 0) {
+        if (mkdirat(job->tmp.fd, "empty", 0755) != 0 && errno != EEXIST)
+            return err_sys(e, "make an empty root");
+        return fs_open_dir(job->tmp.fd, "empty", e);
+    }
+    struct store_overlay o = {.layers = s->layers.p, .n = s->layers.n};
+    return store_overlay_open(job->en, &o, e);
+}
+
+static int write_tar(struct build_job *job, const struct build_state *s, int fd, struct err *e)
+{
+    own(fd) int view = open_view(job, s, e);
+    if (view < 0) return -1;
+    own(fd) int readable = fs_open_dir(view, ".", e);
+    if (readable < 0) return -1;
+    struct store_tar_options opt = {.newest = INT64_MAX};
+    return store_tar_tree(readable, &opt, (struct codec_sink){sink_write, &fd}, e);
+}
+
+// Files for the caller: theirs, not 0:0 of the image, as `docker build -o` does.
+static int write_local(struct build_job *job, const struct build_state *s, const char *dest,
+                       struct err *e)
+{
+    own(fd) int view = open_view(job, s, e);
+    if (view < 0) return -1;
+    if (fs_mkdirs(AT_FDCWD, dest, 0755, e) < 0) return -1;
+    own(fd) int into = fs_open_dir(AT_FDCWD, dest, e);
+    if (into < 0) return -1;
+    struct build_tree tree = {.root = {view, "the result"}};
+    struct root root = {into, "the output folder"};
+    struct build_copy spec = {0};
+    struct build_picks picks = {0};
+    struct fs_owner me = {geteuid(), getegid()};
+    struct build_copy_apply opt = {.spec = &spec, .dest = "/", .owner = &me, .time = INT64_MIN};
+    int rc = build_tree_scan(&tree, NULL, e);
+    if (rc == 0) {
+        vec_push(&picks.v, ((struct build_pick){tree.nodes.p, NULL}));
+        rc = build_copy_apply(&tree, &picks, &opt, &root, e);
+    }
+    build_picks_fini(&picks);
+    build_tree_fini(&tree);
+    return rc;
+}
+
+static int write_archive(struct build_job *job, const struct output *o, struct err *e)
+{
+    char id[OCI_DIGEST_TEXT];
+    own(strv) struct strv names = {0};
+    if (job->opt->tags && job->opt->tags->n)
+        strv_add_all(&names, job->opt->tags);
+    else
+        strv_add(&names, oci_digest_print(&job->result->image, id));
+    bool out = strcmp(o->dest, "-") == 0;
+    struct image_save_options save = {
+        .names = &names,
+        .format = o->type == OUTPUT_DOCKER ? IMAGE_SAVE_DOCKER
+                  : o->is_dir              ? IMAGE_SAVE_OCI_DIR
+                                           : IMAGE_SAVE_OCI_ARCHIVE,
+        .path = out ? NULL : o->dest,
+        .fd = out ? STDOUT_FILENO : -1,
+    };
+    return image_save(job->en, &save, e);
+}
+
+// A file at `dest` appears complete or not at all.
+static int write_tar_file(struct build_job *job, const struct build_state *s, const char *dest,
+                          struct err *e)
+{
+    if (strcmp(dest, "-") == 0) return write_tar(job, s, STDOUT_FILENO, e);
+    own(free) char *part = str_fmt("%s.part", dest);
+    own(fd) int fd = fs_open(part, O_WRONLY | O_CREAT | O_TRUNC, 0644, e);
+    if (fd < 0) return -1;
+    if (write_tar(job, s, fd, e) < 0 || fs_rename(part, dest, e) < 0) {
+        unlink(part);
+        return -1;
+    }
+    return 0;
+}
+
+static int put_image(struct build_job *job, struct build_state *s, struct err *e)
+{
+    VEC(struct oci_ref) refs = {0};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && job->opt->tags && i < job->opt->tags->n; i++) {
+        struct oci_ref ref;
+        rc = oci_ref_parse(sv_of(job->opt->tags->p[i]), &ref, e);
+        oci_ref_default_tag(&ref);
+        if (rc == 0) vec_push(&refs, ref);
+    }
+    struct image_put put = {.image = &s->image, .layers = s->layers.p, .refs = refs.p,
+                            .refs_n = refs.n};
+    struct store_ref ref;
+    if (rc == 0) rc = image_put(job->en, &put, &ref, e);
+    if (rc == 0) {
+        job->result->image = ref.image;
+        job->result->manifest = ref.manifest;
+    }
+    vec_fini(&refs);
+    return rc;
+}
+
+static void add_labels(struct build_job *job, struct build_state *s)
+{
+    for (size_t i = 0; job->opt->labels && i < job->opt->labels->n; i++) {
+        struct sv rest = sv_of(job->opt->labels->p[i]);
+        own(free) char *key = sv_dup(sv_cut(&rest, '='));
+        map_set(&s->image.labels, key, sv_dup(rest));
+    }
+}
+
+static int write_reports(struct build_job *job, struct err *e)
+{
+    char id[OCI_DIGEST_TEXT], manifest[OCI_DIGEST_TEXT];
+    oci_digest_print(&job->result->image, id);
+    if (job->opt->iidfile &&
+        fs_replace(AT_FDCWD, job->opt->iidfile, sv_of(id), 0644, e) < 0)
+        return -1;
+    if (!job->opt->metadata_file) return 0;
+    struct codec_json *j = codec_json_new_object();
+    codec_json_set_text(j, "containerimage.config.digest", id);
+    codec_json_set_text(j, "containerimage.digest", oci_digest_print(&job->result->manifest, manifest));
+    own(str) struct str names = {0};
+    for (size_t i = 0; job->opt->tags && i < job->opt->tags->n; i++)
+        str_addf(&names, "%s%s", names.n ? "," : "", job->opt->tags->p[i]);
+    if (names.n) codec_json_set_text(j, "image.name", str_z(&names));
+    own(str) struct str text = {0};
+    codec_json_print_pretty(j, 2, &text);
+    str_addc(&text, '\n');
+    codec_json_free(j);
+    return fs_replace(AT_FDCWD, job->opt->metadata_file, str_sv(&text), 0644, e);
+}
+
+int build_export(struct build_job *job, const struct build_state *given, struct err *e)
+{
+    own(build_state) struct build_state s;
+    build_state_copy(&s, given);
+    add_labels(job, &s);
+    const struct strv *outputs = job->opt->outputs;
+    bool files_only = outputs && outputs->n;
+    for (size_t i = 0; files_only && i < outputs->n; i++) {
+        struct output o;
+        if (parse_output(outputs->p[i], &o, e) < 0) return -1;
+        files_only = o.type == OUTPUT_LOCAL || o.type == OUTPUT_TAR;
+        free(o.dest);
+    }
+    if (!files_only && put_image(job, &s, e) < 0) return -1;
+    for (size_t i = 0; outputs && i < outputs->n; i++) {
+        struct output o;
+        if (parse_output(outputs->p[i], &o, e) < 0) return -1;
+        int rc = o.type == OUTPUT_LOCAL  ? write_local(job, &s, o.dest, e)
+                 : o.type == OUTPUT_TAR  ? write_tar_file(job, &s, o.dest, e)
+                 : o.type == OUTPUT_IMAGE ? 0
+                                          : write_archive(job, &o, e);
+        free(o.dest);
+        if (rc < 0) return err_wrap(e, "--output %s", outputs->p[i]);
+    }
+    return write_reports(job, e);
+}

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+// RUN --mount: planning, opening, closing. See build/mounts.h.
+#include "build/mounts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/num.h"
+#include "base/own.h"
+#include "build/cachemount.h"
+
+#define SECRET_MAX ((size_t)1 << 20)
+#define SSH_DIR "/run/buildkit"
+
+static void absolute(const struct build_work *w, const char *target, char **out)
+{
+    own(str) struct str path = {0};
+    build_stage_path(w, target, &path);
+    *out = str_take(&path);
+}
+
+static int plan_bind(struct build_work *w, struct build_mount_state *s, struct err *e)
+{
+    if (build_source_open(w, s->m->from, &s->source, e) < 0) return -1;
+    s->has_source = true;
+    strv_add(&s->spec.sources, s->m->source && s->m->source[0] ? s->m->source : "/");
+    if (build_source_hash(w, &s->source, &s->spec, &s->picks, &s->picked, s->hash, e) < 0)
+        return err_wrap(e, "source of the mount on '%s'", s->target);
+    return 0;
+}
+
+static int plan_one(struct build_work *w, const struct build_mount *m, struct build_mounts *out,
+                    struct err *e)
+{
+    struct build_mount_state *s = vec_add(&out->v);
+    s->m = m;
+    s->cache_fd = -1;
+    s->source.own.root.fd = -1;
+    if (m->target) absolute(w, m->target, &s->target);
+    if (s->target && strcmp(s->target, "/") == 0)
+        return err_set(e, ERR_INPUT, "a mount cannot have the target '/'");
+    if (m->type == BUILD_MOUNT_BIND) return plan_bind(w, s, e);
+    return 0;
+}
+
+int build_mounts_plan(struct build_work *w, const struct build_run *run, struct build_mounts *out,
+                      struct err *e)
+{
+    vec_each(m, &run->mounts) if (plan_one(w, m, out, e) < 0) return -1;
+    return 0;
+}
+
+// Layout and the content of binds; never secrets, agents or what is in a cache.
+void build_mounts_key(const struct build_mounts *ms, struct codec_sha256 *h)
+{
+    codec_sha256_addu(h, ms->v.n);
+    vec_each(s, &ms->v)
+    {
+        codec_sha256_addu(h, s->m->type);
+        codec_sha256_addz(h, s->target ? s->target : "");
+        codec_sha256_addz(h, s->hash);
+        codec_sha256_addz(h, s->m->id ? s->m->id : "");
+        codec_sha256_addz(h, s->m->env ? s->m->env : "");
+        codec_sha256_addu(h, s->m->read_only);
+        codec_sha256_addu(h, s->m->size);
+    }
+}
+
+static struct runtime_mount *add_bind(struct runtime_spec *spec, int fd, const char *what,
+                                      const char *target, bool readonly)
+{
+    struct runtime_mount *m = vec_add(&spec->mounts);
+    *m = (struct runtime_mount){.kind = RUNTIME_MOUNT_BIND, .source_fd = fd, .readonly = readonly};
+    m->source = str_dup(what);
+    m->target = str_dup(target);
+    return m;
+}
+
+// A private copy of what the bind selects, with the step's time and owner 0:0, so that what the step
+// sees does not depend on who builds; writes to it are discarded with the step.
+static int open_bind(struct build_work *w, struct build_mount_state *s, int folder,
+                     struct runtime_spec *spec, struct err *e)
+{
+    if (!s->picked && build_source_scan(w, &s->source, &s->spec, &s->picks, e) < 0) return -1;
+    own(free) char *name = str_fmt("bind-%u", w->serial++);
+    if (mkdirat(folder, name, 0755) != 0) return err_sys(e, "make a folder for a mount");
+    own(fd) int dir = fs_open_dir(folder, name, e);
+    if (dir < 0) return -1;
+    struct root into = {dir, "the mount"};
+    bool is_dir = s->picks.v.n && S_ISDIR(s->picks.v.p[0].node->mode);
+    struct build_copy_apply opt = {.spec = &s->spec, .dest = is_dir ? "/" : "/file",
+                                   .time = s->source.context ? w->state->now : INT64_MIN};
+    if (build_copy_apply(s->source.tree, &s->picks, &opt, &into, e) < 0) return -1;
+    int fd = fs_openat(dir, is_dir ? "." : "file", O_PATH | O_NOFOLLOW, 0, e);
+    if (fd < 0) return -1;
+    add_bind(spec, fd, s->m->source, s->target, s->m->read_only);
+    return 0;
+}
+
+// A tmpfs of this worker's mount namespace, for what must not touch the disk.
+static int private_tmpfs(struct build_work *w, int folder, int *out_fd, struct err *e)
+{
+    own(free) char *name = str_fmt("memory-%u", w->serial++);
+    if (mkdirat(folder, name, 0700) != 0) return err_sys(e, "make a folder for a secret");
+    own(fd) int fs = (int)syscall(SYS_fsopen, "tmpfs", 1u /* FSOPEN_CLOEXEC */);
+    if (fs < 0) return err_sys(e, "make a tmpfs for a secret");
+    if (syscall(SYS_fsconfig, fs, 6u /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0) != 0)
+        return err_sys(e, "make a tmpfs for a secret");
+    own(fd) int mnt = (int)syscall(SYS_fsmount, fs, 1u /* FSMOUNT_CLOEXEC */, 0);
+    if (mnt < 0) return err_sys(e, "make a tmpfs for a secret");
+    if (syscall(SYS_move_mount, mnt, "", folder, name, 4u /* MOVE_MOUNT_F_EMPTY_PATH */) != 0)
+        return err_sys(e, "attach a tmpfs for a secret");
+    *out_fd = take_fd(mnt);
+    return 0;
+}
+
+// --secret id=x[,src=file|env=VAR]; without either the variable, then the file, named like the id.
+static int read_secret(const struct build_work *w, const char *id, struct str *out, struct err *e)
+{
+    const struct strv *given = w->job->opt->secrets;
+    for (size_t i = 0; given && i < given->n; i++) {
+        struct sv rest = sv_of(given->p[i]), file = {0}, env = {0}, name = {0};
+        while (rest.p) {
+            struct sv value = sv_cut(&rest, ','), key = sv_cut(&value, '=');
+            if (sv_eqz(key, "id")) name = value;
+            if (sv_eqz(key, "src") || sv_eqz(key, "source")) file = value;
+            if (sv_eqz(key, "env")) env = value;
+        }
+        if (!sv_eqz(name, id)) continue;
+        own(free) char *path = sv_dup(file.n ? file : name);
+        own(free) char *variable = sv_dup(env.n ? env : name);
+        const char *value = file.n ? NULL : getenv(variable);
+        if (value) {
+            str_addz(out, value);
+            return 1;
+        }
+        if (env.n) return err_set(e, ERR_INPUT, "secret '%s': the variable '%s' is not set", id, variable);
+        return fs_read_at(AT_FDCWD, path, SECRET_MAX, out, e) < 0 ? err_wrap(e, "secret '%s'", id) : 1;
+    }
+    return 0;
+}
+
+static int open_secret(struct build_work *w, struct build_mounts *ms, struct build_mount_state *s,
+                       int folder, struct runtime_spec *spec, struct err *e)
+{
+    own(str) struct str text = {.max = SECRET_MAX + 1};
+    int rc = read_secret(w, s->m->id, &text, e);
+    if (rc < 0) return -1;
+    if (rc == 0) {
+        if (!s->m->required) return 0;
+        err_set(e, ERR_INPUT, "the secret '%s' is required and was not given", s->m->id);
+        return err_hint(e, "dewar build --secret id=%s,src=FILE", s->m->id);
+    }
+    if (s->m->env) {
+        own(str) struct str pair = {0};
+        str_addf(&pair, "%s=%s", s->m->env, str_z(&text));
+        strv_take(&ms->env, str_take(&pair));
+    }
+    if (s->target) {
+        own(fd) int mem = -1;
+        if (private_tmpfs(w, folder, &mem, e) < 0) return -1;
+        own(fd) int fd = fs_openat(mem, "secret", O_WRONLY | O_CREAT | O_EXCL, 0600, e);
+        if (fd < 0 || fs_write_all(fd, str_z(&text), text.n, e) < 0) return -1;
+        if (fchown(fd, s->m->uid, s->m->gid) != 0 || fchmod(fd, s->m->mode) != 0)
+            return err_sys(e, "prepare the secret '%s'", s->m->id);
+        int in = fs_openat(mem, "secret", O_PATH, 0, e);
+        if (in < 0) return -1;
+        add_bind(spec, in, "a secret", s->target, true);
+    }
+    explicit_bzero(text.p, text.n);
+    return 0;
+}
+
+static const char *ssh_socket(const struct build_work *w, const char *id)
+{
+    const struct strv *given = w->job->opt->ssh;
+    for (size_t i = 0; given && i < given->n; i++) {
+        struct sv rest = sv_of(given->p[i]), name = sv_cut(&rest, '=');
+        if (!sv_eqz(name, id)) continue;
+        return rest.p && rest.n ? rest.p : getenv("SSH_AUTH_SOCK");
+    }
+    return NULL;
+}
+
+static int open_ssh(struct build_work *w, struct build_mounts *ms, struct build_mount_state *s,
+                    size_t index, struct runtime_spec *spec, struct err *e)
+{
+    const char *path = ssh_socket(w, s->m->id);
+    if (!path) {
+        if (!s->m->required) return 0;
+        err_set(e, ERR_INPUT, "the ssh agent '%s' is required and was not given", s->m->id);
+        return err_hint(e, "dewar build --ssh %s", s->m->id);
+    }
+    int fd = fs_open(path, O_PATH, 0, e);
+    if (fd < 0) return err_wrap(e, "ssh agent '%s'", s->m->id);
+    own(free) char *target = s->target ? str_dup(s->target) : str_fmt(SSH_DIR "/ssh_agent.%zu", index);
+    add_bind(spec, fd, "the ssh agent", target, false);
+    strv_take(&ms->env, str_fmt("SSH_AUTH_SOCK=%s", target));
+    return 0;
+}
+
+static int open_cache(struct build_work *w, struct build_mounts *ms, struct build_mount_state *s, const struct root *root,
+                      struct runtime_spec *spec, struct err *e)
+{
+    own(fd) int data = -1;
+    bool fresh = false;
+    if (build_cachemount_open(w, s->m, &s->cache_fd, &data, &fresh, e) < 0) return -1;
+    if (fresh && s->m->from) {
+        if (plan_bind(w, s, e) < 0) return -1;
+        if (!s->picked && build_source_scan(w, &s->source, &s->spec, &s->picks, e) < 0) return -1;
+        struct root into = {data, "the cache mount"};
+        struct build_copy_apply opt = {.spec = &s->spec, .dest = "/", .time = INT64_MIN};
+        if (build_copy_apply(s->source.tree, &s->picks, &opt, &into, e) < 0) return -1;
+    }
+    if (!fresh && build_cachemount_touch(w, s->cache_fd, root, &ms->touched, e) < 0) return -1;
+    int fd = fs_openat(data, ".", O_PATH, 0, e);
+    if (fd < 0) return -1;
+    add_bind(spec, fd, "a cache mount", s->target, s->m->read_only);
+    return 0;
+}
+
+static int open_one(struct build_work *w, struct build_mounts *ms, size_t i,
+                    const struct root *root, int folder, struct runtime_spec *spec, struct err *e)
+{
+    struct build_mount_state *s = &ms->v.p[i];
+    switch (s->m->type) {
+    case BUILD_MOUNT_BIND:
+        return open_bind(w, s, folder, spec, e);
+    case BUILD_MOUNT_CACHE:
+        return open_cache(w, ms, s, root, spec, e);
+    case BUILD_MOUNT_SECRET:
+        return open_secret(w, ms, s, folder, spec, e);
+    case BUILD_MOUNT_SSH:
+        return open_ssh(w, ms, s, i, spec, e);
+    case BUILD_MOUNT_TMPFS: {
+        struct runtime_mount *m = add_bind(spec, -1, "a tmpfs", s->target, false);
+        m->kind = RUNTIME_MOUNT_TMPFS;
+        m->tmpfs_size = s->m->size;
+        m->nosuid = m->nodev = true;
+        return 0;
+    }
+    }
+    return 0;
+}
+
+int build_mounts_open(struct build_work *w, struct build_mounts *ms, const struct root *root,
+                      int folder, struct runtime_spec *spec, struct err *e)
+{
+    for (size_t i = 0; i < ms->v.n; i++)
+        if (open_one(w, ms, i, root, folder, spec, e) < 0)
+            return err_wrap(e, "RUN --mount=type=%s", build_mount_type_name(ms->v.p[i].m->type));
+    strv_add_all(&spec->env, &ms->env);
+    return 0;
+}
+
+int build_mounts_close(struct build_work *w, struct build_mounts *ms, struct err *e)
+{
+    vec_each(s, &ms->v)
+        if (s->cache_fd >= 0 && build_cachemount_remember(w, s->cache_fd, e) < 0) return -1;
+    return 0;
+}
+
+void build_mounts_fini(struct build_work *w, struct build_mounts *ms)
+{
+    vec_each(s, &ms->v)
+    {
+        if (s->has_source) build_source_close(w, &s->source);
+        build_picks_fini(&s->picks);
+        strv_fini(&s->spec.sources);
+        if (s->cache_fd >= 0) close(s->cache_fd);
+        free(s->target);
+    }
+    vec_fini(&ms->v);
+    for (size_t i = 0; i < ms->env.n; i++) explicit_bzero(ms->env.p[i], strlen(ms->env.p[i]));
+    strv_fini(&ms->env);
+    strv_fini(&ms->touched);
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// RUN --mount. Plan: what goes into the step's key (layout, and the content of files that are bound
+// read-only). Open: sources as descriptors, attached in this worker's own mount namespace. Close:
+// what has to be remembered. Sources of a name in a Dockerfile are never joined to a host path: cache
+// ids are hashed, sources are resolved inside their root.
+#pragma once
+
+#include "build/internal.h"
+#include "runtime/sandbox.h"
+
+struct build_mount_state {
+    const struct build_mount *m;
+    struct build_source source;  // bind, cache with from
+    bool has_source;
+    char hash[CODEC_SHA256_HEX];  // bind: of the files
+    struct build_copy spec;       // bind: selects them
+    struct build_picks picks;
+    bool picked;
+    int cache_fd;                 // cache: the mount's folder, holds its lock
+    char *target;                 // absolute
+};
+struct build_mounts {
+    VEC(struct build_mount_state) v;
+    struct strv touched;  // by cache mounts: files whose time was changed
+    struct strv env;  // secrets as variables, SSH_AUTH_SOCK
+};
+int build_mounts_plan(struct build_work *w, const struct build_run *run, struct build_mounts *out,
+                      struct err *e);
+void build_mounts_key(const struct build_mounts *ms, struct codec_sha256 *h);
+int build_mounts_open(struct build_work *w, struct build_mounts *ms, const struct root *root,
+                      int folder, struct runtime_spec *spec, struct err *e);
+int build_mounts_close(struct build_work *w, struct build_mounts *ms, struct err *e);
+void build_mounts_fini(struct build_work *w, struct build_mounts *ms);

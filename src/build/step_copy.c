@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// COPY, ADD and WORKDIR as operations of the solver.
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "build/internal.h"
+#include "runtime/sandbox.h"
+
+struct copy_arg {
+    struct build_copy spec;
+    struct build_source source;
+    struct build_picks picks;
+    bool picked;
+    char *dest;
+    bool dest_is_folder;
+    bool has_owner;
+    struct fs_owner owner;
+    struct strv written;  // "path\tdigest"
+};
+
+// --chown: numbers stand for themselves, a lone user also names the group; names are looked up in
+// the image that is being built.
+static int find_owner(struct build_work *w, const char *text, struct fs_owner *out, struct err *e)
+{
+    own(fd) int view = -1;
+    if (build_solve_view(w, w->state, &view, e) < 0) return -1;
+    struct root root = {view, "the image"};
+    uint32_t uid, gid;
+    if (runtime_owner_find(&root, text, &uid, &gid, e) < 0) return -1;
+    *out = (struct fs_owner){uid, gid};
+    return 0;
+}
+
+// "path\tdigest" of every regular file that came from a context: what a later step with a cache
+// mount compares with (see step_run.c).
+static int remember_written(struct build_work *w, const struct root *root, const struct strv *paths,
+                            struct strv *out, struct err *e)
+{
+    (void)w;
+    for (size_t i = 0; i < paths->n; i++) {
+        char hex[CODEC_SHA256_HEX];
+        own(fd) int fd = fs_in_open(root, paths->p[i], O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, e);
+        if (fd < 0 || codec_sha256_fd(fd, NULL, hex, e) < 0) return -1;
+        strv_take(out, str_fmt("%s\t%s", paths->p[i], hex));
+    }
+    return 0;
+}
+
+static bool stage_has_cache_mounts(const struct build_job *job)
+{
+    vec_each(in, &job->file.instrs)
+        vec_each(f, &in->flags)
+            if (strcmp(f->def->name, "mount") == 0 && strstr(f->value, "type=cache")) return true;
+    return false;
+}
+
+static int apply_copy(struct build_work *w, const struct root *root, int folder, void *arg,
+                      struct strv *stubs, struct err *e)
+{
+    (void)folder, (void)stubs;
+    struct copy_arg *c = arg;
+    own(strv) struct strv paths = {0};
+    if (!c->picked && build_source_scan(w, &c->source, &c->spec, &c->picks, e) < 0) return -1;
+    bool context = c->source.context != NULL;
+    bool now = w->job->opt->timestamps == BUILD_TIMES_NOW;
+    bool track = context && (w->state->constant || stage_has_cache_mounts(w->job));
+    struct build_copy_apply opt = {
+        .spec = &c->spec,
+        .dest = c->dest,
+        .dest_is_folder = c->dest_is_folder,
+        .owner = c->has_owner ? &c->owner : NULL,
+        .time = context && !now ? w->state->now : INT64_MIN,
+        .written = track ? &paths : NULL,
+    };
+    if (build_copy_apply(c->source.tree, &c->picks, &opt, root, e) < 0) return -1;
+    return remember_written(w, root, &paths, &c->written, e);
+}
+
+static void add_copy_key(struct build_work *w, const struct copy_arg *c, const char *hash,
+                         struct codec_sha256 *h)
+{
+    codec_sha256_init(h);
+    codec_sha256_addz(h, c->spec.is_add ? "add" : "copy");
+    codec_sha256_addz(h, hash);
+    codec_sha256_addz(h, c->dest);
+    codec_sha256_addu(h, c->dest_is_folder);
+    codec_sha256_addu(h, c->source.context != NULL);
+    codec_sha256_addu(h, c->has_owner);
+    codec_sha256_addu(h, (uint64_t)c->owner.uid << 32 | c->owner.gid);
+    codec_sha256_addz(h, c->spec.chmod ? c->spec.chmod : "");
+    codec_sha256_addu(h, (uint64_t)c->spec.link << 2 | (uint64_t)c->spec.has_unpack << 1 |
+                             c->spec.unpack);
+    codec_sha256_addu(h, stage_has_cache_mounts(w->job));
+}
+
+static int run_copy(struct build_work *w, const struct build_instr *in, struct copy_arg *c,
+                    struct err *e)
+{
+    char hash[CODEC_SHA256_HEX];
+    own(str) struct str dest = {0};
+    if (build_source_open(w, c->spec.from, &c->source, e) < 0 ||
+        build_source_hash(w, &c->source, &c->spec, &c->picks, &c->picked, hash, e) < 0)
+        return -1;
+    struct sv d = sv_of(c->spec.dest);
+    c->dest_is_folder = sv_ends(d, "/") || sv_eqz(d, ".") || sv_eqz(d, "..") || sv_ends(d, "/.") ||
+                        sv_ends(d, "/..");
+    size_t sources = c->spec.sources.n + c->spec.inlines.n;
+    if (sources > 1 && !c->dest_is_folder) {
+        err_set(e, ERR_INPUT, "with more than one source the destination '%s' must end in '/'",
+                c->spec.dest);
+        return err_hint(e, "write '%s/'", c->spec.dest);
+    }
+    build_stage_path(w, c->spec.dest, &dest);
+    c->dest = str_take(&dest);
+    if (c->spec.chown) {
+        c->has_owner = true;
+        if (find_owner(w, c->spec.chown, &c->owner, e) < 0) return -1;
+    }
+    struct build_op op = {.created_by = in->original, .apply = apply_copy, .arg = c,
+                          .independent = c->spec.link, .written = &c->written};
+    add_copy_key(w, c, hash, &op.key);
+    return build_solve_step(w, &op, e);
+}
+
+int build_step_copy(struct build_work *w, const struct build_instr *in, struct err *e)
+{
+    struct build_expand x = build_stage_expand(w);
+    struct copy_arg c = {0};
+    if (build_instr_copy(in, &x, &c.spec, e) < 0) return -1;
+    int rc = run_copy(w, in, &c, e);
+    build_source_close(w, &c.source);
+    build_picks_fini(&c.picks);
+    build_copy_fini(&c.spec);
+    strv_fini(&c.written);
+    free(c.dest);
+    return rc;
+}
+
+struct workdir_arg {
+    const char *path;
+    struct fs_owner owner;
+};
+
+static int apply_workdir(struct build_work *w, const struct root *root, int folder, void *arg,
+                         struct strv *stubs, struct err *e)
+{
+    (void)folder, (void)stubs;
+    const struct workdir_arg *a = arg;
+    own(fd) int there = fs_in_try(root, a->path, O_PATH | O_DIRECTORY, 0);
+    if (there >= 0) return 0;
+    own(fd) int made = -1;
+    if (fs_in_mkdirs(root, a->path, 0755, &a->owner, &made, e) < 0) return -1;
+    struct timespec ts[2] = {{.tv_sec = w->state->now}, {.tv_sec = w->state->now}};
+    if (futimens(made, ts) != 0) return err_sys(e, "set the time of '%s'", a->path);
+    return 0;
+}
+
+int build_step_workdir(struct build_work *w, const char *path, const char *created_by,
+                       struct err *e)
+{
+    struct workdir_arg a = {path, {0, 0}};
+    const char *user = w->state->image.user;
+    own(free) char *by = str_dup(created_by);
+    struct build_op op = {.created_by = by, .apply = apply_workdir, .arg = &a};
+    if (user && user[0] && find_owner(w, user, &a.owner, e) < 0) return -1;
+    codec_sha256_init(&op.key);
+    codec_sha256_addz(&op.key, "workdir");
+    codec_sha256_addz(&op.key, path);
+    codec_sha256_addu(&op.key, (uint64_t)a.owner.uid << 32 | a.owner.gid);
+    return build_solve_step(w, &op, e);
+}

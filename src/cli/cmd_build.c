@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// `dewar build`: fills the verb's options and prints what it returns.
+#include <stdio.h>
+#include <string.h>
+
+#include "base/own.h"
+#include "build/build.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+
+struct opts {
+    struct strv tags, build_args, labels, secrets, ssh, contexts, add_hosts, ulimits;
+    struct strv no_cache_filter, outputs, allow;
+    const char *file, *target, *platform, *network, *timestamp, *iidfile, *metadata;
+    int timestamps, progress, call;
+    bool quiet, no_cache, no_scrub, check_repro, shell_on_fail, check, load, force_rm, rm;
+    uint64_t shm_size;
+    uint64_t jobs;
+};
+
+static const char *const timestamps[] = {"logical", "now", NULL};
+static const char *const calls[] = {"build", "check", "outline", "targets", NULL};
+
+#define O(member) OPT_AT(struct opts, member)
+static const struct opt rows[] = {
+    {.name = "add-host", .type = OPT_LIST, .offset = O(add_hosts), .arg = "NAME:IP",
+     .help = "Add a line to /etc/hosts of RUN steps"},
+    {.name = "allow", .type = OPT_LIST, .offset = O(allow), .arg = "RIGHT",
+     .help = "Let the Dockerfile ask for it: security.insecure, network.host"},
+    {.name = "build-arg", .type = OPT_LIST, .offset = O(build_args), .arg = "NAME[=VALUE]",
+     .help = "Set an ARG; without a value it is taken from the environment"},
+    {.name = "build-context", .type = OPT_LIST, .offset = O(contexts), .arg = "NAME=FOLDER",
+     .help = "One more context, for FROM, COPY --from and RUN --mount=from"},
+    {.name = "call", .type = OPT_ENUM, .offset = O(call), .choices = calls, .arg = "METHOD",
+     .help = "Do not build: check the Dockerfile, list its arguments (outline) or its targets"},
+    {.name = "check", .type = OPT_BOOL, .offset = O(check), .help = "Same as --call=check"},
+    {.name = "check-repro", .type = OPT_BOOL, .offset = O(check_repro),
+     .help = "Build twice from nothing under different conditions and show what differs"},
+    {.name = "file", .letter = 'f', .type = OPT_TEXT, .offset = O(file), .arg = "FILE",
+     .help = "Dockerfile (default: CONTEXT/Dockerfile; - is stdin)"},
+    {.name = "force-rm", .type = OPT_BOOL, .offset = O(force_rm), .hidden = true,
+     .help = "Accepted: nothing is ever left behind"},
+    {.name = "iidfile", .type = OPT_TEXT, .offset = O(iidfile), .arg = "FILE",
+     .help = "Write the image ID to a file"},
+    {.name = "jobs", .type = OPT_UINT, .offset = O(jobs), .arg = "N",
+     .help = "Steps that may run at the same time (default: one per CPU)"},
+    {.name = "label", .type = OPT_LIST, .offset = O(labels), .arg = "KEY=VALUE",
+     .help = "Set a label of the image"},
+    {.name = "load", .type = OPT_BOOL, .offset = O(load), .hidden = true,
+     .help = "Accepted: images always go to the store"},
+    {.name = "metadata-file", .type = OPT_TEXT, .offset = O(metadata), .arg = "FILE",
+     .help = "Write the result's digests to a JSON file"},
+    {.name = "network", .type = OPT_TEXT, .offset = O(network), .arg = "MODE",
+     .help = "Network of RUN steps: default, host, none"},
+    {.name = "no-cache", .type = OPT_BOOL, .offset = O(no_cache), .help = "Run every step again"},
+    {.name = "no-cache-filter", .type = OPT_LIST, .offset = O(no_cache_filter), .arg = "STAGE",
+     .help = "Run the steps of these stages again"},
+    {.name = "no-scrub", .type = OPT_BOOL, .offset = O(no_scrub),
+     .help = "Keep log and cache files that differ between equal builds"},
+    {.name = "output", .letter = 'o', .type = OPT_LIST, .offset = O(outputs), .arg = "type=T,dest=D",
+     .help = "Where the result goes: local, tar, oci, docker, image"},
+    {.name = "platform", .type = OPT_TEXT, .offset = O(platform), .arg = "OS/ARCH",
+     .help = "Platform to build for"},
+    {.name = "progress", CLI_OPT_PROGRESS(struct opts, progress)},
+    {.name = "quiet", .letter = 'q', .type = OPT_BOOL, .offset = O(quiet),
+     .help = "Print only the image ID"},
+    {.name = "rm", .type = OPT_BOOL, .offset = O(rm), .hidden = true,
+     .help = "Accepted: nothing is ever left behind"},
+    {.name = "secret", .type = OPT_LIST, .offset = O(secrets), .arg = "id=ID[,src=FILE|env=VAR]",
+     .help = "Give RUN --mount=type=secret a secret"},
+    {.name = "shell-on-fail", .type = OPT_BOOL, .offset = O(shell_on_fail),
+     .help = "Open a shell in the failed step, on a terminal"},
+    {.name = "shm-size", .type = OPT_SIZE, .offset = O(shm_size), .help = "Size of /dev/shm in RUN"},
+    {.name = "ssh", .type = OPT_LIST, .offset = O(ssh), .arg = "default|ID[=SOCKET]",
+     .help = "Give RUN --mount=type=ssh an agent"},
+    {.name = "tag", .letter = 't', .type = OPT_LIST, .offset = O(tags), .arg = "NAME[:TAG]",
+     .help = "Name the image"},
+    {.name = "target", .type = OPT_TEXT, .offset = O(target), .arg = "STAGE",
+     .help = "Build this stage (default: the last)"},
+    {.name = "timestamp", .type = OPT_TEXT, .offset = O(timestamp), .arg = "SECONDS|git",
+     .help = "One time for everything in the new layers"},
+    {.name = "timestamps", .type = OPT_ENUM, .offset = O(timestamps), .choices = timestamps,
+     .arg = "KIND", .help = "logical: the same in every build; now: the wall clock"},
+    {.name = "ulimit", .type = OPT_LIST, .offset = O(ulimits), .arg = "NAME=SOFT[:HARD]",
+     .help = "Limit of RUN steps"},
+};
+
+static struct build_options to_verb(const struct opts *o, const char *context)
+{
+    return (struct build_options){
+        .context = context,
+        .file = o->file,
+        .target = o->target,
+        .platform = o->platform,
+        .network = o->network,
+        .timestamp = o->timestamp,
+        .timestamps = (enum build_timestamps)o->timestamps,
+        .tags = &o->tags,
+        .build_args = &o->build_args,
+        .labels = &o->labels,
+        .secrets = &o->secrets,
+        .ssh = &o->ssh,
+        .contexts = &o->contexts,
+        .add_hosts = &o->add_hosts,
+        .ulimits = &o->ulimits,
+        .no_cache_filter = &o->no_cache_filter,
+        .outputs = &o->outputs,
+        .allow = &o->allow,
+        .iidfile = o->iidfile,
+        .metadata_file = o->metadata,
+        .no_cache = o->no_cache,
+        .no_scrub = o->no_scrub,
+        .shell_on_fail = o->shell_on_fail,
+        .shm_size = o->shm_size,
+        .jobs = o->jobs > 1024 ? 1024 : (unsigned)o->jobs,
+    };
+}
+
+static int check_repro(struct cli *c, struct engine *en, const struct build_options *opt,
+                       struct err *e)
+{
+    struct build_result result;
+    int rc = build_check_repro(en, opt, &result, &c->out, e);
+    cli_render_end(c, rc == 0);
+    if (rc < 0) return -1;
+    if (rc == 0) {
+        char id[OCI_DIGEST_TEXT];
+        str_addf(&c->out, "reproducible: %s\n", oci_digest_print(&result.image, id));
+    }
+    return rc;
+}
+
+static int run(struct cli *c, const void *options, struct err *e)
+{
+    const struct opts *o = options;
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    const char *context = c->argc ? c->argv[0] : ".";
+    struct build_options opt = to_verb(o, context);
+    enum build_call call = o->check ? BUILD_CALL_CHECK : (enum build_call)o->call;
+    if (call != BUILD_CALL_BUILD) {
+        if (cli_engine(c, &en, e) < 0) return -1;
+        return build_call(&en, &opt, call, false, &c->out, e);
+    }
+    enum cli_progress progress = o->quiet ? CLI_PROGRESS_QUIET : (enum cli_progress)o->progress;
+    if (cli_render_begin(c, progress, "Building", e) < 0 || cli_engine(c, &en, e) < 0) return -1;
+    if (c->argc == 0) event_info(&en.sink, "no context given: using the current folder");
+    if (o->check_repro) return check_repro(c, &en, &opt, e);
+    struct build_result result;
+    if (build_image(&en, &opt, &result, e) < 0) {
+        cli_render_end(c, false);
+        if (result.excerpt[0]) fputs(result.excerpt, stderr);
+        return -1;
+    }
+    cli_render_end(c, true);
+    if (!oci_digest_is_set(&result.image)) return 0;
+    char id[OCI_DIGEST_TEXT];
+    oci_digest_print(&result.image, id);
+    if (o->quiet) {
+        str_addf(&c->out, "%s\n", id);
+        return 0;
+    }
+    fprintf(stderr, "image %s\n", id);
+    for (size_t i = 0; i < o->tags.n; i++) fprintf(stderr, "named %s\n", o->tags.p[i]);
+    return 0;
+}
+
+static const char *const alias[] = {"image build", "buildx build", "builder build", NULL};
+
+const struct cli_cmd cli_cmd_build = {
+    .path = "build",
+    .alias = alias,
+    .usage = "[CONTEXT|-]",
+    .help = "Build an image from a Dockerfile",
+    .more = "The context is a folder, or - for a tar or a Dockerfile on stdin. Building the same "
+            "context on the same base gives the same image ID, on another day, as another user, on "
+            "another machine; docs/reproducible.md says how and where the limits are.",
+    .examples = "dewar build -t digits .\n"
+                "    build the Dockerfile of this folder and name the image\n"
+                "dewar build --build-arg VERSION=1.2 --target test .\n"
+                "    set an ARG and stop at the stage 'test'\n"
+                "dewar build -o type=local,dest=out .\n"
+                "    write the files of the result to a folder\n",
+    CLI_OPTIONS(rows, struct opts),
+    .max_words = 1,
+    .family = CLI_DOCKER,
+    .run = run,
+};

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// Overlay mounts, detached. Lower directories go in by descriptor where the kernel takes them
+// (`lowerdir+` with FSCONFIG_SET_FD, 6.13), else by path one at a time (6.5), else in one mount(2)
+// with short names relative to layers/<form>, which the kernel limits to one page.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/own.h"
+#include "store/layer.h"
+
+#define OPTION_MAX 4096
+
+static int config(int fs, unsigned cmd, const char *key, const void *value, int aux)
+{
+    return (int)syscall(SYS_fsconfig, fs, cmd, key, value, aux);
+}
+
+// The kernel says why in the context's log.
+static int refused(int fs, const char *what, struct err *e)
+{
+    char text[512];
+    int code = errno;
+    ssize_t n = read(fs, text, sizeof text - 1);
+    while (n > 0 && (text[n - 1] == '\n')) n--;
+    if (n > 2) return err_set(e, ERR_SYSTEM, "overlay: %s: %.*s", what, (int)n - 2, text + 2);
+    return err_sys_code(e, code, "overlay: %s", what);
+}
+
+static int flag_options(struct engine *en, int fs, const struct store_overlay *o, struct err *e)
+{
+    static const char *const common[][2] = {{"source", "dewar"}, {"xino", "off"}};
+    static const char *const writable[][2] = {
+        {"redirect_dir", "nofollow"}, {"metacopy", "off"}, {"index", "off"}};
+    for (size_t i = 0; i < 2; i++)
+        if (config(fs, FSCONFIG_SET_STRING, common[i][0], common[i][1], 0) != 0)
+            return refused(fs, common[i][0], e);
+    for (size_t i = 0; o->upper_fd > 0 && i < 3; i++)
+        if (config(fs, FSCONFIG_SET_STRING, writable[i][0], writable[i][1], 0) != 0)
+            return refused(fs, writable[i][0], e);
+    if (o->upper_fd > 0 && !o->durable && config(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) != 0)
+        return refused(fs, "volatile", e);
+    if (en->ids.mode != IDMAP_ROOT && config(fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) != 0)
+        return refused(fs, "userxattr", e);
+    return 0;
+}
+
+// One option that names a directory: by descriptor, or by its path under /proc.
+static int set_dir(int fs, const char *key, int fd)
+{
+    char path[64];
+    if (config(fs, FSCONFIG_SET_FD, key, NULL, fd) == 0) return 0;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return config(fs, FSCONFIG_SET_STRING, key, path, 0);
+}
+
+static int lower_new(struct engine *en, int fs, const struct store_overlay *o, int empty,
+                     struct err *e)
+{
+    for (size_t i = o->n; i-- > 0;) {  // the kernel wants the top first
+        own(fd) int fd = store_layer_open_fs(en, &o->layers[i], e);
+        if (fd < 0) return -1;
+        if (set_dir(fs, "lowerdir+", fd) != 0)
+            return errno == EINVAL && i == o->n - 1 ? 1 : refused(fs, "lower directory", e);
+    }
+    int last = o->extra_bottom_fd > 0 ? o->extra_bottom_fd : empty;
+    if (last > 0 && set_dir(fs, "lowerdir+", last) != 0)
+        return errno == EINVAL && o->n == 0 ? 1 : refused(fs, "lower directory", e);
+    return 0;
+}
+
+static void add_dir(struct str *names, const char *key, int fd)
+{
+    str_addf(names, ",%s=/proc/self/fd/%d", key, fd);
+}
+
+// The option string of mount(2), names relative to layers/<form>.
+static void old_options(struct engine *en, const struct store_overlay *o, int empty,
+                        struct str *out)
+{
+    int last = o->extra_bottom_fd > 0 ? o->extra_bottom_fd : empty;
+    str_addz(out, "xino=off");
+    if (o->upper_fd > 0) {
+        str_addz(out, ",redirect_dir=nofollow,metacopy=off,index=off");
+        if (!o->durable) str_addz(out, ",volatile");
+        add_dir(out, "upperdir", o->upper_fd);
+        add_dir(out, "workdir", o->work_fd);
+    }
+    if (en->ids.mode != IDMAP_ROOT) str_addz(out, ",userxattr");
+    str_addz(out, ",lowerdir=");
+    for (size_t i = o->n; i-- > 0;) str_addf(out, "%s/fs%s", o->layers[i].id, i || last > 0 ? ":" : "");
+    if (last > 0) str_addf(out, "/proc/self/fd/%d", last);
+}
+
+// Everything in one mount(2), which takes a page of options and attaches at once: the mount is
+// cloned and taken away again.
+static int make_old(struct engine *en, const struct store_overlay *o, int empty, struct err *e)
+{
+    static const char target[] = "../../cache/mnt";
+    own(str) struct str options = {0};
+    own(free) char *base = str_fmt("layers/%s", en->form);
+    old_options(en, o, empty, &options);
+    if (options.n >= OPTION_MAX) {
+        err_set(e, ERR_LIMIT, "%zu layers are too many for this kernel", o->n);
+        return err_hint(e, "kernels from 6.5 on take more; or build with fewer steps");
+    }
+    own(fd) int here = fs_openat(AT_FDCWD, ".", O_PATH, 0, e);
+    own(fd) int there = here < 0 ? -1 : fs_open_dir(en->store_fd, base, e);
+    if (there < 0 || fs_mkdirs(en->store_fd, "cache/mnt", 0700, e) < 0) return -1;
+    if (fchdir(there) != 0) return err_sys(e, "enter the layers folder");
+    unsigned long flags = o->upper_fd > 0 ? 0 : MS_RDONLY;
+    int mnt = -1;
+    if (mount("dewar", target, "overlay", flags, str_z(&options)) != 0) {
+        err_sys(e, "overlay of %zu layers", o->n);
+    } else {
+        mnt = (int)syscall(SYS_open_tree, AT_FDCWD, target, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        if (mnt < 0) err_sys(e, "clone the overlay");
+        umount2(target, MNT_DETACH);
+    }
+    if (fchdir(here) != 0 && mnt >= 0) {
+        close(mnt);
+        return err_sys(e, "go back to the caller's folder");
+    }
+    return mnt;
+}
+
+static int make_new(struct engine *en, const struct store_overlay *o, int empty, struct err *e)
+{
+    own(fd) int fs = (int)syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC);
+    if (fs < 0) {
+        err_sys(e, "open the overlay file system");
+        return err_hint(e, "is overlayfs there? 'dewar doctor' tells");
+    }
+    int rc = lower_new(en, fs, o, empty, e);
+    if (rc != 0) return rc < 0 ? -1 : -2;  // -2: this kernel wants the old way
+    if (o->upper_fd > 0 && (set_dir(fs, "upperdir", o->upper_fd) != 0 ||
+                            set_dir(fs, "workdir", o->work_fd) != 0))
+        return refused(fs, "upper directory", e);
+    if (flag_options(en, fs, o, e) < 0) return -1;
+    if (config(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0) return refused(fs, "mount", e);
+    unsigned attr = o->upper_fd > 0 ? 0 : MOUNT_ATTR_RDONLY;
+    int mnt = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attr);
+    return mnt < 0 ? refused(fs, "mount", e) : mnt;
+}
+
+// A view of a single layer has no upper and one lower, which overlayfs refuses: an empty folder goes
+// below it.
+static int empty_lower(struct engine *en, const struct store_overlay *o, struct err *e)
+{
+    bool enough = o->upper_fd > 0 ? o->n > 0 || o->extra_bottom_fd > 0
+                                  : o->n + (o->extra_bottom_fd > 0) >= 2;
+    if (enough) return 0;
+    if (fs_mkdirs(en->store_fd, "cache/empty", 0755, e) < 0) return -1;
+    return fs_open_dir(en->store_fd, "cache/empty", e);
+}
+
+int store_overlay_open(struct engine *en, const struct store_overlay *o, struct err *e)
+{
+    if (o->n > LIMIT_LAYERS)
+        return err_set(e, ERR_LIMIT, "%zu layers; at most %d are possible", o->n, LIMIT_LAYERS);
+    int empty = empty_lower(en, o, e);
+    if (empty < 0) return -1;
+    own(fd) int hold = empty > 0 ? empty : -1;
+    int mnt = -2;
+    if (!o->force_old) mnt = make_new(en, o, empty, e);
+    if (mnt == -2) mnt = make_old(en, o, empty, e);
+    return mnt < 0 ? -1 : mnt;
+}
