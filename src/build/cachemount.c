@@ -84,7 +84,8 @@ static void copied_now(const struct build_work *w, struct map *out)
         to_map(sv_of(w->state->copied.p[i]), '\0', out);
 }
 
-int build_cachemount_touch(struct build_work *w, int lock, const struct root *root, struct err *e)
+int build_cachemount_touch(struct build_work *w, int lock, const struct root *root,
+                           struct strv *out_touched, struct err *e)
 {
     own(str) struct str text = {.max = SEEN_MAX};
     own(map) struct map seen = {.free_value = free};
@@ -97,8 +98,9 @@ int build_cachemount_touch(struct build_work *w, int lock, const struct root *ro
         const char *before = map_get(&seen, now.p[i].key);
         if (before && strcmp(before, now.p[i].value) == 0) continue;
         own(fd) int fd = fs_in_try(root, now.p[i].key, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-        if (fd >= 0 && futimens(fd, NULL) != 0)
-            return err_sys(e, "touch '%s'", now.p[i].key);
+        if (fd < 0) continue;
+        if (futimens(fd, NULL) != 0) return err_sys(e, "touch '%s'", now.p[i].key);
+        strv_add(out_touched, now.p[i].key + strspn(now.p[i].key, "/"));
     }
     return 0;
 }

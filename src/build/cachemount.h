@@ -10,6 +10,7 @@
 int build_cachemount_open(struct build_work *w, const struct build_mount *m, int *out_lock,
                           int *out_data, bool *out_fresh, struct err *e);
 // Gives the present time to the COPY files that the last step with this mount did not see as they
-// are now.
-int build_cachemount_touch(struct build_work *w, int lock, const struct root *root, struct err *e);
+// are now. Their paths (relative, no leading '/') go to *out_touched.
+int build_cachemount_touch(struct build_work *w, int lock, const struct root *root,
+                           struct strv *out_touched, struct err *e);
 int build_cachemount_remember(struct build_work *w, int lock, struct err *e);

@@ -129,7 +129,8 @@ struct build_op {
     int (*apply)(struct build_work *w, const struct root *root, int folder, void *arg,
                  struct strv *stubs, struct err *e);
     void *arg;
-    const struct strv *scrub_keep;
+    bool scrub;               // leave out what package managers write anew each time (RUN)
+    struct strv *touched;     // files whose time apply changed; may be NULL
     struct strv *written;  // files written by COPY, to be remembered; may be NULL
 };
 int build_solve_step(struct build_work *w, struct build_op *op, struct err *e);

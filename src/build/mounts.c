@@ -206,7 +206,7 @@ static int open_ssh(struct build_work *w, struct build_mounts *ms, struct build_
     return 0;
 }
 
-static int open_cache(struct build_work *w, struct build_mount_state *s, const struct root *root,
+static int open_cache(struct build_work *w, struct build_mounts *ms, struct build_mount_state *s, const struct root *root,
                       struct runtime_spec *spec, struct err *e)
 {
     own(fd) int data = -1;
@@ -219,7 +219,7 @@ static int open_cache(struct build_work *w, struct build_mount_state *s, const s
         struct build_copy_apply opt = {.spec = &s->spec, .dest = "/", .time = INT64_MIN};
         if (build_copy_apply(s->source.tree, &s->picks, &opt, &into, e) < 0) return -1;
     }
-    if (!fresh && build_cachemount_touch(w, s->cache_fd, root, e) < 0) return -1;
+    if (!fresh && build_cachemount_touch(w, s->cache_fd, root, &ms->touched, e) < 0) return -1;
     int fd = fs_openat(data, ".", O_PATH, 0, e);
     if (fd < 0) return -1;
     add_bind(spec, fd, "a cache mount", s->target, s->m->read_only);
@@ -234,7 +234,7 @@ static int open_one(struct build_work *w, struct build_mounts *ms, size_t i,
     case BUILD_MOUNT_BIND:
         return open_bind(w, s, folder, spec, e);
     case BUILD_MOUNT_CACHE:
-        return open_cache(w, s, root, spec, e);
+        return open_cache(w, ms, s, root, spec, e);
     case BUILD_MOUNT_SECRET:
         return open_secret(w, ms, s, folder, spec, e);
     case BUILD_MOUNT_SSH:
@@ -280,4 +280,5 @@ void build_mounts_fini(struct build_work *w, struct build_mounts *ms)
     vec_fini(&ms->v);
     for (size_t i = 0; i < ms->env.n; i++) explicit_bzero(ms->env.p[i], strlen(ms->env.p[i]));
     strv_fini(&ms->env);
+    strv_fini(&ms->touched);
 }

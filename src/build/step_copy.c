@@ -122,14 +122,7 @@ static int run_copy(struct build_work *w, const struct build_instr *in, struct c
     struct build_op op = {.created_by = in->original, .apply = apply_copy, .arg = c,
                           .independent = c->spec.link, .written = &c->written};
     add_copy_key(w, c, hash, &op.key);
-    // Files that COPY brought stay where they are, whatever the scrub list says.
-    struct strv keep = {0};
-    const char *rel = c->dest[0] == '/' ? c->dest + 1 : c->dest;
-    strv_add(&keep, rel);
-    op.scrub_keep = &keep;
-    int rc = build_solve_step(w, &op, e);
-    strv_fini(&keep);
-    return rc;
+    return build_solve_step(w, &op, e);
 }
 
 int build_step_copy(struct build_work *w, const struct build_instr *in, struct err *e)

@@ -305,7 +305,8 @@ int build_step_run(struct build_work *w, const struct build_instr *in, struct er
     int rc = check_rights(w, &a, e);
     if (rc == 0) rc = build_mounts_plan(w, &a.run, &a.mounts, e);
     own(free) char *by = history(w, &a);
-    struct build_op op = {.created_by = by, .apply = apply_run, .arg = &a};
+    struct build_op op = {.created_by = by, .apply = apply_run, .arg = &a, .scrub = true,
+                          .touched = &a.mounts.touched};
     add_run_key(w, &a, &op.key);
     if (rc == 0) rc = build_solve_step(w, &op, e);
     build_mounts_fini(w, &a.mounts);

@@ -26,6 +26,15 @@ enum cli_family {
     CLI_FAMILY_COUNT,
 };
 
+// What a command's words are, for shell completion.
+enum cli_words {
+    CLI_WORDS_NONE,
+    CLI_WORDS_FILES,
+    CLI_WORDS_IMAGES,    // every word names an image
+    CLI_WORDS_IMAGE,     // the first one does
+    CLI_WORDS_COMMANDS,  // of dewar itself
+};
+
 struct cli {
     const struct cli_cmd *cmd;
     const char *program;           // how we were called, for usage lines: "dewar" or "docker"
@@ -37,6 +46,7 @@ struct cli {
     bool color;                    // stderr is a terminal that takes colours
     bool out_tty, err_tty;
     bool debug;                    // -D
+    bool reader_gone;              // stdout's other end was closed: what is left to say is dropped
     struct cli_render *render;     // NULL unless begun
 };
 
@@ -52,6 +62,7 @@ struct cli_cmd {
     size_t options_size;        // of the struct that the rows fill
     int min_words, max_words;   // -1: any number
     enum cli_family family;
+    enum cli_words words;
     bool stop_at_word;          // options end at the first word
     bool hidden;
     // Returns the exit status 0..255, or -1 with *e.
@@ -78,9 +89,9 @@ enum cli_progress {
     CLI_PROGRESS_COUNT,
 };
 extern const char *const cli_progress_choices[];  // for OPT_ENUM rows
-// One row for a command's table: {.name = "progress", CLI_OPT_PROGRESS(struct x, progress)}.
-#define CLI_OPT_PROGRESS(type, member)                                       \
-    .type = OPT_ENUM, .offset = OPT_AT(type, member), .arg = "KIND",         \
+// One row for a command's table (the member is an int): {.name = "progress", CLI_OPT_PROGRESS(struct x, progress)}.
+#define CLI_OPT_PROGRESS(struct_type, member)                                    \
+    .type = OPT_ENUM, .offset = OPT_AT(struct_type, member), .arg = "KIND",      \
     .choices = cli_progress_choices, .help = "How to show progress on stderr"
 
 // From here on events of c->sink are rendered this way. `title` names the work ("Building digits").
@@ -115,5 +126,11 @@ int cli_print_rows(struct cli *c, const struct codec_json *rows, const struct cl
 // inspect: without a format the array, indented; "json" compact; else the template per element.
 int cli_print_values(struct cli *c, const struct codec_json *array, const char *format,
                      struct err *e);
+// An error of one of several things, shown now while the command goes on with the others.
+void cli_print_error(const struct cli *c, const struct err *e);
+// Texts that listings share, as Docker writes them. `seconds` INT64_MIN is "N/A".
+void cli_add_since(int64_t seconds, struct str *out);  // "3 weeks ago"
+void cli_add_time(int64_t seconds, struct str *out);   // "2023-06-10 00:00:00 +0000 UTC"
+#define CLI_SHORT_ID 12
 // Asks "WARNING! ... Are you sure you want to continue? [y/N] " on the terminal; 1 yes, 0 no.
 int cli_confirm(struct cli *c, const char *question, struct err *e);

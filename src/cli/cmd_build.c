@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "build/build.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 
 struct opts {
     struct strv tags, build_args, labels, secrets, ssh, contexts, add_hosts, ulimits;

@@ -50,10 +50,15 @@ struct codec_tar_entry {
     struct codec_xattrs xattrs;  // sorted by name
 };
 void codec_tar_entry_fini(struct codec_tar_entry *t);
+// Adds or replaces, keeps the order by name. The value is copied.
+void codec_xattrs_set(struct codec_xattrs *x, const char *name, const void *value, size_t n);
+bool codec_xattrs_eq(const struct codec_xattrs *a, const struct codec_xattrs *b);
+void codec_xattrs_fini(struct codec_xattrs *x);
 
 struct codec_tar_reader;
 // `seen` (may be NULL) gets every byte of the archive in order, with whether it is content of the
-// current file: used for hashing and for the layer's recipe.
+// current file: used for hashing and for the layer's recipe. Content of sparse files and of what is
+// no file counts as not content: it does not stand in the unpacked file as it stands here.
 struct codec_tar_seen {
     int (*bytes)(void *arg, const void *p, size_t n, bool content, struct err *e);
     void *arg;
@@ -69,6 +74,9 @@ static inline void own_codec_tar_reader(struct codec_tar_reader **r)
 // end of the source has been read), -1: error naming the entry and its offset.
 int codec_tar_next(struct codec_tar_reader *r, const struct codec_tar_entry **out, struct err *e);
 ssize_t codec_tar_read(struct codec_tar_reader *r, void *buf, size_t n, struct err *e);  // 0: end
+// Steps over a hole of a sparse file and returns its length, 0 where none begins. A reader that does
+// not ask gets the zero bytes.
+uint64_t codec_tar_hole(struct codec_tar_reader *r);
 
 struct codec_tar_writer {
     struct codec_sink dst;

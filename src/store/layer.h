@@ -55,11 +55,12 @@ int store_layer_publish(struct engine *en, struct store_tmp *tmp, const char *na
 struct store_commit {
     int64_t newest;   // what is newer gets exactly this time (seconds); INT64_MAX: leave times
     bool scrub;       // leave out the log and cache files that differ between equal builds
-    const struct strv *scrub_keep;  // paths (no leading '/') that scrub must not touch
-    const struct store_layer *below;  // bottom first: to drop what differs in time only
+    const struct store_layer *below;  // bottom first: to drop what was copied up and did not change
     size_t below_n;
     // Paths (relative, no leading '/') made by us as mount points: removed when still empty.
     const struct strv *stubs;
+    // Paths whose time alone was changed by us: dropped when nothing else differs from below.
+    const struct strv *touched;
 };
 // Takes dirfd/name, a folder with fs/ in overlayfs form (an upper directory, unmounted), normalises
 // it, computes the diff id of its canonical tar without writing it, and renames it into place.
@@ -98,6 +99,7 @@ int store_overlay_open(struct engine *en, const struct store_overlay *o, struct 
 // sorted names, fixed headers, whiteouts as .wh. files.
 struct store_tar_options {
     bool whiteouts;   // overlay form -> .wh. names; false: a plain tree
+    bool user_xattrs; // opaque marks are user.overlay.opaque (made in a user namespace)
     int64_t newest;   // clamp; INT64_MAX: none
 };
 int store_tar_tree(int fs_fd, const struct store_tar_options *opt, struct codec_sink dst,

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands about the program and the machine: version, info, doctor.
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/num.h"
+#include "base/own.h"
+#include "cli/commands.h"
+#include "codec/json.h"
+#include "oci/platform.h"
+#include "runtime/doctor.h"
+#include "store/ref.h"
+
+// --- version ------------------------------------------------------------------------------------
+
+struct version {
+    const char *format;
+};
+static const struct opt version_options[] = {
+    {"format", 'f', OPT_TEXT, OPT_AT(struct version, format), .arg = "TEMPLATE",
+     .help = "A Go template, or 'json'"},
+};
+
+// Docker's answer has a client and a server; here both are this program.
+static struct codec_json *version_part(const struct utsname *u)
+{
+    struct oci_platform host;
+    struct codec_json *j = codec_json_new_object();
+    oci_platform_host(&host);
+    codec_json_set_text(j, "Version", DEWAR_VERSION);
+    codec_json_set_text(j, "Os", host.os);
+    codec_json_set_text(j, "Arch", host.arch);
+    codec_json_set_text(j, "KernelVersion", u->release);
+    return j;
+}
+
+static int run_version(struct cli *c, const void *options, struct err *e)
+{
+    const struct version *o = options;
+    struct utsname u;
+    uname(&u);
+    if (!o->format) {
+        struct oci_platform host;
+        oci_platform_host(&host);
+        str_addf(&c->out, "dewar:\n Version:   %s\n OS/Arch:   %s/%s\n Kernel:    ", DEWAR_VERSION,
+                 host.os, host.arch);
+        str_add_escaped(&c->out, sv_of(u.release));
+        str_addc(&c->out, '\n');
+        return 0;
+    }
+    own(codec_json) struct codec_json *list = codec_json_new_array();
+    struct codec_json *both = codec_json_new_object();
+    codec_json_set(both, "Client", version_part(&u));
+    codec_json_set(both, "Server", version_part(&u));
+    codec_json_add(list, both);
+    const char *format = strcmp(o->format, "json") == 0 ? "{{json .}}" : o->format;
+    return cli_print_values(c, list, format, e);
+}
+
+const struct cli_cmd cli_cmd_version = {
+    .path = "version",
+    .usage = "",
+    .help = "Show the version",
+    .examples = "dewar version\n"
+                "dewar version --format '{{.Server.Version}}'",
+    CLI_OPTIONS(version_options, struct version),
+    .family = CLI_DOCKER,
+    .run = run_version,
+};
+
+// --- info ---------------------------------------------------------------------------------------
+
+struct info {
+    const char *format;
+};
+static const struct opt info_options[] = {
+    {"format", 'f', OPT_TEXT, OPT_AT(struct info, format), .arg = "TEMPLATE",
+     .help = "A Go template, or 'json'"},
+};
+
+static void operating_system(struct str *out)
+{
+    own(file) FILE *f = fopen("/etc/os-release", "re");
+    char line[512];
+    while (f && fgets(line, sizeof line, f)) {
+        struct sv rest = sv_trim(sv_of(line)), key = sv_cut(&rest, '=');
+        if (!sv_eqz(key, "PRETTY_NAME")) continue;
+        while (rest.n && (rest.p[0] == '"' || rest.p[0] == '\'')) rest = sv_from(rest, 1);
+        while (rest.n && (rest.p[rest.n - 1] == '"' || rest.p[rest.n - 1] == '\'')) rest.n--;
+        str_add(out, rest);
+        return;
+    }
+    str_addz(out, "Linux");
+}
+
+static size_t count_images(struct engine *en, struct err *e)
+{
+    own(store_refs) struct store_refs refs = {0};
+    size_t n = 0;
+    if (store_ref_list(en, &refs, e) < 0) return 0;
+    for (size_t i = 0; i < refs.n; i++) {
+        bool seen = false;
+        for (size_t k = 0; k < i && !seen; k++)
+            seen = oci_digest_eq(&refs.p[i].image, &refs.p[k].image);
+        n += !seen;
+    }
+    return n;
+}
+
+static struct codec_json *info_object(struct engine *en, struct err *e)
+{
+    struct utsname u;
+    struct sysinfo si = {0};
+    struct oci_platform host;
+    own(str) struct str os = {0};
+    struct codec_json *j = codec_json_new_object();
+    bool v2 = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+    struct codec_json *security = codec_json_new_array();
+    uname(&u);
+    sysinfo(&si);
+    oci_platform_host(&host);
+    operating_system(&os);
+    codec_json_add(security, codec_json_new_text(SV("name=seccomp,profile=builtin")));
+    if (en->ids.mode != IDMAP_ROOT)
+        codec_json_add(security, codec_json_new_text(SV("name=rootless")));
+    codec_json_set(j, "Images", codec_json_new_int((int64_t)count_images(en, e)));
+    codec_json_set_text(j, "Driver", "overlay2");
+    codec_json_set_text(j, "CgroupVersion", v2 ? "2" : "1");
+    codec_json_set_text(j, "KernelVersion", u.release);
+    codec_json_set(j, "OperatingSystem", codec_json_new_text(str_sv(&os)));
+    codec_json_set_text(j, "OSType", host.os);
+    codec_json_set_text(j, "Architecture", u.machine);
+    codec_json_set(j, "NCPU", codec_json_new_int(sysconf(_SC_NPROCESSORS_ONLN)));
+    codec_json_set(j, "MemTotal", codec_json_new_int((int64_t)(si.totalram * si.mem_unit)));
+    codec_json_set_text(j, "Name", u.nodename);
+    codec_json_set_text(j, "DockerRootDir", en->store_path);
+    codec_json_set_text(j, "RunRoot", en->run_path);
+    codec_json_set_text(j, "IdMode", idmap_mode_name(en->ids.mode));
+    codec_json_set_text(j, "ServerVersion", DEWAR_VERSION);
+    codec_json_set(j, "SecurityOptions", security);
+    return j;
+}
+
+static void info_line(struct cli *c, const struct codec_json *j, const char *label, const char *key)
+{
+    const struct codec_json *v = codec_json_get(j, key);
+    str_addf(&c->out, "%s: ", label);
+    if (codec_json_type(v) == CODEC_JSON_TEXT)
+        str_add_escaped(&c->out, codec_json_text(v));
+    else
+        codec_json_print(v, &c->out);
+    str_addc(&c->out, '\n');
+}
+
+static int run_info(struct cli *c, const void *options, struct err *e)
+{
+    static const char *const lines[][2] = {
+        {"Version", "ServerVersion"},     {"Images", "Images"},
+        {"Storage Driver", "Driver"},     {"Store", "DockerRootDir"},
+        {"Run Folder", "RunRoot"},        {"Id Mode", "IdMode"},
+        {"Cgroup Version", "CgroupVersion"}, {"Kernel Version", "KernelVersion"},
+        {"Operating System", "OperatingSystem"}, {"Architecture", "Architecture"},
+        {"CPUs", "NCPU"},
+    };
+    const struct info *o = options;
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    if (cli_engine(c, &en, e) < 0) return -1;
+    own(codec_json) struct codec_json *list = codec_json_new_array();
+    struct codec_json *j = info_object(&en, e);
+    codec_json_add(list, j);
+    if (o->format) {
+        const char *format = strcmp(o->format, "json") == 0 ? "{{json .}}" : o->format;
+        return cli_print_values(c, list, format, e);
+    }
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        info_line(c, j, lines[i][0], lines[i][1]);
+    str_addz(&c->out, "Total Memory: ");
+    num_print_size((uint64_t)codec_json_int(codec_json_get(j, "MemTotal")), &c->out);
+    str_addc(&c->out, '\n');
+    return 0;
+}
+
+const struct cli_cmd cli_cmd_info = {
+    .path = "system info",
+    .alias = (const char *const[]){"info", NULL},
+    .usage = "",
+    .help = "Show where things are and what the machine is",
+    .examples = "dewar info\n"
+                "dewar info --format '{{.DockerRootDir}}'",
+    CLI_OPTIONS(info_options, struct info),
+    .family = CLI_DOCKER,
+    .run = run_info,
+};
+
+// --- doctor -------------------------------------------------------------------------------------
+
+struct doctor {
+    const char *format;
+    bool quiet;
+};
+static const struct opt doctor_options[] = {
+    {"format", 0, OPT_TEXT, OPT_AT(struct doctor, format), .arg = "TEMPLATE",
+     .help = "A Go template, 'json', or 'table TEMPLATE'"},
+    {"quiet", 'q', OPT_BOOL, OPT_AT(struct doctor, quiet),
+     .help = "Only what does not work as it should"},
+};
+static const struct cli_column doctor_columns[] = {
+    {"STATUS", "Status", false}, {"CHECK", "Check", false}, {"FOUND", "Found", false},
+    {"FIX", "Fix", false},       {NULL, NULL, false},
+};
+
+static void print_check(struct cli *c, const struct runtime_check *k)
+{
+    static const char *const colors[RUNTIME_CHECK_COUNT] = {
+        [RUNTIME_CHECK_OK] = "32", [RUNTIME_CHECK_WARN] = "33", [RUNTIME_CHECK_FAIL] = "31"};
+    bool dress = c->color && c->out_tty;
+    const char *status = runtime_check_status_name(k->status);
+    if (dress)
+        str_addf(&c->out, "\x1b[%sm%-4s\x1b[0m ", colors[k->status], status);
+    else
+        str_addf(&c->out, "%-4s ", status);
+    str_addf(&c->out, " %-18s ", k->name);
+    str_add_escaped(&c->out, sv_of(k->text));
+    str_addc(&c->out, '\n');
+    if (!k->fix[0]) return;
+    str_addf(&c->out, "%25s", "-> ");
+    str_add_escaped(&c->out, sv_of(k->fix));
+    str_addc(&c->out, '\n');
+}
+
+static int run_doctor(struct cli *c, const void *options, struct err *e)
+{
+    const struct doctor *o = options;
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    struct runtime_check checks[RUNTIME_CHECKS_MAX];
+    if (cli_engine(c, &en, e) < 0) return -1;
+    size_t n = runtime_doctor(&en, checks), failed = 0, warned = 0;
+    own(codec_json) struct codec_json *list = codec_json_new_array();
+    for (size_t i = 0; i < n; i++) {
+        failed += checks[i].status == RUNTIME_CHECK_FAIL;
+        warned += checks[i].status == RUNTIME_CHECK_WARN;
+        struct codec_json *j = codec_json_new_object();
+        codec_json_set_text(j, "Check", checks[i].name);
+        codec_json_set_text(j, "Fix", checks[i].fix);
+        codec_json_set_text(j, "Found", checks[i].text);
+        codec_json_set_text(j, "Status", runtime_check_status_name(checks[i].status));
+        if (!o->quiet || checks[i].status != RUNTIME_CHECK_OK) codec_json_add(list, j);
+        else codec_json_free(j);
+    }
+    if (o->format)
+        return cli_print_rows(c, list, doctor_columns, o->format, e) < 0 ? -1 : failed ? 1 : 0;
+    for (size_t i = 0; i < n; i++)
+        if (!o->quiet || checks[i].status != RUNTIME_CHECK_OK) print_check(c, &checks[i]);
+    if (!o->quiet)
+        str_addf(&c->out, "\n%zu checks: %zu ok, %zu with less, %zu failed\n", n,
+                 n - failed - warned, warned, failed);
+    return failed ? 1 : 0;
+}
+
+const struct cli_cmd cli_cmd_doctor = {
+    .path = "doctor",
+    .usage = "",
+    .help = "Say what this machine can and cannot do for containers, and the cure",
+    .more = "The exit status is 1 when containers cannot start here.",
+    .examples = "dewar doctor\n"
+                "dewar doctor -q",
+    CLI_OPTIONS(doctor_options, struct doctor),
+    .family = CLI_OWN,
+    .run = run_doctor,
+};

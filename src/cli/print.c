@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// What commands print with: the result on stdout, listings in Docker's forms, the excerpt of a file
+// that is wrong, a question to the person.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "base/own.h"
+#include "base/table.h"
+#include "cli/internal.h"
+#include "codec/json.h"
+#include "codec/template.h"
+
+int cli_engine(struct cli *c, struct engine *en, struct err *e)
+{
+    if (engine_open(en, &c->engine, e) < 0) return -1;
+    en->sink = c->sink;
+    return 0;
+}
+
+int cli_flush(struct cli *c, struct err *e)
+{
+    if (str_check(&c->out, e) < 0) return -1;
+    for (size_t at = 0; at < c->out.n && !c->reader_gone;) {
+        ssize_t n = write(STDOUT_FILENO, c->out.p + at, c->out.n - at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EPIPE) {
+            c->reader_gone = true;  // `dewar images | head -1`: no failure of ours
+        } else if (n < 0) {
+            err_sys(e, "write the result to stdout");
+            str_clear(&c->out);
+            return -1;
+        }
+        at += n > 0 ? (size_t)n : 0;
+    }
+    str_clear(&c->out);
+    return 0;
+}
+
+// --- listings -----------------------------------------------------------------------------------
+
+// Values go out as they are to a pipe; a terminal gets no control bytes from images or labels.
+static void add_shown(struct cli *c, struct sv text)
+{
+    if (!c->out_tty) {
+        str_add(&c->out, text);
+        return;
+    }
+    while (text.p && text.n) {
+        struct sv line = sv_cut(&text, '\n');
+        str_add_escaped(&c->out, line);
+        if (text.p) str_addc(&c->out, '\n');
+    }
+}
+
+// "\t" and "\n" typed in single quotes on a command line mean the characters.
+static void unescape(const char *format, struct str *out)
+{
+    for (const char *p = format; *p; p++) {
+        bool known = *p == '\\' && (p[1] == 't' || p[1] == 'n');
+        str_addc(out, !known ? *p : p[1] == 't' ? '\t' : '\n');
+        p += known;
+    }
+}
+
+// One printed row to cells of a table; short rows are filled up.
+static void add_cells(struct table *t, struct sv line)
+{
+    size_t n = 0;
+    while (line.p && n < t->columns) {
+        own(free) char *cell = sv_dup(sv_cut(&line, '\t'));
+        table_cell(t, cell);
+        n++;
+    }
+    for (; n < t->columns; n++) table_cell(t, "");
+}
+
+static struct codec_json *headings(const struct cli_column *columns)
+{
+    struct codec_json *j = codec_json_new_object();
+    for (; columns->heading; columns++) codec_json_set_text(j, columns->key, columns->heading);
+    return j;
+}
+
+static size_t count_tabs(struct sv s)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < s.n; i++) n += s.p[i] == '\t';
+    return n;
+}
+
+static int print_table(struct cli *c, const struct codec_json *rows,
+                       const struct cli_column *columns, const char *format, struct err *e)
+{
+    own(codec_template) struct codec_template *t = NULL;
+    own(codec_json) struct codec_json *head = headings(columns);
+    own(str) struct str line = {0};
+    own(table) struct table table = {0};
+    if (codec_template_parse(sv_of(format), &t, e) < 0) return -1;
+    if (codec_template_print(t, head, &line, e) < 0) return -1;
+    table_init(&table, count_tabs(str_sv(&line)));
+    add_cells(&table, str_sv(&line));
+    for (size_t i = 0; i < codec_json_len(rows); i++) {
+        str_clear(&line);
+        if (codec_template_print(t, codec_json_at(rows, i), &line, e) < 0) return -1;
+        add_cells(&table, str_sv(&line));
+    }
+    table_print(&table, &c->out);
+    return 0;
+}
+
+static void default_table(struct cli *c, const struct codec_json *rows,
+                          const struct cli_column *columns)
+{
+    own(table) struct table table = {0};
+    size_t n = 0;
+    for (const struct cli_column *col = columns; col->heading; col++) n += !col->optional;
+    table_init(&table, n);
+    for (const struct cli_column *col = columns; col->heading; col++)
+        if (!col->optional) table_cell(&table, col->heading);
+    for (size_t i = 0; i < codec_json_len(rows); i++)
+        for (const struct cli_column *col = columns; col->heading; col++) {
+            if (col->optional) continue;
+            own(str) struct str cell = {0};
+            const struct codec_json *v = codec_json_get(codec_json_at(rows, i), col->key);
+            if (codec_json_type(v) == CODEC_JSON_TEXT)
+                str_add(&cell, codec_json_text(v));
+            else if (v)
+                codec_json_print(v, &cell);
+            table_cell(&table, str_z(&cell));
+        }
+    table_print(&table, &c->out);
+}
+
+static int each_by_template(struct cli *c, const struct codec_json *rows, const char *format,
+                            struct err *e)
+{
+    own(codec_template) struct codec_template *t = NULL;
+    if (codec_template_parse(sv_of(format), &t, e) < 0) return -1;
+    for (size_t i = 0; i < codec_json_len(rows); i++) {
+        own(str) struct str line = {0};
+        int rc = codec_template_print(t, codec_json_at(rows, i), &line, e);
+        if (rc < 0) return -1;
+        add_shown(c, str_sv(&line));
+        str_addc(&c->out, '\n');
+    }
+    return 0;
+}
+
+static int print_rows(struct cli *c, const struct codec_json *rows,
+                      const struct cli_column *columns, const char *format, struct err *e)
+{
+    own(str) struct str text = {0};
+    struct sv given = sv_trim(sv_of(format));
+    if (given.n == 0 || sv_eqz(given, "table")) {
+        default_table(c, rows, columns);
+        return 0;
+    }
+    if (sv_eqz(given, "json")) return each_by_template(c, rows, "{{json .}}", e);
+    if (!sv_starts(given, "table ")) {
+        unescape(format, &text);
+        return each_by_template(c, rows, str_z(&text), e);
+    }
+    own(free) char *rest = sv_dup(sv_trim(sv_from(given, 6)));
+    unescape(rest, &text);
+    return print_table(c, rows, columns, str_z(&text), e);
+}
+
+int cli_print_rows(struct cli *c, const struct codec_json *rows, const struct cli_column *columns,
+                   const char *format, struct err *e)
+{
+    return print_rows(c, rows, columns, format, e) < 0 ? err_wrap(e, "--format '%s'", format) : 0;
+}
+
+int cli_print_values(struct cli *c, const struct codec_json *array, const char *format,
+                     struct err *e)
+{
+    own(str) struct str text = {0};
+    struct sv given = sv_of(format);
+    if (given.n == 0) {
+        codec_json_print_pretty(array, 4, &text);
+        str_addc(&text, '\n');
+        add_shown(c, str_sv(&text));
+        return 0;
+    }
+    if (sv_eqz(given, "json")) {
+        codec_json_print(array, &text);
+        str_addc(&text, '\n');
+        add_shown(c, str_sv(&text));
+        return 0;
+    }
+    return each_by_template(c, array, format, e) < 0 ? err_wrap(e, "--format '%s'", format) : 0;
+}
+
+void cli_add_since(int64_t seconds, struct str *out)
+{
+    if (seconds == INT64_MIN) {
+        str_addz(out, "N/A");
+        return;
+    }
+    num_print_ago(clock_real_ns() / 1000000000 - seconds, out);
+    str_addz(out, " ago");
+}
+
+void cli_add_time(int64_t seconds, struct str *out)
+{
+    own(str) struct str text = {0};
+    if (seconds == INT64_MIN) {
+        str_addz(out, "N/A");
+        return;
+    }
+    clock_print(seconds, &text);  // 2023-06-10T00:00:00Z
+    struct sv rest = str_sv(&text), date = sv_cut(&rest, 'T');
+    str_add(out, date);
+    str_addc(out, ' ');
+    str_add(out, sv_part(rest, 0, 8));
+    str_addz(out, " +0000 UTC");
+}
+
+// --- excerpts -----------------------------------------------------------------------------------
+
+#define AROUND 2  // lines before and after the wrong ones
+
+static void add_source_line(struct sv line, struct str *out)
+{
+    while (line.n && line.p[line.n - 1] == '\r') line.n--;
+    for (size_t i = 0; i < line.n; i++) {
+        size_t start = i;
+        while (i < line.n && line.p[i] != '\t') i++;
+        str_add_escaped(out, sv_part(line, start, i - start));
+        if (i < line.n) str_addz(out, "    ");
+    }
+}
+
+static void add_caret(const struct cli_excerpt *x, struct sv line, bool color, struct str *out)
+{
+    own(str) struct str before = {0};
+    add_source_line(sv_part(line, 0, x->column - 1), &before);
+    str_addf(out, "     |     %*s", (int)table_width(str_sv(&before)), "");
+    if (color) str_addz(out, "\x1b[31m");
+    for (unsigned i = 0; i < (x->width ? x->width : 1) && i < 200; i++) str_addc(out, '^');
+    if (x->note) {
+        str_addc(out, ' ');
+        str_add_escaped(out, sv_of(x->note));
+    }
+    if (color) str_addz(out, "\x1b[0m");
+    str_addc(out, '\n');
+}
+
+void cli_print_excerpt(const struct cli_excerpt *x, bool color, struct str *out)
+{
+    static const char bar[] = "--------------------\n";
+    struct sv rest = x->source;
+    str_add_escaped(out, sv_of(x->label));
+    str_addf(out, ":%u\n%s", x->first, bar);
+    for (unsigned number = 1; rest.p && rest.n && number <= x->last + AROUND; number++) {
+        struct sv line = sv_cut(&rest, '\n');
+        if (number + AROUND < x->first) continue;
+        bool wrong = number >= x->first && number <= x->last;
+        if (wrong && color) str_addz(out, "\x1b[1m");
+        str_addf(out, "%4u | %s ", number, wrong ? ">>>" : "   ");
+        add_source_line(line, out);
+        if (wrong && color) str_addz(out, "\x1b[0m");
+        str_addc(out, '\n');
+        if (number == x->first && x->column) add_caret(x, line, color, out);
+    }
+    str_addz(out, bar);
+}
+
+// --- questions ----------------------------------------------------------------------------------
+
+int cli_confirm(struct cli *c, const char *question, struct err *e)
+{
+    own(str) struct str text = {0};
+    char answer[64];
+    (void)c;
+    str_addf(&text, "%s\nAre you sure you want to continue? [y/N] ", question);
+    if (write(STDERR_FILENO, text.p, text.n) < 0)
+        return err_sys(e, "ask on the terminal");
+    ssize_t n;
+    do n = read(STDIN_FILENO, answer, sizeof answer);
+    while (n < 0 && errno == EINTR);
+    struct sv said = sv_trim((struct sv){answer, n > 0 ? (size_t)n : 0});
+    return sv_eq_nocase(said, SV("y")) || sv_eq_nocase(said, SV("yes"));
+}

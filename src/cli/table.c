@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every command, in the order that `dewar help` shows them.
+#include "cli/commands.h"
+#include "cli/internal.h"
+
+const struct cli_cmd *const cli_commands[] = {
+    // everyday
+    &cli_cmd_build,
+    &cli_cmd_run,
+    &cli_cmd_images,
+    &cli_cmd_rmi,
+    &cli_cmd_tag,
+    &cli_cmd_history,
+    &cli_cmd_inspect,
+    // in and out
+    &cli_cmd_save,
+    &cli_cmd_load,
+    &cli_cmd_import,
+    &cli_cmd_bootstrap,
+    &cli_cmd_image_prune,
+    // the store and the machine
+    &cli_cmd_df,
+    &cli_cmd_system_prune,
+    &cli_cmd_builder_prune,
+    &cli_cmd_check,
+    &cli_cmd_info,
+    &cli_cmd_doctor,
+    &cli_cmd_version,
+    &cli_cmd_help,
+    &cli_cmd_completion,
+    &cli_cmd_complete,
+    NULL,
+};
+
+// Groups without help are only other ways to say what stands elsewhere ("buildx build").
+const struct cli_group cli_groups[] = {
+    {"image", "Manage images", NULL},
+    {"builder", "Manage builds", NULL},
+    {"container", "Manage containers", NULL},
+    {"system", "Manage the store", NULL},
+    {"buildx", NULL, "The same as 'builder'"},
+    {NULL, NULL, NULL},
+};

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+// What people write behind -v, --mount, --tmpfs, --device, --ulimit and in env files: the grammars
+// that Docker has taught them, with errors that say what is wrong. The API speaks the same texts.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+
+#include "base/num.h"
+#include "base/own.h"
+#include "runtime/internal.h"
+
+static bool is_propagation(struct sv v)
+{
+    static const char *const names[] = {"private", "rprivate", "slave", "rslave", "shared",
+                                        "rshared"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (sv_eqz(v, names[i])) return true;
+    return false;
+}
+
+static bool one_of(struct sv v, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (sv_eqz(v, names[i])) return true;
+    return false;
+}
+
+bool parse_name_ok(const char *name)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; i < n; i++) {
+        char c = name[i];
+        bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!word && (i == 0 || (c != '_' && c != '.' && c != '-'))) return false;
+    }
+    return n >= 2 && n <= 128;
+}
+
+// --- -v ----------------------------------------------------------------------------------------------
+
+void parse_volume_fini(struct parse_volume *v)
+{
+    free(v->source);
+    free(v->target);
+    free(v->propagation);
+    memset(v, 0, sizeof *v);
+}
+
+static int volume_option(struct sv o, const char *text, struct parse_volume *v, struct err *e)
+{
+    static const char *const ignored[] = {"z", "Z", "rw", "consistent", "cached", "delegated", "copy"};
+    if (sv_eqz(o, "ro")) {
+        v->readonly = true;
+    } else if (sv_eqz(o, "nocopy")) {
+        v->nocopy = true;
+    } else if (is_propagation(o)) {
+        free(v->propagation);
+        v->propagation = sv_dup(o);
+    } else if (!one_of(o, ignored, sizeof ignored / sizeof *ignored)) {
+        err_set(e, ERR_USAGE, "invalid mode '%.*s' in the volume '%s'", (int)o.n, o.p, text);
+        return err_hint(e, "the form is SOURCE:TARGET[:ro], and a path cannot hold a colon; "
+                           "--mount can");
+    }
+    return 0;
+}
+
+int parse_volume(const char *text, struct parse_volume *out, struct err *e)
+{
+    own(parse_volume) struct parse_volume v = {0};
+    struct sv rest = sv_of(text), first = sv_cut(&rest, ':'), second = {0};
+    if (rest.p) {
+        second = sv_cut(&rest, ':');
+        v.source = sv_dup(first);
+        v.target = sv_dup(second);
+        if (first.n == 0) return err_set(e, ERR_USAGE, "the volume '%s' has an empty source", text);
+    } else {
+        v.target = sv_dup(first);
+    }
+    if (v.target[0] != '/') {
+        err_set(e, ERR_USAGE, "invalid volume '%s': the path in the container must be absolute", text);
+        return err_hint(e, "the form is SOURCE:TARGET[:ro], for example ./data:/data");
+    }
+    while (rest.p) {
+        struct sv options = sv_cut(&rest, ',');
+        if (volume_option(options, text, &v, e) < 0) return -1;
+    }
+    *out = v;
+    memset(&v, 0, sizeof v);
+    return 0;
+}
+
+// --- --mount -----------------------------------------------------------------------------------------
+
+static int bool_value(struct sv v, bool *out)
+{
+    static const char *const yes[] = {"", "1", "t", "T", "true", "TRUE", "True"};
+    static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False"};
+    if (one_of(v, yes, sizeof yes / sizeof *yes)) {
+        *out = true;
+        return 0;
+    }
+    *out = false;
+    return one_of(v, no, sizeof no / sizeof *no) ? 0 : -1;
+}
+
+static int bad_value(struct sv key, struct sv value, const char *text, struct err *e)
+{
+    return err_set(e, ERR_USAGE, "invalid value for '%.*s' in the mount '%s': '%.*s'", (int)key.n,
+                   key.p, text, (int)value.n, value.p);
+}
+
+struct mount_words {
+    bool has_type, tmpfs_option, bind_option;
+    enum parse_mount_type type;
+};
+
+static int mount_type(struct sv value, const char *text, struct mount_words *w, struct err *e)
+{
+    static const char *const names[] = {"bind", "tmpfs", "volume"};
+    for (unsigned i = 0; i < 3; i++)
+        if (sv_eqz(value, names[i])) {
+            w->type = (enum parse_mount_type)i;
+            w->has_type = true;
+            return 0;
+        }
+    err_set(e, ERR_USAGE, "unknown type '%.*s' in the mount '%s'", (int)value.n, value.p, text);
+    return err_hint(e, "types are bind, tmpfs and volume");
+}
+
+static int mount_word(struct sv key, struct sv value, const char *text, struct mount_words *w,
+                      struct runtime_mount *m, struct err *e)
+{
+    static const char *const source[] = {"source", "src"};
+    static const char *const target[] = {"target", "dst", "destination"};
+    static const char *const readonly[] = {"readonly", "ro"};
+    static const char *const ignored[] = {"consistency", "volume-nocopy", "volume-label"};
+    uint32_t mode;
+    if (sv_eqz(key, "type")) return mount_type(value, text, w, e);
+    if (one_of(key, source, 2)) {
+        free(m->source);
+        m->source = sv_dup(value);
+    } else if (one_of(key, target, 3)) {
+        free(m->target);
+        m->target = sv_dup(value);
+    } else if (one_of(key, readonly, 2)) {
+        if (bool_value(value, &m->readonly) < 0) return bad_value(key, value, text, e);
+    } else if (sv_eqz(key, "bind-propagation")) {
+        if (!is_propagation(value)) return bad_value(key, value, text, e);
+        free(m->propagation);
+        m->propagation = sv_dup(value);
+        w->bind_option = true;
+    } else if (sv_eqz(key, "bind-nonrecursive")) {
+        if (bool_value(value, &m->nonrecursive) < 0) return bad_value(key, value, text, e);
+        w->bind_option = true;
+    } else if (sv_eqz(key, "bind-recursive")) {
+        m->nonrecursive = sv_eqz(value, "disabled");
+        w->bind_option = true;
+    } else if (sv_eqz(key, "tmpfs-size")) {
+        if (num_bytes(value, &m->tmpfs_size, e) < 0) return bad_value(key, value, text, e);
+        w->tmpfs_option = true;
+    } else if (sv_eqz(key, "tmpfs-mode")) {
+        if (!num_octal(value, 07777, &mode)) return bad_value(key, value, text, e);
+        m->tmpfs_mode = mode;
+        w->tmpfs_option = true;
+    } else if (!one_of(key, ignored, sizeof ignored / sizeof *ignored)) {
+        err_set(e, ERR_USAGE, "unknown key '%.*s' in the mount '%s'", (int)key.n, key.p, text);
+        return err_hint(e, "keys are type, source, target, readonly, bind-propagation, "
+                           "bind-recursive, tmpfs-size, tmpfs-mode");
+    }
+    return 0;
+}
+
+// One field of the comma-separated text; a field in double quotes may hold commas.
+static struct sv csv_field(struct sv *rest)
+{
+    if (rest->n && rest->p[0] == '"') {
+        struct sv body = sv_from(*rest, 1);
+        long end = sv_find(body, '"');
+        if (end >= 0) {
+            struct sv field = sv_part(body, 0, (size_t)end);
+            struct sv after = sv_from(body, (size_t)end + 1);
+            *rest = after.n && after.p[0] == ',' ? sv_from(after, 1) : (struct sv){NULL, 0};
+            return field;
+        }
+    }
+    return sv_cut(rest, ',');
+}
+
+static int check_mount(const char *text, const struct mount_words *w, const struct runtime_mount *m,
+                       struct err *e)
+{
+    if (!m->target) return err_set(e, ERR_USAGE, "the mount '%s' has no target", text);
+    if (m->target[0] != '/')
+        return err_set(e, ERR_USAGE, "the target of the mount '%s' must be an absolute path", text);
+    if (w->type == PARSE_MOUNT_BIND && !m->source)
+        return err_set(e, ERR_USAGE, "the bind mount '%s' has no source", text);
+    if (w->type == PARSE_MOUNT_TMPFS && m->source)
+        return err_set(e, ERR_USAGE, "the tmpfs mount '%s' cannot have a source", text);
+    if (w->type != PARSE_MOUNT_TMPFS && w->tmpfs_option)
+        return err_set(e, ERR_USAGE, "tmpfs options in the mount '%s', which is no tmpfs", text);
+    if (w->type != PARSE_MOUNT_BIND && w->bind_option)
+        return err_set(e, ERR_USAGE, "bind options in the mount '%s', which is no bind", text);
+    return 0;
+}
+
+int parse_mount(const char *text, enum parse_mount_type *out_type, struct runtime_mount *out,
+                struct err *e)
+{
+    struct runtime_mount m = {.source_fd = -1};
+    struct mount_words w = {.type = PARSE_MOUNT_VOLUME};
+    struct sv rest = sv_of(text);
+    int rc = 0;
+    while (rest.p && rc == 0) {
+        struct sv value = csv_field(&rest), key = sv_cut(&value, '=');
+        key = sv_trim(key);
+        if (key.n == 0)
+            rc = err_set(e, ERR_USAGE, "an empty field in the mount '%s'", text);
+        else
+            rc = mount_word(key, value.p ? value : SV(""), text, &w, &m, e);
+    }
+    if (rc == 0) rc = check_mount(text, &w, &m, e);
+    if (rc < 0) {
+        runtime_mount_fini(&m);
+        return -1;
+    }
+    m.kind = w.type == PARSE_MOUNT_TMPFS ? RUNTIME_MOUNT_TMPFS : RUNTIME_MOUNT_BIND;
+    if (w.type == PARSE_MOUNT_TMPFS) m.nosuid = m.nodev = m.noexec = true;
+    *out_type = w.type;
+    *out = m;
+    return 0;
+}
+
+// --- --tmpfs -----------------------------------------------------------------------------------------
+
+static int tmpfs_word(struct sv o, const char *text, struct runtime_mount *m, struct err *e)
+{
+    struct sv value = o, key = sv_cut(&value, '=');
+    uint64_t v;
+    uint32_t mode;
+    static const struct {
+        const char *name;
+        size_t offset;
+        bool value;
+    } flags[] = {
+        {"ro", offsetof(struct runtime_mount, readonly), true},
+        {"rw", offsetof(struct runtime_mount, readonly), false},
+        {"nosuid", offsetof(struct runtime_mount, nosuid), true},
+        {"suid", offsetof(struct runtime_mount, nosuid), false},
+        {"nodev", offsetof(struct runtime_mount, nodev), true},
+        {"dev", offsetof(struct runtime_mount, nodev), false},
+        {"noexec", offsetof(struct runtime_mount, noexec), true},
+        {"exec", offsetof(struct runtime_mount, noexec), false},
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (!value.p && sv_eqz(key, flags[i].name)) {
+            *(bool *)((char *)m + flags[i].offset) = flags[i].value;
+            return 0;
+        }
+    bool ok = value.p != NULL;
+    if (ok && sv_eqz(key, "size")) {
+        ok = num_bytes(value, &m->tmpfs_size, e) == 0;
+    } else if (ok && sv_eqz(key, "mode")) {
+        ok = num_octal(value, 07777, &mode);
+        m->tmpfs_mode = ok ? mode : 0;
+    } else if (ok && (sv_eqz(key, "uid") || sv_eqz(key, "gid"))) {
+        ok = num_u64_max(value, UINT32_MAX - 1, &v);
+        *(key.p[0] == 'u' ? &m->tmpfs_uid : &m->tmpfs_gid) = ok ? (uid_t)v : 0;
+    } else {
+        ok = false;
+    }
+    if (ok) return 0;
+    err_set(e, ERR_USAGE, "invalid option '%.*s' in the tmpfs '%s'", (int)o.n, o.p, text);
+    return err_hint(e, "options are size=, mode=, uid=, gid=, ro, exec, suid, dev and their opposites");
+}
+
+int parse_tmpfs(const char *text, struct runtime_mount *out, struct err *e)
+{
+    struct runtime_mount m = {.kind = RUNTIME_MOUNT_TMPFS, .source_fd = -1, .nosuid = true,
+                              .nodev = true, .noexec = true};
+    struct sv rest = sv_of(text), path = sv_cut(&rest, ':');
+    if (path.n == 0 || path.p[0] != '/')
+        return err_set(e, ERR_USAGE, "the tmpfs '%s' must begin with an absolute path", text);
+    while (rest.p)
+        if (tmpfs_word(sv_cut(&rest, ','), text, &m, e) < 0) return -1;
+    m.target = sv_dup(path);
+    *out = m;
+    return 0;
+}
+
+// --- --device, --ulimit --------------------------------------------------------------------------------
+
+int parse_device(const char *text, struct runtime_device *out, struct err *e)
+{
+    struct sv rest = sv_of(text), host = sv_cut(&rest, ':');
+    struct sv second = rest.p ? sv_cut(&rest, ':') : (struct sv){0};
+    struct sv access = rest;
+    if (host.n == 0 || host.p[0] != '/') {
+        err_set(e, ERR_USAGE, "the device '%s' is not an absolute path", text);
+        return err_hint(e, strchr(text, '=') ? "devices by CDI name are not supported yet"
+                                             : "the form is /dev/x[:/dev/y][:rwm]");
+    }
+    if (second.p && second.n && second.p[0] != '/') {
+        access = second;
+        second = (struct sv){0};
+    }
+    for (size_t i = 0; i < access.n; i++)
+        if (!strchr("rwm", access.p[i]) || access.n > 3)
+            return err_set(e, ERR_USAGE, "invalid access '%.*s' of the device '%s'", (int)access.n,
+                           access.p, text);
+    out->host = sv_dup(host);
+    out->target = second.n ? sv_dup(second) : sv_dup(host);
+    snprintf(out->access, sizeof out->access, "%.*s", access.n ? (int)access.n : 3,
+             access.n ? access.p : "rwm");
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int resource;
+} limits[] = {
+    {"core", RLIMIT_CORE},       {"cpu", RLIMIT_CPU},           {"data", RLIMIT_DATA},
+    {"fsize", RLIMIT_FSIZE},     {"locks", RLIMIT_LOCKS},       {"memlock", RLIMIT_MEMLOCK},
+    {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},       {"nofile", RLIMIT_NOFILE},
+    {"nproc", RLIMIT_NPROC},     {"rss", RLIMIT_RSS},           {"rtprio", RLIMIT_RTPRIO},
+    {"rttime", RLIMIT_RTTIME},   {"sigpending", RLIMIT_SIGPENDING}, {"stack", RLIMIT_STACK},
+    {"as", RLIMIT_AS},
+};
+
+static bool limit_value(struct sv v, uint64_t *out)
+{
+    if (sv_eqz(v, "-1") || sv_eqz(v, "unlimited")) {
+        *out = RLIM_INFINITY;
+        return true;
+    }
+    return num_u64(v, out);
+}
+
+int parse_ulimit(const char *text, struct runtime_rlimit *out, struct err *e)
+{
+    struct sv rest = sv_of(text), name = sv_cut(&rest, '=');
+    struct sv soft = rest.p ? sv_cut(&rest, ':') : (struct sv){0};
+    struct runtime_rlimit l = {.resource = -1};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (sv_eqz(name, limits[i].name)) l.resource = limits[i].resource;
+    if (l.resource < 0) {
+        err_set(e, ERR_USAGE, "unknown limit '%.*s' in '%s'", (int)name.n, name.p, text);
+        return err_hint(e, "the form is nofile=SOFT[:HARD]");
+    }
+    if (!limit_value(soft, &l.soft) || (rest.p && !limit_value(rest, &l.hard)))
+        return err_set(e, ERR_USAGE, "invalid value in the limit '%s'", text);
+    if (!rest.p) l.hard = l.soft;
+    if (l.soft > l.hard)
+        return err_set(e, ERR_USAGE, "in the limit '%s' the soft value is above the hard one", text);
+    *out = l;
+    return 0;
+}
+
+// --- env files -----------------------------------------------------------------------------------------
+
+static int env_line(struct sv line, const char *label, size_t number, struct strv *out,
+                    struct err *e)
+{
+    if (line.n && line.p[line.n - 1] == '\r') line.n--;
+    while (line.n && (line.p[0] == ' ' || line.p[0] == '\t')) line = sv_from(line, 1);
+    if (line.n == 0 || line.p[0] == '#') return 0;
+    if (!sv_is_utf8(line))
+        return err_set(e, ERR_INPUT, "%s:%zu: not valid UTF-8", label, number);
+    if (memchr(line.p, '\0', line.n))
+        return err_set(e, ERR_INPUT, "%s:%zu: a NUL byte", label, number);
+    struct sv value = line, key = sv_cut(&value, '=');
+    if (key.n == 0) return err_set(e, ERR_INPUT, "%s:%zu: no variable name before '='", label, number);
+    for (size_t i = 0; i < key.n; i++)
+        if (key.p[i] == ' ' || key.p[i] == '\t') {
+            err_set(e, ERR_INPUT, "%s:%zu: the variable name '%.*s' contains blanks", label, number,
+                    (int)key.n, key.p);
+            return err_hint(e, "env files hold plain KEY=VALUE lines: no 'export', no blanks around '='");
+        }
+    if (value.p) {
+        strv_take(out, sv_dup(line));
+        return 0;
+    }
+    own(free) char *name = sv_dup(key);
+    const char *mine = getenv(name);
+    if (mine) strv_take(out, str_fmt("%s=%s", name, mine));
+    return 0;
+}
+
+int parse_env_text(struct sv text, const char *label, struct strv *out, struct err *e)
+{
+    if (sv_starts(text, "\xef\xbb\xbf")) text = sv_from(text, 3);
+    size_t number = 1;
+    while (text.p) {
+        if (env_line(sv_cut(&text, '\n'), label, number++, out, e) < 0) return -1;
+    }
+    return 0;
+}
+
+int parse_env_file(const char *path, struct strv *out, struct err *e)
+{
+    own(str) struct str text = {0};
+    str_init(&text, LIMIT_ENVFILE);
+    if (fs_read_at(AT_FDCWD, path, LIMIT_ENVFILE, &text, e) < 0) {
+        if (e->kind == ERR_SYSTEM) e->kind = ERR_INPUT;
+        return err_wrap(e, "reading the env file '%s'", path);
+    }
+    return parse_env_text(str_sv(&text), path, out, e);
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/own.h"
+#include "codec/json.h"
+#include "store/tmp.h"
+
+#define RECORD_MAX ((size_t)4 << 20)
+
+static bool is_id(const char *name)
+{
+    return strlen(name) == RUNTIME_ID - 1 && strspn(name, "0123456789abcdef") == RUNTIME_ID - 1;
+}
+
+static int new_id(char out[RUNTIME_ID], struct err *e)
+{
+    unsigned char raw[32];
+    if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw) return err_sys(e, "get random bytes");
+    for (size_t i = 0; i < sizeof raw; i++) snprintf(out + 2 * i, 3, "%02x", raw[i]);
+    return 0;
+}
+
+int record_make(struct engine *en, struct record *r, struct err *e)
+{
+    // Between mkdir and flock a sweep may take the folder for rubbish: then another try.
+    for (int i = 0; i < 8; i++) {
+        if (new_id(r->id, e) < 0) return -1;
+        own(free) char *path = str_fmt("containers/%s", r->id);
+        if (mkdirat(en->store_fd, path, 0700) != 0) return err_sys(e, "make '%s'", path);
+        own(fd) int fd = openat(en->store_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct stat st;
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &st) != 0 || st.st_nlink == 0)
+            continue;
+        r->fd = take_fd(fd);
+        return 0;
+    }
+    return err_set(e, ERR_CONFLICT, "no new container folder could be kept");
+}
+
+// --- names -------------------------------------------------------------------------------------------
+
+static const char *const adjectives[] = {
+    "agile", "amber", "brave", "brisk", "calm", "clear", "clever", "cosy", "crisp", "eager",
+    "early", "fair", "fleet", "fond", "gentle", "glad", "golden", "happy", "hardy", "keen",
+    "kind", "lively", "lucid", "mellow", "merry", "neat", "nimble", "noble", "placid", "proud",
+    "quick", "quiet", "ready", "rosy", "sharp", "silent", "silver", "smart", "snug", "sober",
+    "solid", "steady", "sunny", "swift", "tidy", "vivid", "warm", "wise", "witty", "young",
+};
+static const char *const nouns[] = {
+    "abacus", "acorn", "anchor", "badger", "beacon", "birch", "brook", "cedar", "comet", "compass",
+    "coral", "cricket", "dune", "ember", "falcon", "fern", "finch", "fjord", "flask", "glacier",
+    "harbor", "hazel", "heron", "island", "ivy", "jasper", "kestrel", "lagoon", "lantern", "larch",
+    "lichen", "maple", "marten", "meadow", "nebula", "otter", "pebble", "pine", "plover", "prism",
+    "quartz", "raven", "river", "sparrow", "spruce", "summit", "thistle", "vale", "willow", "wren",
+};
+
+// The link's text is the id. A link whose container is gone was left by a kill: it may be replaced.
+static int claim_name(struct engine *en, struct record *r, const char *name, struct err *e)
+{
+    own(free) char *path = str_fmt("containers/names/%s", name);
+    for (int i = 0; i < 3; i++) {
+        if (symlinkat(r->id, en->store_fd, path) == 0) {
+            snprintf(r->name, sizeof r->name, "%s", name);
+            r->named = true;
+            return 0;
+        }
+        if (errno == ENOENT && i == 0) {
+            if (fs_mkdirs(en->store_fd, "containers/names", 0700, e) < 0) return -1;
+            continue;
+        }
+        if (errno != EEXIST) return err_sys(e, "make the name '%s'", name);
+        char id[RUNTIME_ID + 1];
+        ssize_t n = readlinkat(en->store_fd, path, id, sizeof id - 1);
+        id[n > 0 ? n : 0] = '\0';
+        own(free) char *dir = str_fmt("containers/%s", id);
+        if (is_id(id) && fs_exists(en->store_fd, dir)) {
+            err_set(e, ERR_CONFLICT, "the name '%s' is in use by the container %.12s", name, id);
+            return err_hint(e, "remove or rename that container, or choose another name");
+        }
+        unlinkat(en->store_fd, path, 0);
+    }
+    return err_set(e, ERR_CONFLICT, "the name '%s' is being taken by somebody else", name);
+}
+
+int record_name(struct engine *en, struct record *r, const char *name, struct err *e)
+{
+    if (name) {
+        if (parse_name_ok(name)) return claim_name(en, r, name, e);
+        err_set(e, ERR_USAGE, "invalid container name '%.*s'", (int)strnlen(name, 200), name);
+        return err_hint(e, "a name begins with a letter or digit and goes on with letters, digits, "
+                           "'_', '.' and '-'; 2 to 128 characters");
+    }
+    for (int i = 0; i < 10; i++) {
+        unsigned char raw[4];
+        if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw) return err_sys(e, "get random bytes");
+        size_t a = raw[0] % (sizeof adjectives / sizeof *adjectives);
+        size_t b = raw[1] % (sizeof nouns / sizeof *nouns);
+        own(free) char *text = i < 3 ? str_fmt("%s_%s", adjectives[a], nouns[b])
+                                     : str_fmt("%s_%s%u", adjectives[a], nouns[b], raw[2]);
+        if (claim_name(en, r, text, e) == 0) return 0;
+        if (e->kind != ERR_CONFLICT) return -1;
+    }
+    return -1;
+}
+
+// --- records -----------------------------------------------------------------------------------------
+
+// Small files of the run folder and of --rm containers end with the boot anyway: no sync.
+static int write_loose(int dirfd, const char *name, struct sv text, struct err *e)
+{
+    own(free) char *tmp = str_fmt(".%s.new", name);
+    own(fd) int fd = fs_openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC, 0600, e);
+    if (fd < 0 || fs_write_all(fd, text.p, text.n, e) < 0) return -1;
+    if (renameat(dirfd, tmp, dirfd, name) != 0) return err_sys(e, "rename '%s'", name);
+    return 0;
+}
+
+static int write_record(const struct record *r, const char *name, struct sv text, struct err *e)
+{
+    int rc = r->rm ? write_loose(r->fd, name, text, e) : fs_atomic_write(r->fd, name, text, 0600, e);
+    return rc < 0 ? err_wrap(e, "writing '%s' of container %.12s", name, r->id) : 0;
+}
+
+int record_save(struct engine *en, struct record *r, struct sv config, struct err *e)
+{
+    if (write_record(r, "config.json", config, e) < 0) return -1;
+    own(free) char *path = str_fmt("containers/%s", r->id);
+    if (mkdirat(en->run_fd, path, 0700) != 0) {
+        if (errno != ENOENT || fs_mkdirs(en->run_fd, path, 0700, e) < 0)
+            return err_sys(e, "make '%s' in the run folder", path);
+    }
+    r->running = true;
+    return 0;
+}
+
+int record_state(struct engine *en, const struct record *r, pid_t pid, struct err *e)
+{
+    uint64_t start = 0;
+    proc_start_time(pid, &start);
+    own(str) struct str text = {0};
+    str_addf(&text, "{\"pid\":%d,\"start\":%llu,\"monitor\":%d,\"started\":%lld,\"rm\":%s}\n", (int)pid,
+             (unsigned long long)start, (int)getpid(), (long long)clock_real_ns(),
+             r->rm ? "true" : "false");
+    own(free) char *path = str_fmt("containers/%s/state.json", r->id);
+    own(fd) int fd = fs_openat(en->run_fd, path, O_WRONLY | O_CREAT | O_TRUNC, 0600, e);
+    return fd < 0 ? -1 : fs_write_all(fd, text.p, text.n, e);
+}
+
+int record_exit(const struct record *r, int code, bool oom, struct err *e)
+{
+    if (r->rm) return 0;  // gone in a moment; the client has the code from the socket
+    own(str) struct str text = {0};
+    str_addf(&text, "{\"code\":%d,\"oom\":%s,\"finished\":%lld}\n", code, oom ? "true" : "false",
+             (long long)clock_real_ns());
+    return write_record(r, "exit", str_sv(&text), e);
+}
+
+static void remove_folder(struct engine *en, const char *id)
+{
+    struct err ignored;
+    own(fd) int all = fs_open_dir(en->store_fd, "containers", &ignored);
+    // What cannot be removed now (a mount still dying) goes to the trash, which any sweep empties.
+    if (all >= 0 && fs_remove_tree(all, id, &ignored) < 0) store_trash(en, all, id, &ignored);
+}
+
+static void remove_run(struct engine *en, const char *id)
+{
+    own(free) char *state = str_fmt("containers/%s/state.json", id);
+    own(free) char *dir = str_fmt("containers/%s", id);
+    unlinkat(en->run_fd, state, 0);
+    unlinkat(en->run_fd, dir, AT_REMOVEDIR);
+}
+
+void record_end(struct engine *en, struct record *r, bool all)
+{
+    if (r->running) remove_run(en, r->id);
+    r->running = false;
+    if (!r->rm && !all) return;
+    if (r->named) {
+        own(free) char *path = str_fmt("containers/names/%s", r->name);
+        unlinkat(en->store_fd, path, 0);
+        r->named = false;
+    }
+    for (size_t i = 0; i < r->volumes.n; i++) volume_remove(en, r->volumes.p[i]);
+    if (r->fd >= 0) remove_folder(en, r->id);
+}
+
+void record_close(struct record *r)
+{
+    if (r->fd >= 0) close(r->fd);
+    r->fd = -1;
+    strv_fini(&r->volumes);
+}
+
+// --- sweep -------------------------------------------------------------------------------------------
+
+// Reads what a dead container's record says about its end.
+static void load_dead(int fd, struct record *r)
+{
+    struct err ignored;
+    own(str) struct str text = {0};
+    own(codec_json) struct codec_json *j = NULL;
+    r->rm = true;  // a folder without a record was never a container
+    if (fs_read_at(fd, "config.json", RECORD_MAX, &text, &ignored) < 0) {
+        r->rm = ignored.sys == ENOENT;
+        return;
+    }
+    r->rm = false;
+    if (codec_json_parse(str_sv(&text), "a container's record", &j, &ignored) < 0) return;
+    r->rm = codec_json_bool(codec_json_get(j, "rm"));
+    struct sv name = codec_json_text(codec_json_get(j, "name"));
+    snprintf(r->name, sizeof r->name, "%.*s", (int)name.n, name.p);
+    r->named = name.n && parse_name_ok(r->name);
+    const struct codec_json *v = codec_json_get(j, "volumes");
+    for (size_t i = 0; i < codec_json_len(v); i++) {
+        struct sv id = codec_json_text(codec_json_at(v, i));
+        own(free) char *z = sv_dup(id);
+        if (is_id(z)) strv_add(&r->volumes, z);
+    }
+}
+
+static void sweep_one(struct engine *en, const char *id)
+{
+    if (!is_id(id)) return;
+    own(free) char *path = str_fmt("containers/%s", id);
+    struct record r = RECORD_NONE;
+    snprintf(r.id, sizeof r.id, "%s", id);
+    r.fd = openat(en->store_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (r.fd < 0) {
+        if (errno == ENOENT) remove_run(en, id);
+        return;
+    }
+    if (flock(r.fd, LOCK_EX | LOCK_NB) == 0) {  // nobody holds it: its monitor is dead
+        load_dead(r.fd, &r);
+        r.running = true;
+        record_end(en, &r, false);
+    }
+    record_close(&r);
+}
+
+static void sweep_list(struct engine *en, int dirfd)
+{
+    struct err ignored;
+    own(strv) struct strv ids = {0};
+    if (fs_list(dirfd, "containers", &ids, &ignored) < 0) return;
+    for (size_t i = 0; i < ids.n; i++) sweep_one(en, ids.p[i]);
+}
+
+// What ran has a folder in the run folder, so that is all that is looked at, except once a boot, when
+// the run folder may be new and everything in the store is dead.
+int runtime_sweep(struct engine *en, struct err *e)
+{
+    char boot[37], seen[37] = "";
+    if (clock_boot_id(boot, e) < 0) return -1;
+    ssize_t n = readlinkat(en->run_fd, "boot", seen, sizeof seen - 1);
+    seen[n > 0 ? n : 0] = '\0';
+    if (strcmp(boot, seen) == 0) {
+        sweep_list(en, en->run_fd);
+        return 0;
+    }
+    sweep_list(en, en->run_fd);
+    sweep_list(en, en->store_fd);
+    if (fs_mkdirs(en->run_fd, "containers", 0700, e) < 0) return -1;
+    unlinkat(en->run_fd, "boot", 0);
+    if (symlinkat(boot, en->run_fd, "boot") != 0 && errno != EEXIST)
+        return err_sys(e, "note the boot in the run folder");
+    return 0;
+}

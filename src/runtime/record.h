@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// A container on disk: made, found dead, removed. The life cycle:
+//   record_make   folder + lock taken            (killed here: an unlocked folder without config.json
+//                                                 is rubbish, swept by the next command)
+//   record_save   config.json, name, run folder  (killed from here on: --rm says whether it is swept)
+//   record_end    exit written, run folder gone; with --rm all of it goes
+#pragma once
+
+#include "runtime/internal.h"
+
+struct record {
+    char id[RUNTIME_ID];
+    char name[132];
+    bool rm;
+    int fd;            // containers/<id>, holds the flock; -1: none
+    bool named;        // containers/names/<name> is ours
+    bool running;      // run/containers/<id> is ours
+    struct strv volumes;  // ids of anonymous volumes
+};
+#define RECORD_NONE ((struct record){.fd = -1})
+
+int record_make(struct engine *en, struct record *r, struct err *e);
+// name NULL: a random one. ERR_CONFLICT when it is taken.
+int record_name(struct engine *en, struct record *r, const char *name, struct err *e);
+int record_save(struct engine *en, struct record *r, struct sv config, struct err *e);
+int record_state(struct engine *en, const struct record *r, pid_t pid, struct err *e);
+int record_exit(const struct record *r, int code, bool oom, struct err *e);
+// Ends the run; with --rm (or `all`) removes folder, name and volumes.
+void record_end(struct engine *en, struct record *r, bool all);
+void record_close(struct record *r);  // descriptors and memory only
+
+// --- volume.c: anonymous volumes ------------------------------------------------------------------
+// Makes volumes/<id>/_data, filled from `path` inside the image's root (owner and mode too), and adds
+// the id to r->volumes. Returns a descriptor of _data.
+int volume_make(struct engine *en, struct record *r, const struct root *image, const char *path,
+                bool copy, struct err *e);
+void volume_remove(struct engine *en, const char *id);
+
+// --- monitor.c and client.c: the two ends of one seqpacket socket -----------------------------------
+enum message_kind {
+    MESSAGE_STARTED,  // monitor: the program runs; the pty master comes along with a terminal
+    MESSAGE_FAILED,   // monitor: it does not; `err`
+    MESSAGE_ENDED,    // monitor: exit code in `value`
+    MESSAGE_SIGNAL,   // client: pass signal `value` on to the program
+    MESSAGE_COUNT,
+};
+struct message {
+    enum message_kind kind;
+    int value;
+    struct err err;
+};
+int message_send(int fd, const struct message *m, int pass_fd);
+// 1 a message, 0 end of file. A descriptor that came along goes to *out_fd.
+int message_receive(int fd, struct message *m, int *out_fd);
+
+struct monitor {
+    struct engine *en;
+    struct runtime_spec *spec;
+    struct record *record;
+    int sock;
+    bool interactive;
+};
+_Noreturn void monitor_run(struct monitor *m);
+// Relays until the container ends; *out_code is its exit code.
+int client_run(int sock, const struct runtime_run_options *o, int *out_code, struct err *e);
