@@ -86,6 +86,15 @@ static int make_folders(int fd, struct err *e)
     return 0;
 }
 
+// engine_reopen must find the folder from any working directory.
+static int make_absolute(int fd, char path[4096], struct err *e)
+{
+    own(str) struct str real = {0};
+    if (path[0] == '/') return 0;
+    if (fs_fd_path(fd, &real) < 0) return err_sys(e, "find the path of '%s'", path);
+    return set_path(path, 4096, str_z(&real), "", e);
+}
+
 int engine_open(struct engine *en, const struct engine_options *opt, struct err *e)
 {
     en->store_fd = en->run_fd = -1;
@@ -95,7 +104,8 @@ int engine_open(struct engine *en, const struct engine_options *opt, struct err 
     en->store_fd = open_private(en->store_path, "store", e);
     if (en->store_fd < 0 || make_folders(en->store_fd, e) < 0) return -1;
     en->run_fd = open_private(en->run_path, "run folder", e);
-    return en->run_fd < 0 ? -1 : 0;
+    if (en->run_fd < 0 || make_absolute(en->store_fd, en->store_path, e) < 0) return -1;
+    return make_absolute(en->run_fd, en->run_path, e);
 }
 
 void engine_close(struct engine *en)
@@ -105,9 +115,30 @@ void engine_close(struct engine *en)
     en->store_fd = en->run_fd = -1;
 }
 
+static int reopen(int *fd, const char *path, const char *what, struct err *e)
+{
+    struct stat was, is;
+    own(fd) int again = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (again < 0) return err_sys(e, "open the %s '%s' again", what, path);
+    if (fstat(*fd, &was) != 0 || fstat(again, &is) != 0 || was.st_dev != is.st_dev ||
+        was.st_ino != is.st_ino)
+        return err_set(e, ERR_CONFLICT, "the %s '%s' was replaced meanwhile", what, path);
+    close(*fd);
+    *fd = take_fd(again);
+    return 0;
+}
+
+int engine_reopen(struct engine *en, struct err *e)
+{
+    if (reopen(&en->store_fd, en->store_path, "store", e) < 0) return -1;
+    return reopen(&en->run_fd, en->run_path, "run folder", e);
+}
+
 int engine_enter(struct engine *en, struct err *e)
 {
-    return idmap_enter(&en->ids, e);
+    if (en->ids.inside) return 0;
+    if (idmap_enter(&en->ids, e) < 0) return -1;
+    return engine_reopen(en, e);
 }
 
 int engine_helper(const char *name, char *out, size_t size, struct err *e)

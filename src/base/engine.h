@@ -51,6 +51,9 @@ static inline void own_engine(struct engine *en)
 // process is id 0 with CAP_SYS_ADMIN over its namespace in every mode. ERR_UNSUPPORTED, with a
 // hint, where user namespaces or id ranges are missing.
 int engine_enter(struct engine *en, struct err *e);
+// Opens both folders again. Needed after unshare(CLONE_NEWNS): overlayfs and open_tree refuse
+// descriptors whose mount belongs to another mount namespace. (engine_enter does it itself.)
+int engine_reopen(struct engine *en, struct err *e);
 // Path of a file of ours under libexec/dewar/ ("dewar-init"): beside the program, found through
 // /proc/self/exe, so that it works installed, moved and from the build folder.
 int engine_helper(const char *name, char *out, size_t size, struct err *e);

@@ -323,6 +323,7 @@ static int stage_worker(void *arg, struct err *e)
     // Mounts of steps (secrets, views) live in a namespace that ends with this worker.
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
         return err_sys(e, "make a mount namespace");
+    if (engine_reopen(job->en, e) < 0) return -1;
     if (store_tmp_open(job->en, &w.tmp, e) < 0) return -1;
     int rc = build_stage_run(&w, e);
     struct err save_err;

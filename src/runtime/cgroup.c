@@ -1,10 +1,346 @@
 // SPDX-License-Identifier: Apache-2.0
+// Resource limits through control groups: v2 where the whole tree is v2, else v1 as root. A group is
+// made only when a limit asks for one, because making and removing it costs more than a start. It lies
+// below our own group, so that a limit on dewar holds for its containers too. Where a limit cannot be
+// had, the error names the controller and what to do; a limit is never dropped in silence.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/own.h"
 #include "runtime/internal.h"
+
+#define TOP "/sys/fs/cgroup"
+#define CGROUP2_MAGIC 0x63677270
+#define CFS_PERIOD 100000
+
+enum controller { MEMORY, CPU, PIDS, CPUSET, DEVICES, CONTROLLERS };
+static const char *const names[CONTROLLERS] = {"memory", "cpu", "pids", "cpuset", "devices"};
+static const char *const flags[CONTROLLERS] = {"--memory", "--cpus and --cpu-shares",
+                                               "--pids-limit", "--cpuset-cpus", "--device"};
+
+static unsigned needs(const struct runtime_spec *s, bool devices)
+{
+    unsigned n = 0;
+    if (s->memory || s->memory_swap) n |= 1u << MEMORY;
+    if (s->cpu_shares || s->nano_cpus) n |= 1u << CPU;
+    if (s->pids_limit > 0) n |= 1u << PIDS;
+    if (s->cpuset_cpus || s->cpuset_mems) n |= 1u << CPUSET;
+    if (devices) n |= 1u << DEVICES;
+    return n;
+}
+
+static bool is_v2(void)
+{
+    struct statfs fs;
+    return statfs(TOP, &fs) == 0 && fs.f_type == CGROUP2_MAGIC;
+}
+
+// Our own group of a controller ("" for v2), as a path below its mount.
+static void own_path(const char *controller, struct str *out)
+{
+    struct err ignored;
+    own(str) struct str text = {0};
+    if (fs_read_at(AT_FDCWD, "/proc/self/cgroup", 65536, &text, &ignored) < 0) return;
+    struct sv rest = str_sv(&text);
+    while (rest.p) {
+        struct sv line = sv_cut(&rest, '\n');
+        sv_cut(&line, ':');
+        if (!line.p) continue;
+        struct sv list = sv_cut(&line, ':');
+        bool match = controller[0] == '\0' && list.n == 0;
+        while (list.p && list.n) match |= sv_eqz(sv_cut(&list, ','), controller);
+        if (!match || !line.p || sv_starts(line, "/..")) continue;
+        if (!sv_eqz(line, "/")) str_add(out, line);
+        return;
+    }
+}
+
+static int put(int dir, const char *file, const char *value, struct err *e)
+{
+    own(fd) int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
+    size_t n = strlen(value);
+    if (fd >= 0 && write(fd, value, n) == (ssize_t)n) return 0;
+    err_sys(e, "set %s to '%s'", file, value);
+    if (e->sys == EINVAL || e->sys == ERANGE) e->kind = ERR_USAGE;
+    return -1;
+}
+
+static int putn(int dir, const char *file, int64_t value, struct err *e)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    return put(dir, file, text, e);
+}
+
+static int missing(enum controller c, bool v2, bool user, struct err *e)
+{
+    int code = errno;
+    err_set(e, ERR_UNSUPPORTED, "%s cannot be applied: the cgroup controller '%s' is not available%s",
+            flags[c], names[c], code == EACCES || code == EPERM ? " to this user" : "");
+    e->sys = code;
+    if (v2 && user)
+        return err_hint(e, "start dewar in a delegated group: systemd-run --user --scope -p "
+                           "Delegate=yes dewar run ...");
+    if (user) return err_hint(e, "this machine has cgroup v1, where only root can set limits");
+    return err_hint(e, "mount or enable it (kernel option cgroup_enable=%s), or leave out the limit",
+                    names[c]);
+}
+
+// --- v1 ------------------------------------------------------------------------------------------------
+
+static int v1_memory(int dir, const struct runtime_spec *s, struct err *e)
+{
+    if (s->memory && putn(dir, "memory.limit_in_bytes", (int64_t)s->memory, e) < 0) return -1;
+    if (s->memory_swap || fs_exists(dir, "memory.memsw.limit_in_bytes")) {
+        int64_t both = s->memory_swap ? s->memory_swap : (int64_t)s->memory * 2;
+        if (putn(dir, "memory.memsw.limit_in_bytes", both, e) < 0)
+            return err_hint(e, "a kernel without swap accounting cannot limit swap");
+    }
+    return 0;
+}
+
+static int v1_cpu(int dir, const struct runtime_spec *s, struct err *e)
+{
+    if (s->cpu_shares && putn(dir, "cpu.shares", (int64_t)s->cpu_shares, e) < 0) return -1;
+    if (!s->nano_cpus) return 0;
+    if (putn(dir, "cpu.cfs_period_us", CFS_PERIOD, e) < 0) return -1;
+    return putn(dir, "cpu.cfs_quota_us", s->nano_cpus / (1000000000 / CFS_PERIOD), e);
+}
+
+static int copy_up(const char *parent, int dir, const char *file, struct err *e)
+{
+    own(str) struct str text = {0}, path = {0};
+    str_addf(&path, "%s/%s", parent, file);
+    if (fs_read_at(AT_FDCWD, path.p, 65536, &text, e) < 0) return -1;
+    return put(dir, file, str_z(&text), e);
+}
+
+static int v1_cpuset(int dir, const char *parent, const struct runtime_spec *s, struct err *e)
+{
+    int rc = s->cpuset_cpus ? put(dir, "cpuset.cpus", s->cpuset_cpus, e)
+                            : copy_up(parent, dir, "cpuset.cpus", e);
+    if (rc == 0)
+        rc = s->cpuset_mems ? put(dir, "cpuset.mems", s->cpuset_mems, e)
+                            : copy_up(parent, dir, "cpuset.mems", e);
+    return rc;
+}
+
+static int v1_devices(int dir, const struct runtime_spec *s, struct err *e)
+{
+    // Nodes may be made (for images that unpack them), but only these may be opened.
+    static const char *const rules[] = {"c *:* m",    "b *:* m",    "c 1:3 rwm", "c 1:5 rwm",
+                                        "c 1:7 rwm",  "c 1:8 rwm",  "c 1:9 rwm", "c 5:0 rwm",
+                                        "c 5:1 rwm",  "c 5:2 rwm",  "c 136:* rwm"};
+    if (put(dir, "devices.deny", "a", e) < 0) return -1;
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (put(dir, "devices.allow", rules[i], e) < 0) return -1;
+    for (size_t i = 0; i < s->devices.n; i++) {
+        struct stat st;
+        char text[64];
+        if (stat(s->devices.p[i].host, &st) != 0 || !(S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
+            continue;
+        snprintf(text, sizeof text, "%c %u:%u %s", S_ISCHR(st.st_mode) ? 'c' : 'b', major(st.st_rdev),
+                 minor(st.st_rdev), s->devices.p[i].access[0] ? s->devices.p[i].access : "rwm");
+        if (put(dir, "devices.allow", text, e) < 0) return -1;
+    }
+    return 0;
+}
+
+static int v1_one(enum controller c, const struct runtime_spec *s, bool user, struct cgroup *out,
+                  struct err *e)
+{
+    own(str) struct str parent = {0}, path = {0};
+    str_addf(&parent, TOP "/%s", names[c]);
+    own_path(names[c], &parent);
+    str_addf(&path, "%s/%s", parent.p, out->name);
+    if (mkdir(path.p, 0755) != 0 && errno != EEXIST) {
+        // A folder of devices needs no group to be usable: it only narrows what root may open.
+        if (c == DEVICES && user) return 0;
+        return missing(c, false, user, e);
+    }
+    own(fd) int dir = fs_open_dir(AT_FDCWD, path.p, e);
+    if (dir < 0) return -1;
+    int rc = c == MEMORY ? v1_memory(dir, s, e)
+             : c == CPU  ? v1_cpu(dir, s, e)
+             : c == PIDS ? putn(dir, "pids.max", s->pids_limit, e)
+             : c == CPUSET ? v1_cpuset(dir, parent.p, s, e)
+                           : v1_devices(dir, s, e);
+    if (rc < 0) return err_wrap(e, "applying %s", flags[c]);
+    int join = fs_openat(dir, "cgroup.procs", O_WRONLY, 0, e);
+    if (join < 0) return -1;
+    out->join[out->n++] = join;
+    return 0;
+}
+
+// --- v2 ------------------------------------------------------------------------------------------------
+
+static bool v2_has(int dir, const char *file, const char *controller)
+{
+    struct err ignored;
+    own(str) struct str text = {0};
+    if (fs_read_at(dir, file, 4096, &text, &ignored) < 0) return false;
+    struct sv rest = sv_trim(str_sv(&text));
+    while (rest.p)
+        if (sv_eqz(sv_cut(&rest, ' '), controller)) return true;
+    return false;
+}
+
+// A group with processes of its own cannot hand controllers down: ours move to a leaf first.
+static int v2_enable(int parent, enum controller c, bool user, struct err *e)
+{
+    if (v2_has(parent, "cgroup.subtree_control", names[c])) return 0;
+    if (!v2_has(parent, "cgroup.controllers", names[c])) {
+        errno = ENOENT;
+        return missing(c, true, user, e);
+    }
+    own(free) char *word = str_fmt("+%s", names[c]);
+    if (put(parent, "cgroup.subtree_control", word, e) == 0) return 0;
+    if (e->sys != EBUSY) {
+        errno = e->sys;
+        return missing(c, true, user, e);
+    }
+    if (mkdirat(parent, "dewar-self", 0755) != 0 && errno != EEXIST) return missing(c, true, user, e);
+    own(str) struct str procs = {0};
+    if (fs_read_at(parent, "cgroup.procs", 65536, &procs, e) < 0) return -1;
+    struct sv rest = str_sv(&procs);
+    while (rest.p) {
+        own(free) char *pid = sv_dup(sv_trim(sv_cut(&rest, '\n')));
+        struct err ignored;
+        if (pid[0]) put(parent, "dewar-self/cgroup.procs", pid, &ignored);
+    }
+    if (put(parent, "cgroup.subtree_control", word, e) == 0) return 0;
+    errno = e->sys;
+    return missing(c, true, user, e);
+}
+
+static int v2_values(int dir, const struct runtime_spec *s, struct err *e)
+{
+    char text[64];
+    if (s->memory && putn(dir, "memory.max", (int64_t)s->memory, e) < 0) return -1;
+    if (s->memory && s->memory_swap != -1 && fs_exists(dir, "memory.swap.max")) {
+        int64_t swap = s->memory_swap ? s->memory_swap - (int64_t)s->memory : (int64_t)s->memory;
+        if (putn(dir, "memory.swap.max", swap, e) < 0) return -1;
+    }
+    if (s->nano_cpus) {
+        snprintf(text, sizeof text, "%lld %d",
+                 (long long)(s->nano_cpus / (1000000000 / CFS_PERIOD)), CFS_PERIOD);
+        if (put(dir, "cpu.max", text, e) < 0) return -1;
+    }
+    if (s->cpu_shares) {  // 2..262144 to 1..10000
+        uint64_t v = s->cpu_shares < 2 ? 2 : s->cpu_shares > 262144 ? 262144 : s->cpu_shares;
+        if (putn(dir, "cpu.weight", (int64_t)(1 + (v - 2) * 9999 / 262142), e) < 0) return -1;
+    }
+    if (s->pids_limit > 0 && putn(dir, "pids.max", s->pids_limit, e) < 0) return -1;
+    if (s->cpuset_cpus && put(dir, "cpuset.cpus", s->cpuset_cpus, e) < 0) return -1;
+    return s->cpuset_mems ? put(dir, "cpuset.mems", s->cpuset_mems, e) : 0;
+}
+
+static void v2_parent(bool user, struct str *out)
+{
+    str_addz(out, TOP);
+    if (user) {
+        own_path("", out);
+        if (sv_ends(str_sv(out), "/dewar-self")) str_cut(out, out->n - strlen("/dewar-self"));
+    }
+}
+
+static int v2_make(const struct runtime_spec *s, unsigned need, bool user, struct cgroup *out,
+                   struct err *e)
+{
+    own(str) struct str path = {0};
+    v2_parent(user, &path);
+    own(fd) int parent = fs_open_dir(AT_FDCWD, path.p, e);
+    if (parent < 0) return -1;
+    for (unsigned c = 0; c < DEVICES; c++)
+        if (need >> c & 1 && v2_enable(parent, (enum controller)c, user, e) < 0) return -1;
+    if (mkdirat(parent, out->name, 0755) != 0) return err_sys(e, "make the control group '%s'", out->name);
+    own(fd) int dir = fs_open_dir(parent, out->name, e);
+    if (dir < 0 || v2_values(dir, s, e) < 0) return -1;
+    int join = fs_openat(dir, "cgroup.procs", O_WRONLY, 0, e);
+    if (join < 0) return -1;
+    out->join[out->n++] = join;
+    return 0;
+}
+
+// --- both ----------------------------------------------------------------------------------------------
+
 int cgroup_make(struct engine *en, const struct runtime_spec *s, bool need_devices,
                 struct cgroup *out, struct err *e)
 {
-    (void)en; (void)s; (void)need_devices; (void)out; (void)e;
-    return 0;
+    bool user = en->ids.mode != IDMAP_ROOT, v2 = is_v2();
+    // Device rules are BPF on v2 and pointless in a user namespace: there nodes cannot be made.
+    unsigned need = needs(s, need_devices && !user && !v2);
+    if (!need) return 0;
+    unsigned char raw[6] = {0};
+    if (getrandom(raw, sizeof raw, 0) < 0) return err_sys(e, "get random bytes");
+    if (s->cgroup_name)
+        snprintf(out->name, sizeof out->name, "dewar-%s", s->cgroup_name);
+    else
+        snprintf(out->name, sizeof out->name, "dewar-%02x%02x%02x%02x%02x%02x", raw[0], raw[1], raw[2],
+                 raw[3], raw[4], raw[5]);
+    int rc = 0;
+    if (v2) rc = v2_make(s, need, user, out, e);
+    for (unsigned c = 0; !v2 && c < CONTROLLERS && rc == 0; c++)
+        if (need >> c & 1) rc = v1_one((enum controller)c, s, user, out, e);
+    if (rc == 0) return 0;
+    cgroup_close(out);
+    cgroup_remove(out->name, NULL);
+    out->name[0] = '\0';
+    return -1;
 }
-void cgroup_close(struct cgroup *c) { (void)c; }
-void cgroup_remove(const char *name, bool *out_oom) { (void)name; if (out_oom) *out_oom = false; }
+
+void cgroup_close(struct cgroup *c)
+{
+    for (unsigned i = 0; i < c->n; i++) close(c->join[i]);
+    c->n = 0;
+}
+
+// The last processes may still be on their way out.
+static void remove_dir(const char *path)
+{
+    for (int i = 0; i < 50; i++) {
+        if (rmdir(path) == 0 || errno != EBUSY) return;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
+static bool oom_killed(const char *dir, const char *file)
+{
+    struct err ignored;
+    own(str) struct str path = {0}, text = {0};
+    str_addf(&path, "%s/%s", dir, file);
+    if (fs_read_at(AT_FDCWD, path.p, 4096, &text, &ignored) < 0) return false;
+    const char *at = text.n ? strstr(text.p, "oom_kill ") : NULL;
+    return at && at[9] != '0';
+}
+
+void cgroup_remove(const char *name, bool *out_oom)
+{
+    if (out_oom) *out_oom = false;
+    if (!name[0]) return;
+    for (int user = 0; user < 2 && is_v2(); user++) {
+        own(str) struct str path = {0};
+        v2_parent(user, &path);
+        str_addf(&path, "/%s", name);
+        if (out_oom && !*out_oom) *out_oom = oom_killed(path.p, "memory.events");
+        remove_dir(path.p);
+    }
+    if (is_v2()) return;
+    for (unsigned c = 0; c < CONTROLLERS; c++) {
+        own(str) struct str path = {0};
+        str_addf(&path, TOP "/%s", names[c]);
+        own_path(names[c], &path);
+        str_addf(&path, "/%s", name);
+        if (out_oom && c == MEMORY) *out_oom = oom_killed(path.p, "memory.oom_control");
+        remove_dir(path.p);
+    }
+}

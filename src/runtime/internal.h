@@ -24,7 +24,8 @@ static inline void own_user_ids(struct user_ids *u)
 {
     user_ids_fini(u);
 }
-// text: "name|uid[:group|gid]", NULL or "" is 0:0. `extra` are names or numbers of more groups.
+// text: "name|uid[:group|gid]", NULL or "" is 0:0. `extra` (or NULL) are names or
+// numbers of more groups.
 int user_find(const struct root *root, const char *text, const struct strv *extra,
               struct user_ids *out, struct err *e);
 // Numbers: all digits, 0..2^32-2. 1 a number, 0 not a number (a name), -1 out of range.

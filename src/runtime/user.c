@@ -146,7 +146,7 @@ int user_find(const struct root *root, const char *text, const struct strv *extr
     if (find_user(root, user.n ? user : SV("0"), &u, e) < 0) return -1;
     bool named = group.p && group.n;
     own(str) struct str file = {0};
-    if ((named || u.name || extra->n) && read_file(root, "etc/group", &file, e) < 0) return -1;
+    if ((named || u.name || (extra && extra->n)) && read_file(root, "etc/group", &file, e) < 0) return -1;
     if (named && find_group(str_sv(&file), group, &u.gid, e) < 0) return -1;
     if (!named && u.name) {
         struct sv rest = str_sv(&file);
@@ -154,7 +154,7 @@ int user_find(const struct root *root, const char *text, const struct strv *extr
         while (next_group(&rest, &g))
             if (is_member(g.members, u.name)) add_group(&u, g.gid);
     }
-    for (size_t i = 0; i < extra->n; i++) {
+    for (size_t i = 0; extra && i < extra->n; i++) {
         uint32_t gid;
         if (find_group(str_sv(&file), sv_of(extra->p[i]), &gid, e) < 0) return -1;
         add_group(&u, gid);

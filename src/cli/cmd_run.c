@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// `dewar run`: fills the verb's options. The texts behind -v, --mount and their like are read by the
+// verb, so that every face understands the same.
+#include <stdio.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "base/own.h"
+#include "cli/cli.h"
+#include "runtime/container.h"
+
+struct opts {
+    struct runtime_run_options run;  // lists and texts go straight in
+    const char *workdir, *user, *hostname, *domainname, *cpuset_cpus, *cpuset_mems;
+    const char *pid, *ipc, *uts, *memory_swap;
+    uint64_t memory, cpu_shares, shm_size;
+    int64_t pids_limit, oom_score_adj;
+    double cpus;
+    bool has_oom, has_pids, detach;
+    struct strv add_host, publish;
+    const char *sig_proxy;
+};
+
+#define O(member) OPT_AT(struct opts, member)
+#define R(member) OPT_AT(struct opts, run.member)
+#define S(member) OPT_AT(struct opts, run.spec.member)
+
+static const char *const pulls[] = {"always", "missing", "never", NULL};
+static const char *const networks[] = {"host", "none", NULL};
+static const char *const usernses[] = {"host", "auto", "nomap", NULL};
+
+static const struct opt rows[] = {
+    {.name = "add-host", .type = OPT_LIST, .offset = O(add_host), .arg = "NAME:IP",
+     .help = "Add a line to /etc/hosts"},
+    {.name = "cap-add", .type = OPT_LIST, .offset = S(cap_add), .arg = "CAP",
+     .help = "Give the container a capability"},
+    {.name = "cap-drop", .type = OPT_LIST, .offset = S(cap_drop), .arg = "CAP",
+     .help = "Take a capability away"},
+    {.name = "cidfile", .type = OPT_TEXT, .offset = R(cidfile), .arg = "FILE",
+     .help = "Write the container's ID to a file that does not exist yet"},
+    {.name = "cpu-shares", .letter = 'c', .type = OPT_UINT, .offset = O(cpu_shares), .arg = "N",
+     .help = "Weight of its CPU time against others (1024 is one share)"},
+    {.name = "cpus", .type = OPT_REAL, .offset = O(cpus), .arg = "N",
+     .help = "How many CPUs it may use: 1.5"},
+    {.name = "cpuset-cpus", .type = OPT_TEXT, .offset = O(cpuset_cpus), .arg = "LIST",
+     .help = "Which CPUs it may use: 0-3,6"},
+    {.name = "cpuset-mems", .type = OPT_TEXT, .offset = O(cpuset_mems), .arg = "LIST",
+     .help = "Which memory nodes it may use"},
+    {.name = "detach", .letter = 'd', .type = OPT_BOOL, .offset = O(detach), .hidden = true,
+     .help = "Run in the background"},
+    {.name = "device", .type = OPT_LIST, .offset = R(devices), .arg = "HOST[:TARGET[:rwm]]",
+     .help = "Add a device of the host; a folder adds all in it"},
+    {.name = "domainname", .type = OPT_TEXT, .offset = O(domainname), .arg = "NAME",
+     .help = "NIS domain name"},
+    {.name = "entrypoint", .type = OPT_TEXT, .offset = R(entrypoint),
+     .given = R(has_entrypoint), .arg = "PROGRAM",
+     .help = "Replace the image's ENTRYPOINT (and drop its CMD); an empty text clears it"},
+    {.name = "env", .letter = 'e', .type = OPT_LIST, .offset = R(env), .arg = "KEY[=VALUE]",
+     .help = "Set a variable; without a value it is taken from the environment"},
+    {.name = "env-file", .type = OPT_LIST, .offset = R(env_files), .arg = "FILE",
+     .help = "Read variables from a file of KEY=VALUE lines"},
+    {.name = "group-add", .type = OPT_LIST, .offset = S(groups_add), .arg = "GROUP",
+     .help = "Add a supplementary group"},
+    {.name = "hostname", .letter = 'h', .type = OPT_TEXT, .offset = O(hostname), .arg = "NAME",
+     .help = "Host name inside (default: the first 12 digits of the ID)"},
+    {.name = "init", .type = OPT_BOOL, .offset = S(init),
+     .help = "Run a small init as process 1: it passes signals on and reaps orphans"},
+    {.name = "interactive", .letter = 'i', .type = OPT_BOOL, .offset = R(interactive),
+     .help = "Keep stdin open"},
+    {.name = "ipc", .type = OPT_TEXT, .offset = O(ipc), .arg = "MODE",
+     .help = "IPC namespace: private or host"},
+    {.name = "label", .letter = 'l', .type = OPT_LIST, .offset = R(labels), .arg = "KEY=VALUE",
+     .help = "Set a label of the container"},
+    {.name = "label-file", .type = OPT_LIST, .offset = R(label_files), .arg = "FILE",
+     .help = "Read labels from a file of KEY=VALUE lines"},
+    {.name = "memory", .letter = 'm', .type = OPT_SIZE, .offset = O(memory), .arg = "BYTES",
+     .help = "Memory limit: 512m, 2g"},
+    {.name = "memory-swap", .type = OPT_TEXT, .offset = O(memory_swap), .arg = "BYTES",
+     .help = "Limit of memory and swap together; -1 for no limit"},
+    {.name = "mount", .type = OPT_LIST, .offset = R(mounts), .arg = "type=T,source=S,target=T",
+     .help = "Mount a folder or file (type=bind), memory (type=tmpfs) or an anonymous volume"},
+    {.name = "name", .type = OPT_TEXT, .offset = R(name), .arg = "NAME",
+     .help = "Name of the container"},
+    {.name = "net", .type = OPT_TEXT, .offset = R(network), .choices = networks, .hidden = true,
+     .help = "Same as --network"},
+    {.name = "network", .type = OPT_TEXT, .offset = R(network), .choices = networks, .arg = "MODE",
+     .help = "Network: none, or host for the host's own"},
+    {.name = "oom-score-adj", .type = OPT_INT, .offset = O(oom_score_adj), .given = O(has_oom),
+     .arg = "N", .help = "How readily it is killed when memory runs out (-1000 to 1000)"},
+    {.name = "pid", .type = OPT_TEXT, .offset = O(pid), .arg = "MODE",
+     .help = "Process namespace: private or host"},
+    {.name = "pids-limit", .type = OPT_INT, .offset = O(pids_limit), .given = O(has_pids),
+     .arg = "N", .help = "How many processes it may have (0 or -1: no limit)"},
+    {.name = "platform", .type = OPT_TEXT, .offset = R(platform), .arg = "OS/ARCH",
+     .help = "Refuse an image for another platform"},
+    {.name = "privileged", .type = OPT_BOOL, .offset = S(privileged),
+     .help = "All capabilities and devices, no seccomp, no masked paths"},
+    {.name = "publish", .letter = 'p', .type = OPT_LIST, .offset = O(publish), .hidden = true,
+     .arg = "PORT", .help = "Publish a port"},
+    {.name = "pull", .type = OPT_TEXT, .offset = R(pull), .choices = pulls, .arg = "WHEN",
+     .help = "Fetch the image: always, missing, never"},
+    {.name = "quiet", .letter = 'q', .type = OPT_BOOL, .offset = R(quiet),
+     .help = "No notes on stderr"},
+    {.name = "read-only", .type = OPT_BOOL, .offset = S(readonly),
+     .help = "Make the container's root read-only"},
+    {.name = "rm", .type = OPT_BOOL, .offset = R(rm),
+     .help = "Remove the container and its anonymous volumes when it ends"},
+    {.name = "security-opt", .type = OPT_LIST, .offset = R(security), .arg = "OPTION",
+     .help = "no-new-privileges, seccomp=FILE, seccomp=unconfined, systempaths=unconfined"},
+    {.name = "shm-size", .type = OPT_SIZE, .offset = O(shm_size), .arg = "BYTES",
+     .help = "Size of /dev/shm (default: half of the memory, at most 64g)"},
+    {.name = "sig-proxy", .type = OPT_TEXT, .offset = O(sig_proxy), .implied = "true", .arg = "BOOL",
+     .help = "Pass signals on to the program (default: true)"},
+    {.name = "stop-signal", .type = OPT_TEXT, .offset = R(stop_signal), .arg = "SIGNAL",
+     .help = "Signal that stops the container"},
+    {.name = "sysctl", .type = OPT_LIST, .offset = S(sysctls), .arg = "NAME=VALUE",
+     .help = "Set a kernel parameter of the container's own namespaces"},
+    {.name = "tmpfs", .type = OPT_LIST, .offset = R(tmpfs), .arg = "PATH[:OPTIONS]",
+     .help = "Mount memory at a path: /run:size=64m,mode=755"},
+    {.name = "tty", .letter = 't', .type = OPT_BOOL, .offset = S(tty), .help = "Give it a terminal"},
+    {.name = "ulimit", .type = OPT_LIST, .offset = R(ulimits), .arg = "NAME=SOFT[:HARD]",
+     .help = "Set a resource limit: nofile=1024:2048"},
+    {.name = "user", .letter = 'u', .type = OPT_TEXT, .offset = O(user), .arg = "NAME|UID[:GROUP|GID]",
+     .help = "Run as this user of the image"},
+    {.name = "userns", .type = OPT_TEXT, .offset = R(userns), .choices = usernses, .arg = "MODE",
+     .help = "User namespace: host, auto, nomap"},
+    {.name = "uts", .type = OPT_TEXT, .offset = O(uts), .arg = "MODE",
+     .help = "Host name namespace: private or host"},
+    {.name = "volume", .letter = 'v', .type = OPT_LIST, .offset = R(volumes),
+     .arg = "SOURCE:TARGET[:ro]", .help = "Mount a folder or file; without a source an anonymous volume"},
+    {.name = "workdir", .letter = 'w', .type = OPT_TEXT, .offset = O(workdir), .arg = "PATH",
+     .help = "Working directory inside, made when it is missing"},
+};
+
+static int namespace_mode(const char *text, const char *what, bool *out_host, struct err *e)
+{
+    *out_host = text && strcmp(text, "host") == 0;
+    if (!text || *out_host || strcmp(text, "private") == 0 || text[0] == '\0') return 0;
+    if (strcmp(what, "ipc") == 0 && strcmp(text, "shareable") == 0) return 0;
+    err_set(e, ERR_USAGE, "invalid value '%s' for --%s", text, what);
+    return err_hint(e, "it is private or host");
+}
+
+static int swap_value(const struct opts *o, struct runtime_spec *s, struct err *e)
+{
+    uint64_t v;
+    if (!o->memory_swap) return 0;
+    if (strcmp(o->memory_swap, "-1") == 0) {
+        s->memory_swap = -1;
+        return 0;
+    }
+    if (num_bytes(sv_of(o->memory_swap), &v, e) < 0) return err_wrap(e, "reading --memory-swap");
+    s->memory_swap = (int64_t)v;
+    if (!o->memory) {
+        err_set(e, ERR_USAGE, "--memory-swap needs --memory");
+        return err_hint(e, "it is the limit of both together");
+    }
+    if (v && v < o->memory)
+        return err_set(e, ERR_USAGE, "--memory-swap is smaller than --memory");
+    return 0;
+}
+
+static int not_yet(const struct opts *o, struct err *e)
+{
+    if (o->detach) {
+        err_set(e, ERR_UNSUPPORTED, "running in the background (-d) is not supported yet");
+        return err_hint(e, "leave out -d; with nohup and '&' the shell does it");
+    }
+    if (o->publish.n) {
+        err_set(e, ERR_UNSUPPORTED, "publishing ports (-p) is not supported yet");
+        return err_hint(e, "with --network host the program's ports are the host's own");
+    }
+    return 0;
+}
+
+static int fill(const struct opts *o, struct runtime_run_options *run, struct err *e)
+{
+    struct runtime_spec *s = &run->spec;
+    const struct {
+        char **to;
+        const char *from;
+    } texts[] = {{&s->workdir, o->workdir}, {&s->user, o->user}, {&s->hostname, o->hostname},
+                 {&s->domainname, o->domainname}, {&s->cpuset_cpus, o->cpuset_cpus},
+                 {&s->cpuset_mems, o->cpuset_mems}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i].to = str_dup(texts[i].from);
+    strv_add_all(&s->hosts_extra, &o->add_host);
+    run->no_sig_proxy = o->sig_proxy && strcmp(o->sig_proxy, "false") == 0;
+    s->memory = o->memory;
+    s->cpu_shares = o->cpu_shares;
+    s->shm_size = o->shm_size;
+    s->pids_limit = o->pids_limit > 0 ? o->pids_limit : 0;
+    s->oom_score_adj = o->oom_score_adj;
+    s->has_oom_score_adj = o->has_oom;
+    s->nano_cpus = (int64_t)(o->cpus * 1e9);
+    if (o->cpus < 0) return err_set(e, ERR_USAGE, "--cpus must be above zero");
+    if (o->oom_score_adj < -1000 || o->oom_score_adj > 1000)
+        return err_set(e, ERR_USAGE, "--oom-score-adj must lie between -1000 and 1000");
+    if (namespace_mode(o->pid, "pid", &s->host_pid, e) < 0 ||
+        namespace_mode(o->ipc, "ipc", &s->host_ipc, e) < 0 ||
+        namespace_mode(o->uts, "uts", &s->host_uts, e) < 0)
+        return -1;
+    return swap_value(o, s, e);
+}
+
+// "run IMG python x.py --env-file F": the program got the flag and could not know it.
+static void misplaced_flag(const struct cli *c, const struct runtime_run_options *run)
+{
+    static const char *const flags[] = {"--env-file", "--env_file", "--volume", "--mount", "--gpus",
+                                        "--publish", "--network"};
+    for (size_t i = 0; i < run->args.n; i++)
+        for (size_t k = 0; k < sizeof flags / sizeof *flags; k++) {
+            size_t n = strlen(flags[k]);
+            if (strncmp(run->args.p[i], flags[k], n) != 0 ||
+                (run->args.p[i][n] != '\0' && run->args.p[i][n] != '='))
+                continue;
+            event_info(&c->sink, "hint: '%s' stood behind the image, so the program got it; options "
+                                 "of %s run go before the image",
+                       flags[k], c->program);
+            return;
+        }
+}
+
+static int run(struct cli *c, const void *options, struct err *e)
+{
+    const struct opts *o = options;
+    struct runtime_run_options ro = o->run;  // borrows; what is added below is ours
+    const struct strv no_list = {0};
+    ro.spec.hosts_extra = no_list;
+    ro.args = no_list;
+    ro.image = c->argv[0];
+    for (int i = 1; i < c->argc; i++) strv_add(&ro.args, c->argv[i]);
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    int code = 0;
+    int rc = not_yet(o, e);
+    if (rc == 0) rc = fill(o, &ro, e);
+    if (rc == 0) rc = cli_engine(c, &en, e);
+    if (rc == 0) rc = runtime_run(&en, &ro, &code, e);
+    if (rc == 0 && code != 0) misplaced_flag(c, &ro);
+    strv_fini(&ro.args);
+    strv_fini(&ro.spec.hosts_extra);
+    char **texts[] = {&ro.spec.workdir, &ro.spec.user, &ro.spec.hostname, &ro.spec.domainname,
+                      &ro.spec.cpuset_cpus, &ro.spec.cpuset_mems};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free(*texts[i]);
+    return rc < 0 ? -1 : code;
+}
+
+static const char *const aliases[] = {"container run", NULL};
+const struct cli_cmd cli_cmd_run = {
+    .path = "run",
+    .alias = aliases,
+    .usage = "IMAGE [COMMAND] [ARG...]",
+    .help = "Run a program in a new container",
+    .more = "Options end at the image: what follows is the program's.\n\n"
+            "The exit code is the program's own; 125 when the container could not be made, 126 when "
+            "the program cannot be executed, 127 when it is not there, 128+N when signal N ended it.\n\n"
+            "/dev/shm holds up to half of the machine's memory (at most 64g) unless --shm-size says "
+            "otherwise; it takes only what is written to it, and counts towards --memory.\n\n"
+            "Without --network the container has a loopback device only.",
+    .examples = "dewar run --rm -it debian:bookworm bash\n    a shell that leaves nothing behind\n"
+                "dewar run --rm -v \"$PWD\":/work -w /work python:3 python train.py\n"
+                "    a program over the files of the current folder\n",
+    CLI_OPTIONS(rows, struct opts),
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_RUN,
+    .stop_at_word = true,
+    .run = run,
+};
