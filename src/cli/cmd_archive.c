@@ -23,7 +23,7 @@ static const char *const compressions[] = {"none", "gzip", "zstd", NULL};
 static const struct opt save_options[] = {
     {"output", 'o', OPT_TEXT, AT(output), .arg = "FILE", .help = "Write here instead of to stdout"},
     {"format", 0, OPT_ENUM, AT(format), .choices = save_formats,
-     .help = "docker-archive is read by Docker, Podman, skopeo and every OCI tool"},
+     .help = "Kind of archive; docker-archive is an OCI layout too"},
     {"compress", 0, OPT_ENUM, AT(compress), .choices = compressions,
      .help = "Compress layers again; none keeps them as they are"},
     {"level", 0, OPT_UINT, AT(level), .arg = "N", .help = "How hard to compress"},

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "base/table.h"
 #include "cli/internal.h"
 
 const char *const cli_progress_choices[] = {"auto", "plain", "tty", "rawjson", "quiet", NULL};
@@ -63,21 +64,20 @@ void cli_render_clean(struct sv line, struct str *out)
     while (line.n && (line.p[line.n - 1] == '\r' || line.p[line.n - 1] == '\n')) line.n--;
     long cr = sv_rfind(line, '\r');
     if (cr >= 0) line = sv_from(line, (size_t)cr + 1);
-    size_t column = 0;
+    size_t from = out->n;
     for (size_t i = 0; i < line.n;) {
         size_t skip = control_length(sv_from(line, i));
         if (skip) {
             i += skip;
         } else if (line.p[i] == '\t') {
             do str_addc(out, ' ');
-            while (++column % 8);
+            while (table_width(sv_from(str_sv(out), from)) % 8);
             i++;
         } else {
             size_t start = i;
             while (i < line.n && line.p[i] != '\x1b' && line.p[i] != '\t') i++;
             if (i == start) i++;  // an escape at the very end
             str_add_escaped(out, sv_part(line, start, i - start));
-            column += i - start;
         }
     }
 }

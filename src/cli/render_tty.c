@@ -26,6 +26,8 @@
 #define DRAW_EVERY_MS 80
 #define WIDTH_MOST 110  // on very wide terminals the times would be far from the names
 #define TAIL_SHOWN 6
+#define NO_WRAP "\x1b[?7l"
+#define WRAP "\x1b[?7h"
 
 // --- the picture --------------------------------------------------------------------------------
 
@@ -60,11 +62,16 @@ static size_t add_row(struct cli_render *r, enum look look, const char *mark, co
     size_t right_width = right[0] ? table_width(sv_of(right)) + 1 : 0;
     size_t taken = 3 + right_width;
     size_t room = width > taken ? width - taken : 0;
+    const char *more = marks[r->utf8][MARK_MORE];
+    size_t more_width = table_width(sv_of(more));
     struct sv shown = table_fit(sv_of(name), room);
-    if (shown.n < strlen(name) && room > 3) shown = table_fit(sv_of(name), room - 3);
     own(str) struct str text = {0};
-    str_add(&text, shown);
-    if (shown.n < strlen(name) && room > 3) str_addz(&text, r->utf8 ? "\u2026" : "...");
+    if (shown.n < strlen(name) && room > more_width) {
+        str_add(&text, table_fit(sv_of(name), room - more_width));
+        str_addz(&text, more);
+    } else {
+        str_add(&text, shown);
+    }
     size_t used = 3 + table_width(str_sv(&text));
     str_addc(&r->out, ' ');
     add_look(r, look, mark);
@@ -85,7 +92,7 @@ static void end_row(struct cli_render *r)
 
 static void live_row(struct cli_render *r, size_t width)
 {
-    vec_push(&r->drawn, width);
+    vec_push(&r->drawn, r->columns && width > r->columns ? r->columns : width);
     end_row(r);
 }
 
@@ -153,12 +160,12 @@ static void print_remark(struct cli_render *r, const struct event *ev)
     end_row(r);
 }
 
-// Printed text goes above the live part: it is erased, and the next drawing puts it back.
+// Printed text goes above the live part, whose lines it overwrites; the next drawing writes that
+// anew and clears what is left below. Clearing from here first would be simpler, but tmux takes
+// that at the top of the screen for a `clear` and keeps a copy of the picture in its history.
 static void above(struct cli_render *r)
 {
-    if (!r->drawn.n) return;
     go_up(r, r->columns);
-    str_addz(&r->out, "\x1b[J");
 }
 
 void cli_tty_event(struct cli_render *r, const struct event *ev)
@@ -232,8 +239,9 @@ void cli_tty_draw(struct cli_render *r, int64_t now_ns, unsigned columns, unsign
     for (size_t i = 0; i < r->n; i++) running += r->p[i].state == CLI_STEP_RUNNING;
     go_up(r, columns);
     r->frame++;
+    str_addz(&r->out, NO_WRAP);  // the terminal itself cuts what a very narrow one cannot hold
     // One line for the status, one free below; the rest is shared by the running steps.
-    size_t room = rows > 4 ? rows - 2 : 2, shown = running;
+    size_t room = rows > 3 ? rows - 2 : 1, shown = running;
     if (running > room) shown = room - 1;
     size_t lines = shown ? (room - shown) / shown : 0;
     if (lines > TAIL_SHOWN) lines = TAIL_SHOWN;
@@ -247,14 +255,13 @@ void cli_tty_draw(struct cli_render *r, int64_t now_ns, unsigned columns, unsign
         live_row(r, 20);
     }
     draw_status(r, running, now_ns, width);
-    str_addz(&r->out, "\x1b[J");
+    str_addz(&r->out, "\x1b[J" WRAP);
 }
 
 void cli_tty_end(struct cli_render *r, bool ok, unsigned columns)
 {
     r->columns = columns;
     go_up(r, columns);
-    str_addz(&r->out, "\x1b[J");
     for (size_t i = 0; i < r->n; i++) {
         struct cli_step *s = &r->p[i];
         if (s->state != CLI_STEP_RUNNING) continue;
@@ -262,12 +269,14 @@ void cli_tty_end(struct cli_render *r, bool ok, unsigned columns)
         s->end_ns = r->last_ns;
         print_ended(r, s, picture_width(columns));
     }
+    if (r->n) {
+        own(str) struct str sum = {0};
+        cli_render_sum(r, ok, &sum);
+        add_look(r, ok ? LOOK_BOLD : LOOK_BAD, str_z(&sum));
+        end_row(r);
+    }
+    str_addz(&r->out, "\r\x1b[J");
     cli_render_warnings(r);
-    if (!r->n) return;
-    own(str) struct str sum = {0};
-    cli_render_sum(r, ok, &sum);
-    add_look(r, ok ? LOOK_BOLD : LOOK_BAD, str_z(&sum));
-    end_row(r);
 }
 
 // --- messages -----------------------------------------------------------------------------------

@@ -66,3 +66,8 @@ struct image_single {
 };
 int image_rootfs_put(struct engine *en, struct image_single *s, struct store_ref *out,
                      struct err *e);
+
+// The manifest that names the given layers as plain tars (or as `put->base` names them).
+int image_put_manifest(struct engine *en, const struct image_put *put,
+                       const struct oci_digest *config, size_t config_size, struct str *out,
+                       struct err *e);

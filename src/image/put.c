@@ -50,19 +50,26 @@ static void fill_manifest(struct engine *en, const struct image_put *put,
     base_layers(en, put, m);
 }
 
+int image_put_manifest(struct engine *en, const struct image_put *put,
+                       const struct oci_digest *config, size_t config_size, struct str *out,
+                       struct err *e)
+{
+    own(oci_manifest) struct oci_manifest m = {0};
+    fill_manifest(en, put, config, config_size, &m);
+    oci_manifest_print(&m, out);
+    return str_check(out, e) < 0 ? err_wrap(e, "the image's manifest") : 0;
+}
+
 int image_put(struct engine *en, const struct image_put *put, struct store_ref *out,
               struct err *e)
 {
     struct store_ref r = {0};
     own(str) struct str config = {.max = LIMIT_CONFIG};
     own(str) struct str manifest = {.max = LIMIT_MANIFEST};
-    own(oci_manifest) struct oci_manifest m = {0};
     oci_image_print(put->image, &config);
     if (str_check(&config, e) < 0) return err_wrap(e, "the image's config");
     if (store_blob_put_batch(en, str_sv(&config), &r.image, e) < 0) return -1;
-    fill_manifest(en, put, &r.image, config.n, &m);
-    oci_manifest_print(&m, &manifest);
-    if (str_check(&manifest, e) < 0) return err_wrap(e, "the image's manifest");
+    if (image_put_manifest(en, put, &r.image, config.n, &manifest, e) < 0) return -1;
     if (store_blob_put_batch(en, str_sv(&manifest), &r.manifest, e) < 0) return -1;
     if (store_sync(en, e) < 0) return -1;
     for (size_t i = 0; i < put->refs_n; i++) {
