@@ -17,4 +17,4 @@ END
 }
 operation() { op=("$DEWAR" build -q -t result:1 ctx); }
 verify() { [ "$(dewar run --rm --network none result:1)" = "$(printf 'one\ntwo')" ]; }
-undo() { dewar rmi result:1 >/dev/null && dewar system prune --force >/dev/null; }
+undo() { dewar rmi result:1 >/dev/null && dewar builder prune -f >/dev/null && dewar system prune --force >/dev/null; }

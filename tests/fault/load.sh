@@ -13,4 +13,4 @@ prepare() {
 }
 operation() { op=("$DEWAR" load -q -i result.tar); }
 verify() { [ "$(dewar run --rm --network none result:1)" = hello ]; }
-undo() { dewar rmi result:1 >/dev/null && dewar system prune --force >/dev/null; }
+undo() { dewar rmi result:1 >/dev/null && dewar builder prune -f >/dev/null && dewar system prune --force >/dev/null; }
