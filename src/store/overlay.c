@@ -168,6 +168,7 @@ int store_overlay_open(struct engine *en, const struct store_overlay *o, struct 
     int empty = empty_lower(en, o, e);
     if (empty < 0) return -1;
     own(fd) int hold = empty > 0 ? empty : -1;
+    (void)hold;  // clang does not count its destructor as a use
     int mnt = -2;
     if (!o->force_old) mnt = make_new(en, o, empty, e);
     if (mnt == -2) mnt = make_old(en, o, empty, e);
