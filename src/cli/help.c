@@ -210,7 +210,7 @@ static void man_top(struct str *out)
     str_addz(out, ".SH ENVIRONMENT\n.TP\n\\fBDEWAR_STORE\\fR\nFolder of images and layers.\n"
                   ".TP\n\\fBDEWAR_RUN\\fR\nFolder for what ends with the boot.\n"
                   ".TP\n\\fBBUILDKIT_PROGRESS\\fR\nKind of progress when \\-\\-progress is not given.\n"
-                  "".TP\n\\fBNO_COLOR\\fR\nNo colours when set.\n"
+                  ".TP\n\\fBNO_COLOR\\fR\nNo colours when set.\n"
                   ".TP\n\\fBSOURCE_DATE_EPOCH\\fR\nTime of builds, seconds since 1970.\n");
 }
 
