@@ -77,6 +77,8 @@ ssize_t codec_tar_read(struct codec_tar_reader *r, void *buf, size_t n, struct e
 // Steps over a hole of a sparse file and returns its length, 0 where none begins. A reader that does
 // not ask gets the zero bytes.
 uint64_t codec_tar_hole(struct codec_tar_reader *r);
+// Does the content stand in the archive as it is read (and will `seen` call it content)?
+bool codec_tar_plain(const struct codec_tar_reader *r);
 
 struct codec_tar_writer {
     struct codec_sink dst;

@@ -527,6 +527,11 @@ uint64_t codec_tar_hole(struct codec_tar_reader *r)
     return n;
 }
 
+bool codec_tar_plain(const struct codec_tar_reader *r)
+{
+    return r->plain;
+}
+
 ssize_t codec_tar_read(struct codec_tar_reader *r, void *buf, size_t n, struct err *e)
 {
     if (r->plain || n == 0) return read_stored(r, buf, n, e);

@@ -125,7 +125,7 @@ static int count(struct codec_unzip *u, size_t n, struct err *e)
     if (u->out_total > u->max)
         return err_set(e, ERR_LIMIT, "the archive holds more than %llu bytes",
                        (unsigned long long)u->max);
-    if (u->kind != CODEC_ZIP_NONE && u->out_total > UNZIP_FREE_BYTES &&
+    if (u->max != UINT64_MAX && u->kind != CODEC_ZIP_NONE && u->out_total > UNZIP_FREE_BYTES &&
         u->out_total / LIMIT_RATIO > u->in_total)
         return err_set(e, ERR_LIMIT, "%s data expands more than %d times", codec_zip_name(u->kind),
                        LIMIT_RATIO);

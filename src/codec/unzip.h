@@ -28,6 +28,7 @@ struct codec_source {
 };
 struct codec_source codec_source_fd(int *fd);  // fd must outlive it
 
+// max_bytes UINT64_MAX: bytes of our own, without caps.
 int codec_unzip_open(struct codec_source src, uint64_t max_bytes, struct codec_unzip **out,
                      struct err *e);
 void codec_unzip_close(struct codec_unzip *u);
