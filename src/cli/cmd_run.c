@@ -106,7 +106,7 @@ static const struct opt rows[] = {
     {.name = "rm", .type = OPT_BOOL, .offset = R(rm),
      .help = "Remove the container and its anonymous volumes when it ends"},
     {.name = "security-opt", .type = OPT_LIST, .offset = R(security), .arg = "OPTION",
-     .help = "no-new-privileges, seccomp=FILE, seccomp=unconfined, systempaths=unconfined"},
+     .help = "Security option: no-new-privileges, seccomp=FILE|unconfined, systempaths=unconfined"},
     {.name = "shm-size", .type = OPT_SIZE, .offset = O(shm_size), .arg = "BYTES",
      .help = "Size of /dev/shm (default: half of the memory, at most 64g)"},
     {.name = "sig-proxy", .type = OPT_TEXT, .offset = O(sig_proxy), .implied = "true", .arg = "BOOL",
