@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2016 # programs for `sh -c` expand their own variables
 # What the command line does for run and build: flags as Docker reads them, exit codes, streams.
 load helpers
 
@@ -85,8 +86,14 @@ assert "start" in kinds and "line" in kinds and kinds[-1] == "end", kinds'
 FROM busybox:test
 RUN echo before; sleep 5
 END
-    # the terminal stays a moment longer than the killed build, as a shell's does
-    TERM=xterm script -qec "timeout -s KILL 2 $DEWAR build --no-cache .; sleep 1" out </dev/null >/dev/null || true
+    cat >run-and-kill <<END
+$DEWAR build --no-cache . &
+sleep 2
+kill -KILL \$!
+wait
+sleep 1
+END
+    TERM=xterm script -qec "sh run-and-kill" out </dev/null >/dev/null || true
     # the last word on the cursor is "show"
     [[ $(grep -ao $'\033\[?25[lh]' out | tail -n 1) == *h ]]
     grep -q canceled out
