@@ -58,6 +58,10 @@ evil() {
         evil "link-$d:1"
         try R "link-$d:1" true
         fails 125 "'/$d'"
+        ln -sfn /etc "root/$d"
+        evil "link-$d:2"
+        try R "link-$d:2" true
+        fails 125 "'/$d'"
     done
     try R $IMG sh -c 'cd /var/run && pwd -P'
     ok && same "$output" /run
