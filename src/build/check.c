@@ -95,6 +95,10 @@ static void split_list(struct sv list, struct strv *out, bool *all)
 static int read_directive(struct check *c, struct err *e)
 {
     struct sv rest = sv_of(c->f->check ? c->f->check : "");
+    const char *name = "BUILDKIT_DOCKERFILE_CHECK=";  // a build argument of this name wins
+    for (size_t i = 0; c->opt->build_args && i < c->opt->build_args->n; i++)
+        if (sv_starts(sv_of(c->opt->build_args->p[i]), name))
+            rest = sv_from(sv_of(c->opt->build_args->p[i]), strlen(name));
     while (rest.p) {
         struct sv part = sv_trim(sv_cut(&rest, ';'));
         struct sv value = part;
@@ -157,7 +161,7 @@ int build_check_run(const struct build_file *f, const struct build_check_options
     struct check c = {.f = f, .opt = opt, .out = &found};
     if (read_directive(&c, e) < 0) {
         fini(&c);
-        return err_wrap(e, "%s:%u: # check=%s", f->label, f->check_line, f->check);
+        return err_wrap(e, "%s:%u: # check=%s", f->label, f->check_line, f->check ? f->check : "");
     }
     build_check_scope_init(&c);
     vec_each(w, &f->warnings)

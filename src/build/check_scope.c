@@ -72,7 +72,7 @@ static void apply_global(struct check *c, const struct build_instr *in)
         struct err ignored = {0};
         struct build_expand x = {.get = build_check_scope_get, .arg = &c->globals,
                                  .escape = c->f->escape};
-        if (build_instr_arg(in, i, &x, &p, &ignored) < 0) continue;
+        if (build_instr_arg(in, i, &x, NULL, &p, &ignored) < 0) continue;
         const char *given = build_arg(c, p.key);
         set(&c->globals, p.key, given ? given : p.value);
         set(&c->defaults, p.key, p.value);

@@ -38,6 +38,7 @@ int build_heredoc_word(struct sv word, struct build_heredoc *out, struct err *e)
     rest = sv_from(rest, 2);
     bool strip = sv_starts(rest, "-");
     if (strip) rest = sv_from(rest, 1);
+    rest = build_lex_trim_left(rest);
     if (rest.n == 0 || sv_find(rest, '<') >= 0) return 0;
     if (build_expand_words(&x, rest, &plain, e) < 0) return -1;
     x.raw_quotes = true;

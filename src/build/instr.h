@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/map.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "build/dockerfile.h"
@@ -120,7 +121,7 @@ void build_copy_fini(struct build_copy *v);
 // looks at). Symbolic clauses: [ugoa]*[-+=][rwxXstugo]*, separated by commas.
 int build_chmod_apply(const char *chmod, uint32_t mode, uint32_t *out, struct err *e);
 
-// ENV, LABEL, ARG
+// ENV, LABEL, ARG (without --build-arg)
 struct build_pair {
     char *key;
     char *value;  // NULL: ARG without a default
@@ -131,10 +132,12 @@ struct build_pairs {
 // All words see the environment before the instruction.
 int build_instr_pairs(const struct build_instr *in, const struct build_expand *x,
                       struct build_pairs *out, struct err *e);
-// One word of an ARG. An ARG before the first FROM is read word by word: each word sees those
-// before it on the same line.
+// One word of an ARG; the name is not expanded, and the default only when `given` (--build-arg:
+// name -> text, may be NULL) has no value, so that ${X:?} fails only without one. The value is NULL
+// without either. An ARG before the first FROM is read word by word, each seeing those before it;
+// in a stage all see the environment before the instruction.
 int build_instr_arg(const struct build_instr *in, size_t word, const struct build_expand *x,
-                    struct build_pair *out, struct err *e);
+                    const struct map *given, struct build_pair *out, struct err *e);
 void build_pair_fini(struct build_pair *v);
 void build_pairs_fini(struct build_pairs *v);
 

@@ -137,15 +137,12 @@ static int check_checksum(const char *text, struct err *e)
     return err_hint(e, "write --checksum=sha256: and 64 hex digits");
 }
 
-static int add_excludes(const struct build_instr *in, const struct build_expand *x,
-                        struct build_copy *out, struct err *e)
+static int add_excludes(const struct build_instr *in, struct build_copy *out, struct err *e)
 {
     vec_each(f, &in->flags)
     {
         if (strcmp(f->def->name, "exclude") != 0) continue;
-        own(free) char *pattern = NULL;
-        if (build_instr_expand(x, f->value, &pattern, e) < 0 ||
-            build_ignore_add(&out->excludes, sv_of(pattern), 0, e) < 0)
+        if (build_ignore_add(&out->excludes, sv_of(f->value), 0, e) < 0)
             return err_wrap(e, "in --exclude");
         out->has_excludes = true;
     }
@@ -171,7 +168,7 @@ static int fill(const struct build_instr *in, const struct build_expand *x, stru
     if (set_from(in, out, e) < 0 || build_instr_expand_flag(in, "chown", x, &out->chown, e) < 0 ||
         build_instr_expand_flag(in, "chmod", x, &out->chmod, e) < 0 ||
         build_instr_expand_flag(in, "checksum", x, &out->checksum, e) < 0 ||
-        add_excludes(in, x, out, e) < 0)
+        add_excludes(in, out, e) < 0)
         return -1;
     // An empty value (a variable that is not set) is as good as no flag.
     if (out->chown && !*out->chown) free(take_ptr(out->chown));

@@ -37,11 +37,15 @@ static int expand_pair(const struct build_instr *in, const char *key, const char
 }
 
 int build_instr_arg(const struct build_instr *in, size_t word, const struct build_expand *x,
-                    struct build_pair *out, struct err *e)
+                    const struct map *given, struct build_pair *out, struct err *e)
 {
-    struct sv value = sv_of(in->words.p[word]);
-    own(free) char *key = sv_dup(sv_cut(&value, '='));
-    return expand_pair(in, key, value.p, x, out, e);
+    struct sv text = sv_of(in->words.p[word]);
+    own(free) char *key = sv_dup(sv_cut(&text, '='));
+    const char *by_hand = given ? map_get(given, key) : NULL;
+    char *value = by_hand ? str_dup(by_hand) : NULL;
+    if (!by_hand && text.p && build_instr_expand(x, text.p, &value, e) < 0) return -1;
+    *out = (struct build_pair){take_ptr(key), value};
+    return 0;
 }
 
 int build_instr_pairs(const struct build_instr *in, const struct build_expand *x,
@@ -51,7 +55,7 @@ int build_instr_pairs(const struct build_instr *in, const struct build_expand *x
     bool arg = in->def->id == BUILD_ARG;
     for (size_t i = 0; i < in->words.n; i += arg ? 1 : 2) {
         struct build_pair p = {0};
-        int rc = arg ? build_instr_arg(in, i, x, &p, e)
+        int rc = arg ? build_instr_arg(in, i, x, NULL, &p, e)
                      : expand_pair(in, in->words.p[i], in->words.p[i + 1], x, &p, e);
         if (rc < 0) {
             build_pairs_fini(&all);

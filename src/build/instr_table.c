@@ -23,14 +23,14 @@ static const struct build_flag_def copy_flags[] = {
     {"chmod", BUILD_FLAG_TEXT, true, "mode of what is copied, octal or symbolic"},
     {"link", BUILD_FLAG_BOOL, false, "make a layer that does not depend on those below"},
     {"parents", BUILD_FLAG_BOOL, false, "keep the folders that lead to a source"},
-    {"exclude", BUILD_FLAG_LIST, true, "leave out what matches, as .dockerignore does"},
+    {"exclude", BUILD_FLAG_LIST, false, "leave out what matches, as .dockerignore does"},
     END,
 };
 static const struct build_flag_def add_flags[] = {
     {"chown", BUILD_FLAG_TEXT, true, "user[:group] of what is added"},
     {"chmod", BUILD_FLAG_TEXT, true, "mode of what is added, octal or symbolic"},
     {"link", BUILD_FLAG_BOOL, false, "make a layer that does not depend on those below"},
-    {"exclude", BUILD_FLAG_LIST, true, "leave out what matches, as .dockerignore does"},
+    {"exclude", BUILD_FLAG_LIST, false, "leave out what matches, as .dockerignore does"},
     {"checksum", BUILD_FLAG_TEXT, true, "sha256:HEX that the source must have"},
     {"unpack", BUILD_FLAG_BOOL, false, "unpack archives; the default for local ones"},
     {"keep-git-dir", BUILD_FLAG_BOOL, false, "keep .git of a git source"},

@@ -65,7 +65,7 @@ static void add_globals(struct outline *o, const struct build_instr *in)
     for (size_t i = 0; i < in->words.n; i++) {
         struct build_pair p = {0};
         struct err ignored = {0};
-        if (build_instr_arg(in, i, &x, &p, &ignored) < 0) continue;
+        if (build_instr_arg(in, i, &x, NULL, &p, &ignored) < 0) continue;
         map_set(&o->globals, p.key, take_ptr(p.value));
         build_pair_fini(&p);
     }

@@ -70,14 +70,13 @@ static int read_build_args(struct build_job *job, struct err *e)
 static int read_globals(struct build_job *job, const struct build_instr *in, struct err *e)
 {
     struct build_expand x = {.get = build_plan_global, .arg = job, .escape = job->file.escape};
-    struct build_pairs pairs = {0};
-    if (build_instr_pairs(in, &x, &pairs, e) < 0) return build_instr_wrap(e, &job->file, in);
-    vec_each(p, &pairs.v)
-    {
-        const char *given = map_get(&job->build_args, p->key);
-        if (given || p->value) map_set(&job->globals, p->key, str_dup(given ? given : p->value));
+    for (size_t i = 0; i < in->words.n; i++) {
+        struct build_pair p = {0};
+        if (build_instr_arg(in, i, &x, &job->build_args, &p, e) < 0)
+            return build_instr_wrap(e, &job->file, in);
+        if (p.value) map_set(&job->globals, p.key, take_ptr(p.value));
+        build_pair_fini(&p);
     }
-    build_pairs_fini(&pairs);
     return 0;
 }
 

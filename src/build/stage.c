@@ -66,12 +66,17 @@ static int meta_arg(struct build_work *w, const struct build_instr *in, struct e
 {
     struct build_expand x = build_stage_expand(w);
     struct build_pairs pairs = {0};
-    if (build_instr_pairs(in, &x, &pairs, e) < 0) return -1;
+    for (size_t i = 0; i < in->words.n; i++) {
+        struct build_pair p = {0};
+        if (build_instr_arg(in, i, &x, &w->job->build_args, &p, e) < 0) {
+            build_pairs_fini(&pairs);
+            return -1;
+        }
+        vec_push(&pairs.v, p);
+    }
     vec_each(p, &pairs.v)
     {
-        const char *value = map_get(&w->job->build_args, p->key);
-        if (!value) value = p->value;
-        if (!value) value = map_get(&w->job->globals, p->key);
+        const char *value = p->value ? p->value : map_get(&w->job->globals, p->key);
         if (strv_find(&w->state->arg_names, p->key) < 0) strv_add(&w->state->arg_names, p->key);
         if (value) map_set(&w->state->args, p->key, str_dup(value));
     }

@@ -70,6 +70,34 @@ static void add_indented(struct str *out, const char *text)
     }
 }
 
+// Paragraphs, filled to the width. Lines that begin with a blank stay as they are.
+static void add_prose(struct str *out, unsigned width, const char *text)
+{
+    struct sv rest = sv_of(text);
+    size_t at = 0;  // columns used in the line being filled
+    while (rest.n) {
+        struct sv line = sv_cut(&rest, '\n');
+        bool fixed = line.n && line.p[0] == ' ';
+        if (at && (fixed || !line.n)) {
+            str_addc(out, '\n');
+            at = 0;
+        }
+        if (fixed || !line.n) {
+            str_add(out, line);
+            str_addc(out, '\n');
+            continue;
+        }
+        while (line.p) {
+            struct sv word = sv_cut(&line, ' ');
+            bool breaks = at && at + 1 + word.n > width;
+            if (at) str_addc(out, breaks ? '\n' : ' ');
+            str_add(out, word);
+            at = (at && !breaks ? at + 1 : 0) + word.n;
+        }
+    }
+    if (at) str_addc(out, '\n');
+}
+
 void cli_help_command(const struct cli *c, const struct cli_cmd *cmd, unsigned width,
                       struct str *out)
 {
@@ -80,7 +108,10 @@ void cli_help_command(const struct cli *c, const struct cli_cmd *cmd, unsigned w
         for (size_t k = 0; cmd->alias[k]; k++) str_addf(out, ", %s %s", c->program, cmd->alias[k]);
         str_addc(out, '\n');
     }
-    if (cmd->more) str_addf(out, "\n%s\n", cmd->more);
+    if (cmd->more) {
+        str_addc(out, '\n');
+        add_prose(out, width, cmd->more);
+    }
     const struct opt_table table = {cmd->options, cmd->options_n};
     if (table.n) {
         str_addz(out, "\nOptions:\n");
@@ -178,6 +209,7 @@ static void man_top(struct str *out)
     add_options(out, &cli_global_options);
     str_addz(out, ".SH ENVIRONMENT\n.TP\n\\fBDEWAR_STORE\\fR\nFolder of images and layers.\n"
                   ".TP\n\\fBDEWAR_RUN\\fR\nFolder for what ends with the boot.\n"
+                  ".TP\n\\fBBUILDKIT_PROGRESS\\fR\nKind of progress when \\-\\-progress is not given.\n"
                   ".TP\n\\fBNO_COLOR\\fR\nNo colours when set.\n"
                   ".TP\n\\fBSOURCE_DATE_EPOCH\\fR\nTime of builds, seconds since 1970.\n");
 }

@@ -234,6 +234,16 @@ static bool locale_is_utf8(void)
     return false;
 }
 
+// BUILDKIT_PROGRESS=plain is how people say it in CI files.
+static enum cli_progress asked_by_environment(bool able)
+{
+    const char *z = getenv("BUILDKIT_PROGRESS");
+    for (int i = 0; z && cli_progress_choices[i]; i++)
+        if (strcmp(z, cli_progress_choices[i]) == 0 && (i != CLI_PROGRESS_TTY || able))
+            return (enum cli_progress)i;
+    return CLI_PROGRESS_AUTO;
+}
+
 int cli_render_begin(struct cli *c, enum cli_progress kind, const char *title, struct err *e)
 {
     const char *term = getenv("TERM");
@@ -242,6 +252,7 @@ int cli_render_begin(struct cli *c, enum cli_progress kind, const char *title, s
         err_set(e, ERR_USAGE, "--progress tty: stderr is not a terminal that can be drawn on");
         return err_hint(e, "--progress plain works everywhere");
     }
+    if (kind == CLI_PROGRESS_AUTO) kind = asked_by_environment(able);
     // Debug talk and a live picture would write over each other.
     if (kind == CLI_PROGRESS_AUTO)
         kind = able && log_level == 0 ? CLI_PROGRESS_TTY : CLI_PROGRESS_PLAIN;

@@ -519,10 +519,8 @@ static int attach(struct engine *en, const struct runtime_run_options *o, struct
     close(take_fd(theirs));
     record_close(&p->record);
     runtime_spec_fini(&p->spec);
-    struct proc monitor = {pid, pidfd};
-    int rc = client_run(mine, o, out_code, e);
-    close(monitor.fd);
-    return rc;
+    close(pidfd);
+    return client_run(mine, o, out_code, e);
 }
 
 int runtime_run(struct engine *en, const struct runtime_run_options *o, int *out_exit_code,
@@ -541,6 +539,7 @@ int runtime_run(struct engine *en, const struct runtime_run_options *o, int *out
         if (rc < 0) {
             if (p.spec.rootfs_fd >= 0) close(take_fd(p.spec.rootfs_fd));
             record_end(en, &p.record, true);
+            record_purge(en, &p.record);
         }
     }
     if (rc == 0) rc = attach(en, o, &p, out_exit_code, e);

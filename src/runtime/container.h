@@ -8,10 +8,11 @@
 //   containers/<id>/{upper,work} the container's writable layer
 //   containers/<id>/exit         {"code":N,"oom":bool,"finished":ns}, written by the monitor
 //   containers/names/<name>      symbolic link whose text is the id: names are unique by its creation
+//                                (a random name of a --rm container stands in its record alone)
 //   volumes/<id>/{_data}         anonymous volumes; go with --rm
 // In the run folder (ends with the boot)
-//   containers/<id>/state.json   {"pid":N,"start":ticks,"monitor":N,"started":ns,"rm":bool}
-//   containers/boot              boot id of the boot that last swept
+//   containers/<id>              {"pid":N,"start":ticks,"monitor":N,"started":ns,"rm":bool}
+//   boot                         link whose text is the id of the boot that last swept
 #pragma once
 
 #include <stdbool.h>

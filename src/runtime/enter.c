@@ -191,7 +191,8 @@ static void begin(const struct plan *p)
 
 static void cut_scratch(const struct plan *p, struct views *v)
 {
-    need(p, attach(p->scratch_fd, AT_FDCWD, "/") == 0, STEP_SCRATCH);
+    // Anywhere in the old root, so that it goes when that goes: every umount waits for RCU.
+    need(p, attach(p->scratch_fd, AT_FDCWD, "/dev") == 0, STEP_SCRATCH);
     v->dev = clone_of(p->scratch_fd, "dev");
     v->empty = clone_of(p->scratch_fd, "empty");
     need(p, v->dev >= 0 && v->empty >= 0, STEP_SCRATCH);
@@ -260,8 +261,6 @@ static void change_root(const struct plan *p)
     need(p, attach(p->root_fd, AT_FDCWD, "/") == 0, STEP_ROOT);
     need(p, fchdir(p->root_fd) == 0, STEP_ROOT);
     if (syscall(SYS_pivot_root, ".", ".") == 0) {
-        // Two lie on top of us: the old root, and on it the engine's tmpfs.
-        need(p, umount2(".", MNT_DETACH) == 0, STEP_OLD_ROOT);
         need(p, umount2(".", MNT_DETACH) == 0, STEP_OLD_ROOT);
         struct statx mine = {0}, up = {0};
         need(p, statx(p->root_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &mine) == 0 &&

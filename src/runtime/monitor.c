@@ -135,7 +135,7 @@ static int start(struct monitor *m, struct runtime_sandbox *box, struct err *e)
     if (m->spec->rootfs_fd >= 0) close(take_fd(m->spec->rootfs_fd));
     vec_each (mount, &m->spec->mounts)
         if (mount->source_fd > 2) close(take_fd(mount->source_fd));
-    return record_state(m->en, m->record, box->proc.pid, e);
+    return record_state(m->record, box->proc.pid, e);
 }
 
 _Noreturn void monitor_run(struct monitor *m)
@@ -149,6 +149,7 @@ _Noreturn void monitor_run(struct monitor *m)
         msg.kind = MESSAGE_FAILED;
         record_end(m->en, m->record, true);
         message_send(m->sock, &msg, -1);
+        record_purge(m->en, m->record);
         _exit(1);
     }
     drop_stdio();
@@ -161,5 +162,6 @@ _Noreturn void monitor_run(struct monitor *m)
     record_exit(m->record, end.value, oom, &ignored);
     record_end(m->en, m->record, false);
     message_send(m->sock, &end, -1);
+    if (m->record->rm) record_purge(m->en, m->record);
     _exit(0);
 }

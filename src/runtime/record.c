@@ -14,7 +14,6 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "codec/json.h"
-#include "store/tmp.h"
 
 #define RECORD_MAX ((size_t)4 << 20)
 
@@ -108,6 +107,10 @@ int record_name(struct engine *en, struct record *r, const char *name, struct er
         size_t b = raw[1] % (sizeof nouns / sizeof *nouns);
         own(free) char *text = i < 3 ? str_fmt("%s_%s", adjectives[a], nouns[b])
                                      : str_fmt("%s_%s%u", adjectives[a], nouns[b], raw[2]);
+        if (r->rm) {  // short-lived and found by its record: no link to make and remove
+            snprintf(r->name, sizeof r->name, "%s", text);
+            return 0;
+        }
         if (claim_name(en, r, text, e) == 0) return 0;
         if (e->kind != ERR_CONFLICT) return -1;
     }
@@ -116,14 +119,12 @@ int record_name(struct engine *en, struct record *r, const char *name, struct er
 
 // --- records -----------------------------------------------------------------------------------------
 
-// Small files of the run folder and of --rm containers end with the boot anyway: no sync.
+// The record of a --rm container matters only while it runs: no sync and no rename. One that was
+// torn by a kill does not parse, and such a folder is swept like one without a record.
 static int write_loose(int dirfd, const char *name, struct sv text, struct err *e)
 {
-    own(free) char *tmp = str_fmt(".%s.new", name);
-    own(fd) int fd = fs_openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC, 0600, e);
-    if (fd < 0 || fs_write_all(fd, text.p, text.n, e) < 0) return -1;
-    if (renameat(dirfd, tmp, dirfd, name) != 0) return err_sys(e, "rename '%s'", name);
-    return 0;
+    own(fd) int fd = fs_openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
+    return fd < 0 ? -1 : fs_write_all(fd, text.p, text.n, e);
 }
 
 static int write_record(const struct record *r, const char *name, struct sv text, struct err *e)
@@ -136,15 +137,13 @@ int record_save(struct engine *en, struct record *r, struct sv config, struct er
 {
     if (write_record(r, "config.json", config, e) < 0) return -1;
     own(free) char *path = str_fmt("containers/%s", r->id);
-    if (mkdirat(en->run_fd, path, 0700) != 0) {
-        if (errno != ENOENT || fs_mkdirs(en->run_fd, path, 0700, e) < 0)
-            return err_sys(e, "make '%s' in the run folder", path);
-    }
+    r->state_fd = fs_openat(en->run_fd, path, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
+    if (r->state_fd < 0) return err_wrap(e, "in the run folder");
     r->running = true;
     return 0;
 }
 
-int record_state(struct engine *en, const struct record *r, pid_t pid, struct err *e)
+int record_state(const struct record *r, pid_t pid, struct err *e)
 {
     uint64_t start = 0;
     proc_start_time(pid, &start);
@@ -152,9 +151,7 @@ int record_state(struct engine *en, const struct record *r, pid_t pid, struct er
     str_addf(&text, "{\"pid\":%d,\"start\":%llu,\"monitor\":%d,\"started\":%lld,\"rm\":%s}\n", (int)pid,
              (unsigned long long)start, (int)getpid(), (long long)clock_real_ns(),
              r->rm ? "true" : "false");
-    own(free) char *path = str_fmt("containers/%s/state.json", r->id);
-    own(fd) int fd = fs_openat(en->run_fd, path, O_WRONLY | O_CREAT | O_TRUNC, 0600, e);
-    return fd < 0 ? -1 : fs_write_all(fd, text.p, text.n, e);
+    return fs_write_all(r->state_fd, text.p, text.n, e);
 }
 
 int record_exit(const struct record *r, int code, bool oom, struct err *e)
@@ -166,20 +163,39 @@ int record_exit(const struct record *r, int code, bool oom, struct err *e)
     return write_record(r, "exit", str_sv(&text), e);
 }
 
-static void remove_folder(struct engine *en, const char *id)
+// To the trash by one rename, whatever it holds: nobody waits for the deleting of a large layer.
+static void trash(struct engine *en, const char *folder, const char *id)
 {
     struct err ignored;
-    own(fd) int all = fs_open_dir(en->store_fd, "containers", &ignored);
-    // What cannot be removed now (a mount still dying) goes to the trash, which any sweep empties.
-    if (all >= 0 && fs_remove_tree(all, id, &ignored) < 0) store_trash(en, all, id, &ignored);
+    own(free) char *from = str_fmt("%s/%s", folder, id);
+    own(free) char *to = str_fmt("trash/%s", id);
+    if (renameat(en->store_fd, from, en->store_fd, to) == 0 || errno == ENOENT) return;
+    own(fd) int all = fs_open_dir(en->store_fd, folder, &ignored);
+    if (all >= 0) fs_remove_tree(all, id, &ignored);
+}
+
+void record_purge(struct engine *en, const struct record *r)
+{
+    struct err ignored;
+    own(fd) int all = fs_open_dir(en->store_fd, "trash", &ignored);
+    if (all < 0) return;
+    fs_remove_tree(all, r->id, &ignored);
+    for (size_t i = 0; i < r->volumes.n; i++) fs_remove_tree(all, r->volumes.p[i], &ignored);
+}
+
+static void free_name(struct engine *en, const struct record *r)
+{
+    char id[RUNTIME_ID + 1];
+    own(free) char *path = str_fmt("containers/names/%s", r->name);
+    ssize_t n = readlinkat(en->store_fd, path, id, sizeof id - 1);
+    id[n > 0 ? n : 0] = '\0';
+    if (strcmp(id, r->id) == 0) unlinkat(en->store_fd, path, 0);
 }
 
 static void remove_run(struct engine *en, const char *id)
 {
-    own(free) char *state = str_fmt("containers/%s/state.json", id);
-    own(free) char *dir = str_fmt("containers/%s", id);
-    unlinkat(en->run_fd, state, 0);
-    unlinkat(en->run_fd, dir, AT_REMOVEDIR);
+    own(free) char *path = str_fmt("containers/%s", id);
+    unlinkat(en->run_fd, path, 0);
 }
 
 void record_end(struct engine *en, struct record *r, bool all)
@@ -187,19 +203,17 @@ void record_end(struct engine *en, struct record *r, bool all)
     if (r->running) remove_run(en, r->id);
     r->running = false;
     if (!r->rm && !all) return;
-    if (r->named) {
-        own(free) char *path = str_fmt("containers/names/%s", r->name);
-        unlinkat(en->store_fd, path, 0);
-        r->named = false;
-    }
-    for (size_t i = 0; i < r->volumes.n; i++) volume_remove(en, r->volumes.p[i]);
-    if (r->fd >= 0) remove_folder(en, r->id);
+    if (r->named) free_name(en, r);
+    r->named = false;
+    for (size_t i = 0; i < r->volumes.n; i++) trash(en, "volumes", r->volumes.p[i]);
+    if (r->fd >= 0) trash(en, "containers", r->id);
 }
 
 void record_close(struct record *r)
 {
     if (r->fd >= 0) close(r->fd);
-    r->fd = -1;
+    if (r->state_fd >= 0) close(r->state_fd);
+    r->fd = r->state_fd = -1;
     strv_fini(&r->volumes);
 }
 
@@ -216,7 +230,8 @@ static void load_dead(int fd, struct record *r)
         r->rm = ignored.sys == ENOENT;
         return;
     }
-    r->rm = false;
+    if (text.n == 0) return;  // killed between making and writing it: only --rm does that
+    r->rm = false;            // a damaged record is no reason to delete anything
     if (codec_json_parse(str_sv(&text), "a container's record", &j, &ignored) < 0) return;
     r->rm = codec_json_bool(codec_json_get(j, "rm"));
     struct sv name = codec_json_text(codec_json_get(j, "name"));
@@ -245,6 +260,7 @@ static void sweep_one(struct engine *en, const char *id)
         load_dead(r.fd, &r);
         r.running = true;
         record_end(en, &r, false);
+        if (r.rm) record_purge(en, &r);
     }
     record_close(&r);
 }

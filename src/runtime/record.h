@@ -13,20 +13,22 @@ struct record {
     char name[132];
     bool rm;
     int fd;            // containers/<id>, holds the flock; -1: none
+    int state_fd;      // run/containers/<id>, open for writing; -1: none
     bool named;        // containers/names/<name> is ours
     bool running;      // run/containers/<id> is ours
     struct strv volumes;  // ids of anonymous volumes
 };
-#define RECORD_NONE ((struct record){.fd = -1})
+#define RECORD_NONE ((struct record){.fd = -1, .state_fd = -1})
 
 int record_make(struct engine *en, struct record *r, struct err *e);
 // name NULL: a random one. ERR_CONFLICT when it is taken.
 int record_name(struct engine *en, struct record *r, const char *name, struct err *e);
 int record_save(struct engine *en, struct record *r, struct sv config, struct err *e);
-int record_state(struct engine *en, const struct record *r, pid_t pid, struct err *e);
+int record_state(const struct record *r, pid_t pid, struct err *e);
 int record_exit(const struct record *r, int code, bool oom, struct err *e);
-// Ends the run; with --rm (or `all`) removes folder, name and volumes.
+// Ends the run; with --rm (or `all`) folder and volumes go to the trash and the name is free.
 void record_end(struct engine *en, struct record *r, bool all);
+void record_purge(struct engine *en, const struct record *r);  // deletes what record_end moved away
 void record_close(struct record *r);  // descriptors and memory only
 
 // --- volume.c: anonymous volumes ------------------------------------------------------------------
@@ -34,7 +36,6 @@ void record_close(struct record *r);  // descriptors and memory only
 // the id to r->volumes. Returns a descriptor of _data.
 int volume_make(struct engine *en, struct record *r, const struct root *image, const char *path,
                 bool copy, struct err *e);
-void volume_remove(struct engine *en, const char *id);
 
 // --- monitor.c and client.c: the two ends of one seqpacket socket -----------------------------------
 enum message_kind {
@@ -61,5 +62,5 @@ struct monitor {
     bool interactive;
 };
 _Noreturn void monitor_run(struct monitor *m);
-// Relays until the container ends; *out_code is its exit code.
+// Relays until the container ends (*out_code is its exit code) or our terminal vanishes (129).
 int client_run(int sock, const struct runtime_run_options *o, int *out_code, struct err *e);

@@ -13,7 +13,6 @@
 
 #include "base/own.h"
 #include "runtime/record.h"
-#include "store/tmp.h"
 
 #define COPY_DEPTH 200
 #define XATTR_MAX 65536
@@ -123,11 +122,4 @@ int volume_make(struct engine *en, struct record *r, const struct root *image, c
         return err_wrap(e, "filling the volume for '%s'", path);
     if (renameat(dir, "_new", dir, "_data") != 0) return err_sys(e, "make a volume for '%s'", path);
     return take_fd(data);
-}
-
-void volume_remove(struct engine *en, const char *id)
-{
-    struct err ignored;
-    own(fd) int all = fs_open_dir(en->store_fd, "volumes", &ignored);
-    if (all >= 0 && fs_remove_tree(all, id, &ignored) < 0) store_trash(en, all, id, &ignored);
 }

@@ -241,6 +241,15 @@ static int df_layers(struct engine *en, struct store_df *d, const struct store_k
     return 0;
 }
 
+static int df_trash(struct engine *en, struct store_df *d, struct err *e)
+{
+    own(strv) struct strv names = {0};
+    own(fd) int dir = -1;
+    if (list_of(en, "trash", &dir, &names, e) < 0) return -1;
+    for (size_t i = 0; i < names.n; i++) d->rubbish += store_du(dir, names.p[i]);
+    return 0;
+}
+
 // Layers that only build records need are build cache.
 static int df_cached_layers(struct engine *en, struct store_df *d, const struct store_keep *keep,
                             struct err *e)
@@ -279,7 +288,10 @@ int store_df(struct engine *en, struct store_df *out, struct err *e)
         store_df_fini(&d);
         return -1;
     }
-    d.rubbish += store_du(en->store_fd, "trash");
+    if (df_trash(en, &d, e) < 0) {
+        store_df_fini(&d);
+        return -1;
+    }
     *out = d;
     return 0;
 }

@@ -263,7 +263,7 @@ static void copy_lines(void **state)
         {"COPY --chmod=u+x,g-w a b", "'a' -> b chmod=u+x,g-w"},
         {"COPY --link --parents a b", "'a' -> b link parents"},
         {"COPY --link=false a b", "'a' -> b"},
-        {"COPY --exclude=*.$A --exclude=!k a b", "'a' -> b -*.one -!k"},
+        {"COPY --exclude=*.$A --exclude=!k a b", "'a' -> b -*.$A -!k"},
         {"COPY <<E /x\nhi $A \"q\" \\$A\nE", "{E=hi one \"q\" $A\n} -> /x"},
         {"COPY <<'E' /x\nhi $A\nE", "{E=hi $A\n} -> /x"},
         {"COPY <<-E /x\n\t\thi\n\tE", "{E=hi\n} -> /x"},
@@ -516,9 +516,30 @@ static void global_args_can_be_read_word_by_word(void **state)
     own(build_instr) struct build_instr in;
     struct build_pair p = {0};
     ASSERT_OK(one("ARG a=1 b=$A", &in, &e));
-    ASSERT_OK(build_instr_arg(&in, 1, &x, &p, &e));
+    ASSERT_OK(build_instr_arg(&in, 1, &x, NULL, &p, &e));
     assert_string_equal(p.key, "b");
     assert_string_equal(p.value, "one");
+    build_pair_fini(&p);
+}
+
+static void a_default_is_read_only_without_a_build_argument(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    own(build_instr) struct build_instr in;
+    own(map) struct map given = {0};
+    struct build_pair p = {0};
+    ASSERT_OK(one("ARG a=${U:?no} $A=1 b", &in, &e));
+    ASSERT_FAILS(build_instr_arg(&in, 0, &x, NULL, &p, &e), "U: no");
+    map_set(&given, "a", (void *)(uintptr_t)"by hand");
+    ASSERT_OK(build_instr_arg(&in, 0, &x, &given, &p, &e));
+    assert_string_equal(p.value, "by hand");
+    build_pair_fini(&p);
+    ASSERT_OK(build_instr_arg(&in, 1, &x, &given, &p, &e));
+    assert_string_equal(p.key, "$A");
+    build_pair_fini(&p);
+    ASSERT_OK(build_instr_arg(&in, 2, &x, &given, &p, &e));
+    assert_null(p.value);
     build_pair_fini(&p);
 }
 
@@ -526,4 +547,5 @@ RUN_TESTS("build/instr", TEST(from_lines), TEST(run_lines), TEST(run_mounts), TE
           TEST(modes_change_as_with_chmod), TEST(pairs), TEST(ports_and_volumes),
           TEST(single_texts), TEST(signals_have_the_kernels_numbers), TEST(health_checks),
           TEST(onbuild_keeps_the_text), TEST(commands_say_which_form_they_had),
-          TEST(global_args_can_be_read_word_by_word))
+          TEST(global_args_can_be_read_word_by_word),
+          TEST(a_default_is_read_only_without_a_build_argument))
