@@ -29,7 +29,6 @@ struct result {
     struct str text;
     struct strv *words;
     struct str word;
-    bool in_word;
 };
 
 static uint32_t peek(const struct reader *r)
@@ -57,27 +56,20 @@ static void word_end(struct result *out)
     if (out->word.n == 0) return;
     strv_add(out->words, str_z(&out->word));
     str_clear(&out->word);
-    out->in_word = false;
 }
 
 static void add_quoted(struct result *out, struct sv v)
 {
     str_add(&out->text, v);
-    if (!out->words) return;
-    str_add(&out->word, v);
-    out->in_word = true;
+    if (out->words) str_add(&out->word, v);
 }
 
 // A character from outside quotes, into the words alone.
 static void split_rune(struct result *out, uint32_t c)
 {
     if (!out->words) return;
-    if (build_rune_is_space(c)) {
-        if (out->in_word) word_end(out);
-        return;
-    }
-    add_rune(&out->word, c);
-    out->in_word = true;
+    if (build_rune_is_space(c)) word_end(out);
+    else add_rune(&out->word, c);
 }
 
 static void add_split(struct result *out, struct sv v)

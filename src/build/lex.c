@@ -219,15 +219,15 @@ void build_lex_split(struct sv v, struct strv *out)
 
 struct quoted {
     struct str word;
-    bool in_word, may_be_empty;
+    bool in_word;
     uint32_t quote;  // 0 outside quotes
 };
 
 static void quoted_end(struct quoted *q, struct strv *out)
 {
-    if (q->may_be_empty || q->word.n > 0) strv_add(out, str_z(&q->word));
+    if (q->word.n > 0) strv_add(out, str_z(&q->word));
     str_clear(&q->word);
-    q->in_word = q->may_be_empty = false;
+    q->in_word = false;
 }
 
 void build_lex_split_quoted(struct sv v, char escape, struct strv *out)
@@ -246,7 +246,6 @@ void build_lex_split_quoted(struct sv v, char escape, struct strv *out)
             q.quote = 0;
         } else if (!q.quote && (c == '\'' || c == '"')) {
             q.quote = c;
-            q.may_be_empty = true;
         } else if (c == (unsigned char)escape && q.quote != '\'') {
             if (v.n == 0) break;  // an escape character at the very end is dropped
             str_add(&q.word, here);

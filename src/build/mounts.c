@@ -206,7 +206,8 @@ static int open_ssh(struct build_work *w, struct build_mounts *ms, struct build_
     return 0;
 }
 
-static int open_cache(struct build_work *w, struct build_mounts *ms, struct build_mount_state *s, const struct root *root,
+static int open_cache(struct build_work *w, struct build_mounts *ms,
+                      struct build_mount_state *s, const struct root *root,
                       struct runtime_spec *spec, struct err *e)
 {
     own(fd) int data = -1;

@@ -89,7 +89,8 @@ enum cli_progress {
     CLI_PROGRESS_COUNT,
 };
 extern const char *const cli_progress_choices[];  // for OPT_ENUM rows
-// One row for a command's table (the member is an int): {.name = "progress", CLI_OPT_PROGRESS(struct x, progress)}.
+// One row for a command's table (the member is an int):
+// {.name = "progress", CLI_OPT_PROGRESS(struct x, progress)}.
 #define CLI_OPT_PROGRESS(struct_type, member)                                    \
     .type = OPT_ENUM, .offset = OPT_AT(struct_type, member), .arg = "KIND",      \
     .choices = cli_progress_choices, .help = "How to show progress on stderr"

@@ -316,6 +316,13 @@ static void guard_stdio(void)
     }
 }
 
+// Writing to a pipe that nobody reads must give EPIPE, not end us. A handler does that as well as
+// ignoring the signal, and unlike an ignored signal it does not go on to the programs we start.
+static void on_pipe(int sig)
+{
+    (void)sig;
+}
+
 static const char *face_of(const char *argv0)
 {
     static const char *const faces[] = {"docker", NULL};
@@ -338,7 +345,8 @@ static void look_around(struct cli *c)
 int cli_main(int argc, char **argv)
 {
     guard_stdio();
-    signal(SIGPIPE, SIG_IGN);
+    const struct sigaction pipe_action = {.sa_handler = on_pipe, .sa_flags = SA_RESTART};
+    sigaction(SIGPIPE, &pipe_action, NULL);
     struct cli c = {.program = face_of(argc > 0 ? argv[0] : NULL)};
     look_around(&c);
     cli_sink_plain(&c);

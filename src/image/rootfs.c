@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One root file system archive becomes one layer. Two processes: this one decompresses, reads the
-// headers (for the newest time, and to edit) and passes the bytes on through a pipe; a worker unpacks and hashes them.
+// headers (for the newest time, and to edit) and passes the bytes on through a pipe; a worker
+// unpacks and hashes them.
 // When the worker fails the pipe breaks here, and the worker's own error is the one that is told.
 #include <errno.h>
 #include <signal.h>

@@ -11,8 +11,10 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "oci/image.h"
 #include "store/blob.h"
 #include "store/meta.h"
+#include "store/ref.h"
 
 static int open_layer(struct engine *en, const char *id, struct err *e)
 {
@@ -95,16 +97,54 @@ static int source_from_form(struct other *o, struct store_tmp *tmp, struct err *
     return take_fd(fd);
 }
 
+// The blob of a compressed archive: some image's manifest names it at the place of this diff id.
+static bool blob_in_image(struct engine *en, const struct store_ref *ref,
+                          const struct oci_digest *diff, struct oci_digest *out)
+{
+    struct err ignored;
+    own(str) struct str manifest_text = {0};
+    own(str) struct str config_text = {0};
+    own(oci_manifest) struct oci_manifest manifest = {0};
+    struct oci_image image;
+    if (store_blob_read(en, &ref->manifest, LIMIT_MANIFEST, &manifest_text, &ignored) < 0 ||
+        store_blob_read(en, &ref->image, LIMIT_CONFIG, &config_text, &ignored) < 0 ||
+        oci_manifest_parse(str_sv(&manifest_text), "manifest", &manifest, &ignored) < 0 ||
+        manifest.is_index ||
+        oci_image_parse(str_sv(&config_text), "image config", &image, &ignored) < 0)
+        return false;
+    bool found = false;
+    for (size_t i = 0; !found && i < image.layers && i < manifest.n; i++) {
+        found = oci_digest_eq(&image.diff_ids[i], diff) &&
+                store_blob_exists(en, &manifest.items[i].digest, NULL);
+        if (found) *out = manifest.items[i].digest;
+    }
+    oci_image_fini(&image);
+    return found;
+}
+
+static bool find_blob(struct engine *en, const struct oci_digest *diff, struct oci_digest *out)
+{
+    struct err ignored;
+    own(store_refs) struct store_refs refs = {0};
+    *out = *diff;
+    if (store_blob_exists(en, diff, NULL)) return true;  // a plain archive
+    if (store_ref_list(en, &refs, &ignored) < 0) return false;
+    for (size_t i = 0; i < refs.n; i++)
+        if (blob_in_image(en, &refs.p[i], diff, out)) return true;
+    return false;
+}
+
 static int make_again(struct engine *en, const struct oci_digest *diff,
                       const struct oci_digest *chain, const struct store_layer *below, size_t n,
                       struct store_layer *out, struct err *e)
 {
     struct other other;
+    struct oci_digest blob;
     own(fd) int fd = -1;
     struct store_tmp tmp = STORE_TMP_NONE;
     if (store_tmp_open(en, &tmp, e) < 0) return -1;
-    if (store_blob_exists(en, diff, NULL))
-        fd = store_blob_open(en, diff, e);  // a plain archive: its digest is the diff id
+    if (find_blob(en, diff, &blob))
+        fd = store_blob_open(en, &blob, e);
     else if (find_elsewhere(en, diff, chain, &other))
         fd = source_from_form(&other, &tmp, e);
     else

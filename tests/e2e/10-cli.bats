@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2016 # programs for `bash -c` expand their own variables
 # The command line itself: names, help, mistakes, exit codes, where text goes. Needs no image.
 load helpers
 
-NO_IMAGE=1
+export NO_IMAGE=1
 
 @test "every command of the table answers --help and has a manual page" {
     dewar help --man-list >pages
@@ -123,7 +124,7 @@ NO_IMAGE=1
     script -qec "$DEWAR nope" out </dev/null >/dev/null || true
     grep -q $'\033\[' out
     NO_COLOR=1 script -qec "$DEWAR nope" out </dev/null >/dev/null || true
-    ! grep -q $'\033\[' out
+    run ! grep -q $'\033\[' out
     try dewar nope
     [[ $stderr != *$'\033'* ]]
 }

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2016 # programs for `bash -c` expand their own variables
 # Listings and inspect: Docker's columns, --format, -q, --filter, and hostile text in them.
 load helpers
 
@@ -89,10 +90,10 @@ END
     touch file && tar -cf empty.tar file
     dewar image import -c $'LABEL evil=\x1b]0;owned\x07' -m $'hi\x1b[2J' empty.tar evil:1
     dewar history evil:1 >plain
-    ! grep -q $'\033' plain
+    run ! grep -q $'\033' plain
     need_program script util-linux
     script -qec "$DEWAR inspect -f '{{.Config.Labels.evil}}' evil:1" out </dev/null >/dev/null
-    ! grep -q $'\033' out
+    run ! grep -q $'\033' out
     # to a pipe the value goes out as it is
     dewar inspect -f '{{.Config.Labels.evil}}' evil:1 | grep -q $'\033'
     dewar rmi evil:1

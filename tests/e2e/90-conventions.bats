@@ -28,7 +28,7 @@ load helpers
     try dewar run --rm --network none "$IMG" /etc/passwd; fails 126
     try dewar run --rm --network none "$IMG" /no/such; fails 127
     try dewar run --no-such-flag "$IMG"; fails 125
-    try dewar run --rm --network none "$IMG" sh -c 'kill -9 $$'; fails 137
+    try dewar run --rm --network none --init "$IMG" sh -c 'kill -9 $$'; fails 137
 }
 @test "stdout is the result, talk is on stderr" {
     ctx
