@@ -26,11 +26,16 @@ static void absolute(const struct build_work *w, const char *target, char **out)
     *out = str_take(&path);
 }
 
+static int open_source(struct build_work *w, struct build_mount_state *s, struct err *e)
+{
+    s->has_source = true;  // also when half open
+    strv_add(&s->spec.sources, s->m->source && s->m->source[0] ? s->m->source : "/");
+    return build_source_open(w, s->m->from, &s->source, e);
+}
+
 static int plan_bind(struct build_work *w, struct build_mount_state *s, struct err *e)
 {
-    if (build_source_open(w, s->m->from, &s->source, e) < 0) return -1;
-    s->has_source = true;
-    strv_add(&s->spec.sources, s->m->source && s->m->source[0] ? s->m->source : "/");
+    if (open_source(w, s, e) < 0) return -1;
     if (build_source_hash(w, &s->source, &s->spec, &s->picks, &s->picked, s->hash, e) < 0)
         return err_wrap(e, "source of the mount on '%s'", s->target);
     return 0;
@@ -47,6 +52,8 @@ static int plan_one(struct build_work *w, const struct build_mount *m, struct bu
     if (s->target && strcmp(s->target, "/") == 0)
         return err_set(e, ERR_INPUT, "a mount cannot have the target '/'");
     if (m->type == BUILD_MOUNT_BIND) return plan_bind(w, s, e);
+    // Waits for the stage now: a step that waits must not hold a token.
+    if (m->type == BUILD_MOUNT_CACHE && m->from) return open_source(w, s, e);
     return 0;
 }
 
@@ -254,8 +261,7 @@ static int open_cache(struct build_work *w, struct build_mounts *ms,
     bool fresh = false;
     if (build_cachemount_open(w, s->m, &s->cache_fd, &data, &fresh, e) < 0) return -1;
     if (fresh && s->m->from) {
-        if (plan_bind(w, s, e) < 0) return -1;
-        if (!s->picked && build_source_scan(w, &s->source, &s->spec, &s->picks, e) < 0) return -1;
+        if (build_source_scan(w, &s->source, &s->spec, &s->picks, e) < 0) return -1;
         struct root into = {data, "the cache mount"};
         struct build_copy_apply opt = {.spec = &s->spec, .dest = "/", .time = INT64_MIN};
         if (build_copy_apply(s->source.tree, &s->picks, &opt, &into, e) < 0) return -1;
@@ -301,11 +307,11 @@ int build_mounts_open(struct build_work *w, struct build_mounts *ms, const struc
     return 0;
 }
 
-int build_mounts_close(struct build_work *w, struct build_mounts *ms, struct err *e)
+int build_mounts_close(struct build_work *w, struct build_mounts *ms, bool ok, struct err *e)
 {
     for (size_t i = ms->attached.n; i-- > 0;) umount2(ms->attached.p[i], MNT_DETACH);
     vec_each(s, &ms->v)
-        if (s->cache_fd >= 0 && build_cachemount_remember(w, s->cache_fd, e) < 0) return -1;
+        if (s->cache_fd >= 0 && build_cachemount_remember(w, s->cache_fd, ok, e) < 0) return -1;
     return 0;
 }
 
