@@ -30,7 +30,7 @@ void *vec_grow(void *p, size_t elem, size_t n, size_t *cap);
     }))
 #define vec_fini(v) (free((v)->p), (v)->p = NULL, (v)->n = (v)->cap = 0)
 #define vec_each(it, v) \
-    for (__typeof__((v)->p + 0) it = (v)->p; it < (v)->p + (v)->n; it++)
+    for (__typeof__((v)->p + 0) it = (v)->p; (v)->n > 0 && it < (v)->p + (v)->n; it++)
 
 // The most used one: a list of owned strings.
 struct strv {

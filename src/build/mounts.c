@@ -83,11 +83,49 @@ static struct runtime_mount *add_bind(struct runtime_spec *spec, int fd, const c
     return m;
 }
 
+// Attaches a mount in this worker's own mount namespace: only what is attached can be cloned into a
+// sandbox. build_mounts_close takes it away again.
+static int attach(struct build_mounts *ms, int mnt, int folder, const char *name, struct err *e)
+{
+    if (syscall(SYS_move_mount, mnt, "", folder, name, 4u /* MOVE_MOUNT_F_EMPTY_PATH */) != 0)
+        return err_sys(e, "attach a mount for the step");
+    strv_take(&ms->attached, str_fmt("/proc/self/fd/%d/%s", folder, name));
+    return 0;
+}
+
+// Files of a stage or an image: a view of its layers; writes go to an upper directory that goes with
+// the step.
+static int open_bind_layers(struct build_work *w, struct build_mounts *ms,
+                            struct build_mount_state *s, int folder, struct runtime_spec *spec,
+                            struct err *e)
+{
+    own(free) char *name = str_fmt("view-%u", w->serial++);
+    own(free) char *upper_name = str_fmt("%s.upper", name);
+    own(free) char *work_name = str_fmt("%s.work", name);
+    if (mkdirat(folder, name, 0755) != 0 || mkdirat(folder, upper_name, 0755) != 0 ||
+        mkdirat(folder, work_name, 0700) != 0)
+        return err_sys(e, "make a folder for a mount");
+    own(fd) int upper = fs_open_dir(folder, upper_name, e);
+    own(fd) int work = upper < 0 ? -1 : fs_open_dir(folder, work_name, e);
+    if (work < 0) return -1;
+    struct store_overlay o = {.layers = s->source.state.layers.p, .n = s->source.state.layers.n,
+                              .upper_fd = upper, .work_fd = work};
+    own(fd) int mnt = store_overlay_open(w->job->en, &o, e);
+    if (mnt < 0 || attach(ms, mnt, folder, name, e) < 0) return -1;
+    struct root root = {mnt, s->m->from ? s->m->from : "the stage"};
+    int fd = fs_in_open(&root, s->m->source && s->m->source[0] ? s->m->source : "/", O_PATH, 0, e);
+    if (fd < 0) return -1;
+    add_bind(spec, fd, s->m->source, s->target, s->m->read_only);
+    return 0;
+}
+
 // A private copy of what the bind selects, with the step's time and owner 0:0, so that what the step
 // sees does not depend on who builds; writes to it are discarded with the step.
-static int open_bind(struct build_work *w, struct build_mount_state *s, int folder,
-                     struct runtime_spec *spec, struct err *e)
+static int open_bind(struct build_work *w, struct build_mounts *ms, struct build_mount_state *s,
+                     int folder, struct runtime_spec *spec, struct err *e)
 {
+    if (!s->source.context && s->source.state.layers.n)
+        return open_bind_layers(w, ms, s, folder, spec, e);
     if (!s->picked && build_source_scan(w, &s->source, &s->spec, &s->picks, e) < 0) return -1;
     own(free) char *name = str_fmt("bind-%u", w->serial++);
     if (mkdirat(folder, name, 0755) != 0) return err_sys(e, "make a folder for a mount");
@@ -98,6 +136,8 @@ static int open_bind(struct build_work *w, struct build_mount_state *s, int fold
     struct build_copy_apply opt = {.spec = &s->spec, .dest = is_dir ? "/" : "/file",
                                    .time = s->source.context ? w->state->now : INT64_MIN};
     if (build_copy_apply(s->source.tree, &s->picks, &opt, &into, e) < 0) return -1;
+    struct timespec ts[2] = {{.tv_sec = w->state->now}, {.tv_sec = w->state->now}};
+    if (futimens(dir, ts) != 0) return err_sys(e, "set the time of a mount");
     int fd = fs_openat(dir, is_dir ? "." : "file", O_PATH | O_NOFOLLOW, 0, e);
     if (fd < 0) return -1;
     add_bind(spec, fd, s->m->source, s->target, s->m->read_only);
@@ -105,7 +145,8 @@ static int open_bind(struct build_work *w, struct build_mount_state *s, int fold
 }
 
 // A tmpfs of this worker's mount namespace, for what must not touch the disk.
-static int private_tmpfs(struct build_work *w, int folder, int *out_fd, struct err *e)
+static int private_tmpfs(struct build_work *w, struct build_mounts *ms, int folder, int *out_fd,
+                         struct err *e)
 {
     own(free) char *name = str_fmt("memory-%u", w->serial++);
     if (mkdirat(folder, name, 0700) != 0) return err_sys(e, "make a folder for a secret");
@@ -115,8 +156,7 @@ static int private_tmpfs(struct build_work *w, int folder, int *out_fd, struct e
         return err_sys(e, "make a tmpfs for a secret");
     own(fd) int mnt = (int)syscall(SYS_fsmount, fs, 1u /* FSMOUNT_CLOEXEC */, 0);
     if (mnt < 0) return err_sys(e, "make a tmpfs for a secret");
-    if (syscall(SYS_move_mount, mnt, "", folder, name, 4u /* MOVE_MOUNT_F_EMPTY_PATH */) != 0)
-        return err_sys(e, "attach a tmpfs for a secret");
+    if (attach(ms, mnt, folder, name, e) < 0) return -1;
     *out_fd = take_fd(mnt);
     return 0;
 }
@@ -165,7 +205,7 @@ static int open_secret(struct build_work *w, struct build_mounts *ms, struct bui
     }
     if (s->target) {
         own(fd) int mem = -1;
-        if (private_tmpfs(w, folder, &mem, e) < 0) return -1;
+        if (private_tmpfs(w, ms, folder, &mem, e) < 0) return -1;
         own(fd) int fd = fs_openat(mem, "secret", O_WRONLY | O_CREAT | O_EXCL, 0600, e);
         if (fd < 0 || fs_write_all(fd, str_z(&text), text.n, e) < 0) return -1;
         if (fchown(fd, s->m->uid, s->m->gid) != 0 || fchmod(fd, s->m->mode) != 0)
@@ -233,7 +273,7 @@ static int open_one(struct build_work *w, struct build_mounts *ms, size_t i,
     struct build_mount_state *s = &ms->v.p[i];
     switch (s->m->type) {
     case BUILD_MOUNT_BIND:
-        return open_bind(w, s, folder, spec, e);
+        return open_bind(w, ms, s, folder, spec, e);
     case BUILD_MOUNT_CACHE:
         return open_cache(w, ms, s, root, spec, e);
     case BUILD_MOUNT_SECRET:
@@ -263,6 +303,7 @@ int build_mounts_open(struct build_work *w, struct build_mounts *ms, const struc
 
 int build_mounts_close(struct build_work *w, struct build_mounts *ms, struct err *e)
 {
+    for (size_t i = ms->attached.n; i-- > 0;) umount2(ms->attached.p[i], MNT_DETACH);
     vec_each(s, &ms->v)
         if (s->cache_fd >= 0 && build_cachemount_remember(w, s->cache_fd, e) < 0) return -1;
     return 0;
@@ -282,4 +323,5 @@ void build_mounts_fini(struct build_work *w, struct build_mounts *ms)
     for (size_t i = 0; i < ms->env.n; i++) explicit_bzero(ms->env.p[i], strlen(ms->env.p[i]));
     strv_fini(&ms->env);
     strv_fini(&ms->touched);
+    strv_fini(&ms->attached);
 }

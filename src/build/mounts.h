@@ -22,6 +22,7 @@ struct build_mount_state {
 struct build_mounts {
     VEC(struct build_mount_state) v;
     struct strv touched;  // by cache mounts: files whose time was changed
+    struct strv attached;  // paths of mounts in the worker's namespace
     struct strv env;  // secrets as variables, SSH_AUTH_SOCK
 };
 int build_mounts_plan(struct build_work *w, const struct build_run *run, struct build_mounts *out,

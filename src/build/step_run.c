@@ -266,11 +266,12 @@ static int apply_run(struct build_work *w, const struct root *root, int folder, 
     struct run_arg *a = arg;
     own(runtime_spec) struct runtime_spec spec = {0};
     fill_spec(w, a, root, &spec);
-    if (script_file(w, folder, a, &spec, e) < 0 ||
-        build_mounts_open(w, &a->mounts, root, folder, &spec, e) < 0)
-        return -1;
-    int rc = run_sandbox(w, &spec, stubs, e);
-    if (rc < 0 && w->job->opt->shell_on_fail) open_shell(w, &spec, stubs);
+    int rc = script_file(w, folder, a, &spec, e);
+    if (rc == 0) rc = build_mounts_open(w, &a->mounts, root, folder, &spec, e);
+    if (rc == 0) {
+        rc = run_sandbox(w, &spec, stubs, e);
+        if (rc < 0 && w->job->opt->shell_on_fail) open_shell(w, &spec, stubs);
+    }
     struct err close_err;
     if (build_mounts_close(w, &a->mounts, rc < 0 ? &close_err : e) < 0) rc = -1;
     spec.rootfs_fd = -1;  // the solver's

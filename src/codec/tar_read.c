@@ -106,6 +106,9 @@ static const char *named(const struct codec_tar_reader *r)
 
 static int truncated(struct codec_tar_reader *r, struct err *e)
 {
+    if (!r->entry.name)
+        return err_set(e, ERR_INPUT, "the archive ends at byte %llu, inside the header at byte %llu",
+                       (unsigned long long)r->offset, (unsigned long long)r->start);
     return err_set(e, ERR_INPUT, "the archive ends at byte %llu, inside '%s' that begins at byte %llu",
                    (unsigned long long)r->offset, named(r), (unsigned long long)r->start);
 }

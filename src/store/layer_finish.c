@@ -74,8 +74,8 @@ static int finish_dir(struct finish *f, const char *path, struct err *e)
 {
     own(fd) int here = open_plain(&f->fs, path);
     if (here < 0) return err_sys(e, "open folder '%s' of the layer", path);
-    own(fd) int below = hidden(f, path) ? -1 : open_plain(&f->view, path);
-    if (below >= 0) return copy_attrs(below, ".", here, ".", path, e);
+    own(fd) int below = open_plain(&f->view, path);
+    if (below >= 0 && !hidden(f, path)) return copy_attrs(below, ".", here, ".", path, e);
     struct timespec zero[2] = {{0}};
     if (fchown(here, 0, 0) != 0 || fchmod(here, 0755) != 0 || futimens(here, zero) != 0)
         return err_sys(e, "set the attributes of folder '%s'", path);

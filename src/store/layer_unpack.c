@@ -42,7 +42,8 @@ struct unpack {
     struct layer_recipe *recipe;
     FILE *dirs, *later;    // attributes of folders; what has to wait for the layers below
     uint64_t aside;        // number of things moved to old/
-    uint64_t implied, links;
+    uint64_t implied;
+    bool filling;          // content goes into a file now: the recipe need not hold it
     struct store_meta meta;
     unsigned char *buf;
     // the archive's bytes
@@ -230,8 +231,7 @@ static int displace(struct unpack *u, int parent, const char *name, const char *
     return layer_recipe_moved(u->recipe, path, u->aside++, e);
 }
 
-// Called when parent/name exists. 1: it was a whiteout, so a new folder must be opaque; 0 otherwise.
-// *fd_io is renewed, since making room may have emptied the cache.
+// Called when parent/name may exist. *parent is renewed, since this may have emptied the cache.
 static int make_room(struct unpack *u, int *parent, const char *name, struct str *path,
                      struct err *e)
 {
@@ -240,8 +240,7 @@ static int make_room(struct unpack *u, int *parent, const char *name, struct str
         return errno == ENOENT ? 0 : err_sys(e, "stat '%s' of the layer", str_z(path));
     if (displace(u, *parent, name, str_z(path), &st, e) < 0) return -1;
     *parent = parent_of(u, path, true, e);
-    if (*parent < 0) return -1;
-    return layer_is_whiteout(&st);
+    return *parent < 0 ? -1 : 0;
 }
 
 // --- attributes -----------------------------------------------------------------------------------
@@ -392,9 +391,9 @@ static int put_dir(struct unpack *u, int parent, const char *name, struct str *p
                 return err_sys(e, "chmod '%s'", t->name);
             return note_dir(u, str_z(path), t, e);
         }
-        int rc = make_room(u, &parent, name, path, e);
-        if (rc < 0) return -1;
-        opaque = rc == 1;
+        if (make_room(u, &parent, name, path, e) < 0) return -1;
+        // A whiteout, or a file that covered what lies below: the new folder begins empty.
+        opaque = true;
         if (mkdirat(parent, name, 0700) != 0) return err_sys(e, "make folder '%s'", t->name);
     }
     if (opaque && layer_set_opaque(u->en, parent, name, e) < 0) return -1;
@@ -435,7 +434,10 @@ static int put_file(struct unpack *u, int parent, const char *name, struct str *
     if (u->recipe && codec_tar_plain(u->tar) &&
         layer_recipe_content(u->recipe, str_z(path), t->size, e) < 0)
         return -1;
-    if (fill_file(u, fd, t, e) < 0) return -1;
+    u->filling = true;
+    int rc = fill_file(u, fd, t, e);
+    u->filling = false;
+    if (rc < 0) return -1;
     // The folder has no set-group-id bit yet, so a new file is 0:0.
     if ((t->uid || t->gid) && fchown(fd, (uid_t)t->uid, (gid_t)t->gid) != 0)
         return err_sys(e, "give '%s' to %llu:%llu", t->name, (unsigned long long)t->uid,
@@ -462,7 +464,6 @@ static int put_symlink(struct unpack *u, int parent, const char *name, struct st
 // A link to something that this layer does not hold: done when the layers below are known.
 static int link_later(struct unpack *u, const char *path, const char *target, struct err *e)
 {
-    u->links++;
     if (fprintf(u->later, "l %s%c%s%c%c", path, 0, target, 0, 0) < 0)
         return err_sys(e, "write the list of links");
     return 0;
@@ -651,7 +652,7 @@ static int seen(void *arg, const void *p, size_t n, bool content, struct err *e)
     struct unpack *u = arg;
     codec_sha256_add(&u->plain, p, n);
     u->meta.tar_size += n;
-    return u->recipe && !content ? layer_recipe_raw(u->recipe, p, n, e) : 0;
+    return u->recipe && !(content && u->filling) ? layer_recipe_raw(u->recipe, p, n, e) : 0;
 }
 
 static int expect(const char *what, const struct oci_digest *want, const char *have, struct err *e)

@@ -185,8 +185,11 @@ static int put_folder(struct tree *t, int dirfd, const char *name, struct codec_
 static int put_one(struct tree *t, int dirfd, const char *folder, const char *name, struct err *e)
 {
     struct stat st;
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        // A mounted overlay lists a whiteout that has nothing to hide, and then does not find it.
+        if (errno == ENOENT && !t->opt->whiteouts) return 0;
         return err_sys(e, "stat '%s%s'", folder, name);
+    }
     own(free) char *full = str_fmt("%s%s", folder, name);
     struct codec_tar_entry entry = {.name = full, .mode = st.st_mode & 07777, .uid = st.st_uid,
                                     .gid = st.st_gid, .mtime = time_of(t, &st)};
