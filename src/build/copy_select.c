@@ -92,10 +92,19 @@ static int missing(const struct build_tree *t, const char *path, const struct bu
     return -1;
 }
 
+// --exclude is relative to the source: the name of what a wildcard found, or of a file.
+static bool excluded(const struct build_copy *spec, const struct build_node *n, bool by_glob)
+{
+    const char *slash = strrchr(n->path, '/');
+    if (!spec->has_excludes || (S_ISDIR(n->mode) && !by_glob)) return false;
+    return build_ignore_match(&spec->excludes, slash ? slash + 1 : n->path, NULL);
+}
+
 static void pick(struct build_picks *out, const struct build_node *n, const struct build_copy *spec,
-                 const char *source)
+                 const char *source, bool by_glob)
 {
     char *under = NULL;
+    if (excluded(spec, n, by_glob)) return;
     if (spec->parents) {
         // Below "/./" in the source, else the whole path: the folders that are kept.
         const char *pivot = strstr(source, "/./");
@@ -122,7 +131,7 @@ static int select_glob(struct build_tree *t, const struct build_copy *spec, cons
     {
         bool hit = spec->parents ? build_glob_match_deep(sv_of(pattern), sv_of(n->path))
                                  : build_glob_match(sv_of(pattern), sv_of(n->path));
-        if (hit && n->path[0]) pick(out, n, spec, source);
+        if (hit && n->path[0]) pick(out, n, spec, source, true);
     }
     return 0;
 }
@@ -145,7 +154,7 @@ int build_copy_select(struct build_tree *t, const struct build_copy *spec,
             n = build_tree_find(t, str_z(&real));
         }
         if (!n) return missing(t, str_z(&path), ignore, ignore_label, e);
-        pick(out, n, spec, spec->sources.p[i]);
+        pick(out, n, spec, spec->sources.p[i], false);
     }
     return 0;
 }

@@ -48,10 +48,12 @@ static struct codec_json *dump_instr(const struct build_instr *in)
     codec_json_set_text(o, "instruction", in->def->name);
     codec_json_set(o, "flags", dump_flags(in));
     if (in->sub) {
+        struct strv whole = {(char *[]){in->rest}, 1, 0};
+        codec_json_set(o, "words", codec_json_new_strv(&whole));
         codec_json_set(o, "sub", dump_instr(in->sub));
     } else if (in->json && in->def->form == BUILD_FORM_HEALTH) {
-        struct strv rest = {in->words.p + 1, in->words.n - 1, 0};
-        codec_json_set_text(o, "kind", in->words.p[0]);
+        struct strv kind = {in->words.p, 1, 0}, rest = {in->words.p + 1, in->words.n - 1, 0};
+        codec_json_set(o, "words", codec_json_new_strv(&kind));
         codec_json_set(o, "json", codec_json_new_strv(&rest));
     } else {
         codec_json_set(o, in->json ? "json" : "words", dump_words(in));

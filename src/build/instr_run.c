@@ -86,7 +86,7 @@ static int set_heredoc(const struct build_instr *in, struct build_run *out, stru
         return 0;
     }
     build_heredoc_body(first, &s);
-    if (!sv_starts((struct sv){first->body, first->body_n}, "#!")) {
+    if (!sv_starts(str_sv(&s), "#!")) {  // <<- has taken the tabs away
         out->shell = str_take(&s);
         return 0;
     }

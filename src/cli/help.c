@@ -5,7 +5,7 @@
 #include "base/own.h"
 #include "cli/internal.h"
 
-#define NAME_COLUMN 14
+#define NAME_COLUMN 16
 
 static void add_entry(struct str *out, const char *name, const char *help)
 {
@@ -26,8 +26,7 @@ void cli_help_top(const struct cli *c, unsigned width, struct str *out)
              c->program);
     for (size_t i = 0; cli_commands[i]; i++) {
         const struct cli_cmd *cmd = cli_commands[i];
-        const char *name = cli_short_name(cmd);
-        if (!cmd->hidden && !strchr(name, ' ')) add_entry(out, name, cmd->help);
+        if (!cmd->hidden) add_entry(out, cli_short_name(cmd), cmd->help);
     }
     str_addz(out, "\nGroups of commands:\n");
     for (size_t i = 0; cli_groups[i].name; i++)

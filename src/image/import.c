@@ -4,6 +4,7 @@
 #include "image/import.h"
 
 #include "base/own.h"
+#include "store/tmp.h"
 #include "image/internal.h"
 
 static int apply_options(const struct image_import_options *opt, struct oci_image *im,
@@ -37,6 +38,7 @@ int image_import(struct engine *en, const struct image_import_options *opt, stru
     // The user's file is opened with the user's own rights, before any namespace is entered.
     if (!piped && (file = fs_open(opt->path, O_RDONLY, 0, e)) < 0) return -1;
     if (engine_enter(en, e) < 0) return -1;
+    store_sweep_later(en);  // what killed commands left
     int fd = piped ? opt->fd : file;
     struct image_rootfs rootfs = {.src = codec_source_fd(&fd)};
     struct image_single single = {

@@ -506,3 +506,48 @@ docker_archive() {
     try dewar image bootstrap debian:bookworm --include 'a;b'
     [ "$status" != 0 ]
 }
+
+@test "a load, save, import or rmi that is killed leaves a whole store and nothing to keep" {
+    make_layers
+    head -c 20000000 /dev/urandom >low/etc/big
+    tar -C low --sort=name -cf low.tar .
+    docker_archive k.tar kill:1 low.tar high.tar >/dev/null
+    local i t
+    for i in 1 2 3 4 5 6 7 8; do
+        t=0.0$((i * 11 % 9 + 1))
+        DEWAR_STORE=$WORK/s1/store DEWAR_RUN=$WORK/s1/run timeout -s KILL $t "$DEWAR" load -q -i k.tar || true
+        DEWAR_STORE=$WORK/s1/store DEWAR_RUN=$WORK/s1/run timeout -s KILL $t "$DEWAR" image import low.tar kill:2 || true
+        DEWAR_STORE=$WORK/s1/store DEWAR_RUN=$WORK/s1/run timeout -s KILL $t "$DEWAR" rmi -f kill:1 || true
+        DEWAR_STORE=$WORK/s1/store DEWAR_RUN=$WORK/s1/run timeout -s KILL $t "$DEWAR" save -o out.tar kill:2 || true
+        [ ! -e out.tar ] || tar tf out.tar >/dev/null
+        try other s1 images
+        ok
+        try other s1 system check
+        ok
+    done >/dev/null 2>killed.err
+    try other s1 load -q -i k.tar
+    ok
+    other s1 rmi -f kill:1 kill:2 >/dev/null 2>&1 || true
+    DEWAR_STORE=$WORK/s1/store DEWAR_RUN=$WORK/s1/run store_is_clean
+    same "$(find s1/store/blobs s1/store/layers s1/store/refs -type f | wc -l)" 0
+}
+
+@test "a full disk is reported as such and leaves nothing" {
+    need_root
+    make_layers
+    head -c 30000000 /dev/urandom >low/etc/big
+    tar -C low --sort=name -cf low.tar .
+    docker_archive f.tar full:1 low.tar high.tar >/dev/null
+    mkdir small
+    mount -t tmpfs -o size=16m none small || skip "needs mount"
+    run --separate-stderr env DEWAR_STORE="$WORK/small/store" DEWAR_RUN="$WORK/small/run" "$DEWAR" load -i f.tar
+    local s1=$status e1=$stderr
+    run --separate-stderr env DEWAR_STORE="$WORK/small/store" DEWAR_RUN="$WORK/small/run" "$DEWAR" image import low.tar full:2
+    local s2=$status e2=$stderr left
+    DEWAR_STORE=$WORK/small/store DEWAR_RUN=$WORK/small/run dewar system prune --force >/dev/null
+    left=$(du -sk small | cut -f1)
+    umount small
+    [ "$s1" != 0 ] && [ "$s2" != 0 ]
+    [[ $e1 == *ENOSPC* && $e2 == *ENOSPC* ]] || { echo "$e1 / $e2" >&2; return 1; }
+    [ "$left" -lt 200 ]
+}

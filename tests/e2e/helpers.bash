@@ -68,7 +68,7 @@ make_rootfs() {
         [ "$name" = busybox ] || ln -s busybox "$dir/bin/$name"
     done
     printf '%s\n' root:x:0:0:root:/root:/bin/sh bin:x:2:2:bin:/bin:/bin/false \
-        user:x:1000:1000:A user:/home/user:/bin/sh nobody:x:65534:65534:nobody:/:/bin/false \
+        'user:x:1000:1000:A user:/home/user:/bin/sh' nobody:x:65534:65534:nobody:/:/bin/false \
         >"$dir/etc/passwd"
     printf '%s\n' root:x:0: bin:x:2: wheel:x:10:user user:x:1000: extra:x:1001:user nogroup:x:65534: \
         >"$dir/etc/group"

@@ -1,0 +1,329 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# bats file_tags=run
+# `run` in the foreground, as a person meets it; as root and as an ordinary user.
+load helpers
+
+R() { dewar run --rm -q --network none "$@"; }
+# A terminal around a command: what it prints, CRs removed; the exit code is the command's.
+on_tty() {
+    local code=0
+    script -qec "$*" /dev/null </dev/null >script.out || code=$?
+    tr -d '\r' <script.out
+    return "$code"
+}
+
+@test "a program runs, prints and its exit code is passed on" {
+    try R $IMG echo hello
+    ok && same "$output" hello
+    try R $IMG sh -c 'exit 7'
+    fails 7
+    try R $IMG sh -c 'sh -c "kill -9 \$\$"; exit $?'
+    fails 137
+}
+
+@test "exit codes 125, 126 and 127 mean what people know" {
+    try R --no-such-flag $IMG true
+    fails 125 no-such-flag
+    try R $IMG no-such-program
+    fails 127 "not found in the container's PATH"
+    try R $IMG /no/such/program
+    fails 127 "no such file"
+    try R $IMG /etc
+    fails 126 directory
+    try R $IMG /etc/passwd
+    fails 126 "permission denied"
+    try R no-such-image true
+    fails 125 "no-such-image"
+}
+
+@test "an option behind the image is the program's, and a hint says so" {
+    try R $IMG -it sh
+    fails 127 "put it before the image"
+    try R $IMG sh -c 'exit 1' x --env-file f
+    fails 1 "go before the image"
+}
+
+@test "a script whose interpreter is missing is told from a missing script" {
+    printf '#!/no/such/python\n' >s && chmod +x s
+    try R -v ./s:/s $IMG /s
+    fails 127 /no/such/python
+    printf '#!/bin/sh\r\necho x\r\n' >s
+    try R -v ./s:/s $IMG /s
+    fails 127 CRLF
+    printf 'not a program' >s
+    try R -v ./s:/s $IMG /s
+    fails 126 "exec format"
+}
+
+@test "stdin is empty without -i and ours with it" {
+    result=$(echo in | R $IMG cat)
+    same "$result" ""
+    result=$(echo in | R -i $IMG cat)
+    same "$result" in
+}
+
+@test "stdout and stderr stay apart" {
+    try R $IMG sh -c 'echo out; echo err >&2'
+    ok && same "$output" out && same "$stderr" err
+}
+
+@test "-t gives a terminal of the container's own" {
+    need_program script bsdutils
+    try on_tty "$DEWAR run --rm -q -t $IMG sh -c 'tty; test -t 0 && test -t 1 && echo yes; ls -l /dev/console'"
+    ok && has /dev/pts/0 && has yes && has 136
+    try on_tty "$DEWAR run --rm -q -it $IMG sh -c 'exit 5'"
+    fails 5
+}
+
+@test "-t with a stdin that is no terminal is refused when it is attached" {
+    try R -it $IMG true
+    fails 125 "not a TTY"
+}
+
+@test "bundled short options work in any order" {
+    need_program script bsdutils
+    try on_tty "$DEWAR run -ti --rm -q $IMG echo bundled"
+    ok && has bundled
+}
+
+@test "the terminal's modes come back after raw mode" {
+    need_program script bsdutils
+    try on_tty "stty -a >before; $DEWAR run --rm -q -it $IMG true; stty -a >after; cmp before after && echo restored"
+    ok && has restored
+}
+
+@test "signals go to the program" {
+    R --name sig $IMG sh -c 'trap "echo got; exit 9" TERM; echo ready; while :; do sleep 0.05; done' >out &
+    pid=$!
+    for _ in $(seq 100); do grep -q ready out && break; sleep 0.05; done
+    pkill -TERM -P "$pid" 2>/dev/null || kill -TERM "$pid"
+    code=0
+    wait "$pid" || code=$?
+    same "$code" 9
+    grep -q got out
+}
+
+@test "the environment is the image's, then ours, then the person's" {
+    try env SECRET=x COPIED=yes "$DEWAR" run --rm -q -e COPIED -e A=1 -e PATH=/bin $IMG env
+    ok && has COPIED=yes && has A=1 && has PATH=/bin && has HOME=/root && has HOSTNAME= && lacks SECRET && lacks TERM
+    try R -e HOSTNAME $IMG env
+    ok && lacks HOSTNAME=
+}
+
+@test "--env-file takes lines as they are" {
+    printf '# c\nA="q" # x\n  B=1\nCOPIED\nABSENT\n' >f
+    try env COPIED=c "$DEWAR" run --rm -q --env-file f -e B=2 $IMG env
+    ok && has 'A="q" # x' && has B=2 && has COPIED=c && lacks ABSENT
+    printf 'A B=1\n' >f
+    try R --env-file f $IMG env
+    fails 125 f:1
+    try R --env-file nowhere $IMG env
+    fails 125 nowhere
+}
+
+@test "users by name, number, group; an unknown number gets an entry and a home" {
+    try R -u user $IMG sh -c 'id; echo $HOME; id -G'
+    ok && has "uid=1000(user) gid=1000(user)" && has /home/user && has "1000 10 1001"
+    try R -u 1234:55 $IMG sh -c 'id -u; id -g; id -un; echo home=$HOME'
+    ok && has 1234 && has 55 && has home=/
+    try R -u nosuch $IMG true
+    fails 125 nosuch
+    try R -u user --group-add 77 $IMG id -G
+    ok && has 77
+}
+
+@test "a working directory is made when it is missing" {
+    try R -w /a/b/c $IMG pwd
+    ok && same "$output" /a/b/c
+    try R -w relative $IMG pwd
+    fails 125 absolute
+    try R -w /etc/passwd $IMG pwd
+    fails 125 "/etc/passwd"
+}
+
+@test "--entrypoint replaces and an empty one clears" {
+    try R --entrypoint echo $IMG a b
+    ok && same "$output" "a b"
+    try R --entrypoint "" $IMG echo x
+    ok && same "$output" x
+    try R --entrypoint "" $IMG
+    fails 125 "no command specified"
+}
+
+@test "folders and files are bound; ro holds; a missing source is made" {
+    mkdir d && echo in >d/f
+    try R -v ./d:/d $IMG sh -c 'cat /d/f; echo new >/d/g'
+    ok && has in
+    same "$(cat d/g)" new
+    same "$(stat -c %u d/g)" "$(id -u)"
+    try R -v ./d:/d:ro $IMG touch /d/h
+    fails 1
+    [ ! -e d/h ]
+    try R --mount type=bind,source="$PWD/d/f",target=/etc/thing,readonly $IMG cat /etc/thing
+    ok && same "$output" in
+    try R -v ./made:/m $IMG touch /m/x
+    ok && [ -e made/x ]
+    try R --mount type=bind,source=./missing,target=/m $IMG true
+    fails 125 missing
+}
+
+@test "a mount inside a mount lands inside, in any order on the command line" {
+    mkdir -p a b && echo outer >a/f && echo inner >b/f
+    try R -v ./b:/x/in -v ./a:/x $IMG cat /x/f /x/in/f
+    ok && same "$output" $'outer\ninner'
+}
+
+@test "a volume name that is a folder here gets a hint" {
+    mkdir data
+    try R -v data:/data $IMG true
+    fails 125 "./data:/data"
+}
+
+@test "tmpfs mounts, --read-only and /dev/shm" {
+    try R --read-only --tmpfs /tmp:size=1m,mode=700 $IMG sh -c 'touch /x 2>/dev/null && echo bad; touch /tmp/x && stat -c %a /tmp'
+    ok && same "$output" 700
+    try R --shm-size 8m $IMG df -k /dev/shm
+    ok && has 8192
+    try R $IMG sh -c 'df -k /dev/shm | tail -1 | { read a size b; [ $size -gt 262144 ] && echo large; }'
+    ok && same "$output" large
+}
+
+@test "the container has a name, a host name and its own process ids" {
+    try R -h box $IMG sh -c 'hostname; cat /etc/hostname; grep -c box /etc/hosts; echo $$'
+    ok && same "$output" $'box\nbox\n1\n1'
+}
+
+@test "no network means a loopback device alone, and a line says so" {
+    try dewar run --rm $IMG sh -c 'ls /sys/class/net; ping -c1 -W1 127.0.0.1 >/dev/null && echo up'
+    ok && has lo && lacks eth
+    err_has "no network"
+    try dewar run --rm --network none $IMG true
+    ok && same "$stderr" ""
+    try R --network host $IMG ls /sys/class/net
+    ok && same "$(sort <<<"$output")" "$(ls /sys/class/net | sort)"
+    try R --network nosuch $IMG true
+    fails 125 nosuch
+}
+
+@test "--init reaps, passes signals on and keeps the exit code" {
+    try R --init $IMG sh -c 'cat /proc/1/comm; exit 6'
+    fails 6 && has dewar-init
+    try R --init $IMG nosuch
+    fails 127
+}
+
+@test "limits of resources are set" {
+    try R --ulimit nofile=64:128 $IMG sh -c 'ulimit -n; ulimit -Hn'
+    ok && same "$output" $'64\n128'
+    try R --ulimit nosuch=1 $IMG true
+    fails 125 nosuch
+}
+
+@test "control group limits hold, or the error names the controller" {
+    if is_root; then
+        try R -m 20m $IMG sh -c 'dd if=/dev/zero of=/dev/shm/x bs=1M count=60 2>/dev/null'
+        fails 137
+        try R --pids-limit 8 $IMG sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 0.2 & done; wait'
+        [ "$status" != 0 ] || [[ $stderr == *fork* ]]
+        [ -z "$(find /sys/fs/cgroup -maxdepth 3 -name 'dewar-*' 2>/dev/null)" ]
+    elif [ "$(stat -fc %T /sys/fs/cgroup)" != cgroup2fs ]; then
+        try R -m 20m $IMG true
+        fails 125 "'memory'"
+        err_has root
+    fi
+}
+
+@test "names are unique, checked and free again" {
+    try R --name one $IMG true
+    ok
+    try dewar run -q --network none --name one $IMG true
+    ok
+    try R --name one $IMG true
+    fails 125 "in use"
+    try R --name ../x $IMG true
+    fails 125 "invalid container name"
+}
+
+@test "--rm leaves nothing behind, also when the program does not start" {
+    before=$(find "$DEWAR_STORE/containers" "$DEWAR_STORE/volumes" "$DEWAR_RUN/containers" | sort)
+    try R -v /anon $IMG sh -c 'echo x >/x; echo y >/anon/y; mkdir -m 0 /locked'
+    ok
+    try R -v /anon $IMG nosuch
+    fails 127
+    same "$(find "$DEWAR_STORE/containers" "$DEWAR_STORE/volumes" "$DEWAR_RUN/containers" | sort)" "$before"
+}
+
+@test "a killed monitor takes its program along and the next command sweeps" {
+    R $IMG sleep 300 &
+    client=$!
+    for _ in $(seq 100); do monitor=$(pgrep -f 'sleep 300' | head -1) && ls "$DEWAR_RUN/containers" | grep -q . && break; sleep 0.05; done
+    sleep 0.2
+    id=$(ls "$DEWAR_RUN/containers" | head -1)
+    monitor=$(sed 's/.*"monitor":\([0-9]*\).*/\1/' "$DEWAR_RUN/containers/$id")
+    kill -9 "$monitor"
+    code=0
+    wait "$client" || code=$?
+    same "$code" 125
+    try R $IMG true
+    ok
+    [ ! -e "$DEWAR_STORE/containers/$id" ]
+    [ ! -e "$DEWAR_RUN/containers/$id" ]
+}
+
+@test "a killed client leaves the container running, and --rm still cleans up" {
+    setsid "$DEWAR" run --rm -q --network none -v "$PWD:/w" $IMG sh -c 'echo begun >/w/log; sleep 1; echo done >>/w/log' >/dev/null 2>&1 &
+    client=$!
+    for _ in $(seq 100); do [ -e log ] && break; sleep 0.05; done
+    kill -9 "$client" 2>/dev/null || true
+    for _ in $(seq 100); do grep -q done log && break; sleep 0.05; done
+    grep -q done log
+    sleep 0.3
+    [ -z "$(ls "$DEWAR_RUN/containers")" ]
+}
+
+@test "--cidfile is written once" {
+    try R --cidfile id $IMG true
+    ok
+    [[ $(cat id) =~ ^[0-9a-f]{64}$ ]]
+    try R --cidfile id $IMG true
+    fails 125 "exists already"
+}
+
+@test "an anonymous volume gets what the image has there" {
+    try R -v /etc $IMG sh -c 'grep -c user: /etc/passwd; stat -c %a /etc'
+    ok && same "$output" $'1\n755'
+    try R -v /var $IMG sh -c 'readlink /var/run; stat -c %a /var/tmp'
+    ok && same "$output" $'../run\n1777'
+}
+
+@test "sysctls of the container's own are set and read back" {
+    try R --sysctl net.ipv4.ip_default_ttl=77 $IMG cat /proc/sys/net/ipv4/ip_default_ttl
+    ok && same "$output" 77
+    try R --sysctl kernel.shmmni=100 $IMG cat /proc/sys/kernel/shmmni
+    ok && same "$output" 100
+}
+
+@test "a seccomp profile of the person's is used" {
+    printf '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":95}]}' >p.json
+    try R --security-opt seccomp=p.json $IMG mkdir /x
+    fails 1 "not supported"
+    try R --security-opt seccomp=unconfined $IMG grep Seccomp: /proc/self/status
+    ok && has 0
+    echo '{' >p.json
+    try R --security-opt seccomp=p.json $IMG true
+    fails 125 p.json
+}
+
+@test "a wrong value is one clear error" {
+    try R --pull always $IMG true
+    fails 125 registr
+    try R --security-opt bogus $IMG true
+    fails 125 "unknown security option"
+    try R --platform linux/s390x $IMG true
+    fails 125 s390x
+    try R -v /a:/b -v /c:/b $IMG true
+    fails 125 "two mounts on '/b'"
+    try R --memory-swap 1g $IMG true
+    fails 125 "--memory-swap needs --memory"
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs inside containers of the attack tests and tries what must not work. Static, so that it runs in
+// any image. Prints one word for each thing tried: "ok", or the errno's name.
+//   probe call NR [ARG...]     any system call of this machine
+//   probe call32 NR [ARG...]   the same through the 32-bit entry
+//   probe tiocsti [HIGH]       types a line into stdin's terminal, also with high bits set
+//   probe fds                  open descriptors
+//   probe exchange DIR A B N   swaps DIR/A and DIR/B for ever (N 0) or N times
+#include <errno.h>
+#include <stdbool.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int say(long rc)
+{
+    puts(rc >= 0 ? "ok" : strerrorname_np(errno));
+    return rc >= 0 ? 0 : 1;
+}
+
+static int any_call(int argc, char **argv)
+{
+    long a[7] = {0};
+    for (int i = 0; i < 7 && i + 2 < argc; i++) a[i] = (long)strtoull(argv[i + 2], NULL, 0);
+    return say(syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]));
+}
+
+#if defined(__x86_64__)
+static int any_call32(int argc, char **argv)
+{
+    long a[4] = {0}, rc;
+    for (int i = 0; i < 4 && i + 2 < argc; i++) a[i] = (long)strtoull(argv[i + 2], NULL, 0);
+    __asm__ volatile("int $0x80"
+                     : "=a"(rc)
+                     : "a"(a[0]), "b"(a[1]), "c"(a[2]), "d"(a[3])
+                     : "memory", "r8", "r9", "r10", "r11");
+    if ((int)rc < 0) errno = -(int)rc;
+    return say((int)rc);
+}
+#else
+static int any_call32(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    puts("EPERM");
+    return 1;
+}
+#endif
+
+static int tiocsti(bool high)
+{
+    unsigned long request = 0x5412 | (high ? 1ul << 32 : 0);
+    long rc = 0;
+    for (const char *p = "touch tiocsti-worked\n"; *p && rc == 0; p++)
+        rc = syscall(SYS_ioctl, 0, request, p);
+    return say(rc);
+}
+
+static int list_fds(void)
+{
+    for (int fd = 0; fd < 1024; fd++)
+        if (fcntl(fd, F_GETFD) >= 0) printf("%d ", fd);
+    puts("");
+    return 0;
+}
+
+static int exchange(char **argv)
+{
+    if (chdir(argv[2]) != 0) return 1;
+    long n = strtol(argv[5], NULL, 10);
+    for (long i = 0; n == 0 || i < n; i++)
+        if (renameat2(AT_FDCWD, argv[3], AT_FDCWD, argv[4], RENAME_EXCHANGE) != 0) return 1;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    const char *what = argc > 1 ? argv[1] : "";
+    if (strcmp(what, "call") == 0) return any_call(argc, argv);
+    if (strcmp(what, "call32") == 0) return any_call32(argc, argv);
+    if (strcmp(what, "tiocsti") == 0) return tiocsti(argc > 2);
+    if (strcmp(what, "fds") == 0) return list_fds();
+    if (strcmp(what, "exchange") == 0 && argc == 6) return exchange(argv);
+    return 2;
+}
