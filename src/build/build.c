@@ -152,8 +152,7 @@ int build_image(struct engine *en, const struct build_options *opt, struct build
     build_plan_fini(&job);
     build_dockerfile_fini(&job.file);
     store_tmp_close(en, &job.tmp);
-    // What equal layers replaced, and what killed commands left. It can wait, so its errors can too.
-    struct err later;
-    store_sweep(en, NULL, &later);
+    // What equal layers replaced, and what killed commands left.
+    store_sweep_later(en);
     return rc;
 }

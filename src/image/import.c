@@ -37,9 +37,8 @@ int image_import(struct engine *en, const struct image_import_options *opt, stru
     }
     // The user's file is opened with the user's own rights, before any namespace is entered.
     if (!piped && (file = fs_open(opt->path, O_RDONLY, 0, e)) < 0) return -1;
-    struct err later;
     if (engine_enter(en, e) < 0) return -1;
-    store_sweep(en, NULL, &later);  // what killed commands left
+    store_sweep_later(en);  // what killed commands left
     int fd = piped ? opt->fd : file;
     struct image_rootfs rootfs = {.src = codec_source_fd(&fd)};
     struct image_single single = {

@@ -526,7 +526,6 @@ int image_load(struct engine *en, const struct image_load_options *opt, struct i
     image_load_kill_all(&l);
     map_fini(&l.entries);
     store_tmp_close(en, &l.tmp);
-    struct err later;  // what killed commands left can wait
-    store_sweep(en, NULL, &later);
+    store_sweep_later(en);
     return rc < 0 ? err_wrap(e, "loading '%s'", opt->path ? opt->path : "standard input") : 0;
 }
