@@ -25,6 +25,8 @@ struct build_mounts {
     struct strv attached;  // paths of mounts in the worker's namespace
     struct strv env;  // secrets as variables, SSH_AUTH_SOCK
 };
+// The grammar of --secret and --ssh, before any work.
+int build_mounts_check(const struct build_options *opt, struct err *e);
 int build_mounts_plan(struct build_work *w, const struct build_run *run, struct build_mounts *out,
                       struct err *e);
 void build_mounts_key(const struct build_mounts *ms, struct codec_sha256 *h);

@@ -144,6 +144,11 @@ static void fill_spec(struct build_work *w, const struct run_arg *a, const struc
     spec->build_step = true;
     spec->home_env = true;
     spec->shm_size = w->job->opt->shm_size;
+    const struct strv *ulimits = w->job->opt->ulimits;
+    for (size_t i = 0; ulimits && i < ulimits->n; i++) {
+        struct err checked_before;
+        runtime_ulimit_parse(ulimits->p[i], vec_add(&spec->rlimits), &checked_before);
+    }
     if (w->job->opt->add_hosts) strv_add_all(&spec->hosts_extra, w->job->opt->add_hosts);
 }
 
