@@ -494,7 +494,7 @@ static int prepare(struct engine *en, const struct runtime_run_options *o, struc
         return -1;
     own(str) struct str text = {0};
     if (print_record(en, o, &im, &p->record, &p->spec, &text, e) < 0 ||
-        record_save(en, &p->record, str_sv(&text), e) < 0)
+        record_save(&p->record, str_sv(&text), e) < 0)
         return -1;
     return write_cidfile(o, &p->record, e);
 }

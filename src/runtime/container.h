@@ -11,7 +11,7 @@
 //                                (a random name of a --rm container stands in its record alone)
 //   volumes/<id>/{_data}         anonymous volumes; go with --rm
 // In the run folder (ends with the boot)
-//   containers/<id>              {"pid":N,"start":ticks,"monitor":N,"started":ns,"rm":bool}
+//   containers/<id>              flock = alive; {"pid":N,"start":ticks,"monitor":N,"started":ns,"rm":bool}
 //   boot                         link whose text is the id of the boot that last swept
 #pragma once
 
