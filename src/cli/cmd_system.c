@@ -8,6 +8,7 @@
 #include "base/table.h"
 #include "cli/commands.h"
 #include "codec/json.h"
+#include "runtime/container.h"
 #include "store/gc.h"
 
 static void set_size(struct codec_json *j, const char *key, uint64_t bytes)
@@ -177,7 +178,9 @@ static int run_system_prune(struct cli *c, const void *options, struct err *e)
                  "  - what interrupted commands left behind\n";
     int go = o->force ? 1 : cli_confirm(c, question, e);
     if (go <= 0) return go;
-    if (cli_engine(c, &en, e) < 0 || image_prune(&en, &images, &removed, &freed, e) < 0) return -1;
+    if (cli_engine(c, &en, e) < 0 || engine_enter(&en, e) < 0) return -1;
+    // Containers of commands that were killed go first: they hold on to their images.
+    if (runtime_sweep(&en, e) < 0 || image_prune(&en, &images, &removed, &freed, e) < 0) return -1;
     if (store_prune(&en, &store, &pruned, e) < 0) return -1;
     cli_print_pruned(c, &removed, freed + pruned.freed);
     return 0;
