@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -138,6 +139,15 @@ static int start(struct monitor *m, struct runtime_sandbox *box, struct err *e)
     return record_state(m->record, box->proc.pid, e);
 }
 
+// While somebody holds the mount namespace, the program's death does not take it down. Unmounting
+// waits for RCU, and nobody who waits for the exit code should: we let go once that is delivered.
+static int hold_mounts(pid_t init)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)init);
+    return open(path, O_RDONLY | O_CLOEXEC);  // -1 is as good, only slower
+}
+
 _Noreturn void monitor_run(struct monitor *m)
 {
     setsid();
@@ -154,6 +164,7 @@ _Noreturn void monitor_run(struct monitor *m)
     }
     drop_stdio();
     message_send(m->sock, &msg, box.pty_fd);
+    int mounts = hold_mounts(box.proc.pid);
     watch(m, &box);
     struct message end = {.kind = MESSAGE_ENDED};
     bool oom = false;
@@ -162,6 +173,7 @@ _Noreturn void monitor_run(struct monitor *m)
     record_exit(m->record, end.value, oom, &ignored);
     record_end(m->en, m->record, false);
     message_send(m->sock, &end, -1);
+    own_fd(&mounts);
     if (m->record->rm) record_purge(m->en, m->record);
     _exit(0);
 }
