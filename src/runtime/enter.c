@@ -231,9 +231,12 @@ static void new_proc(const struct plan *p, struct views *v)
     if (p->spec->has_oom_score_adj) {
         char text[24];
         int n = snprintf(text, sizeof text, "%d", (int)p->spec->oom_score_adj);
+        // The files of a process that is not dumpable belong to the real root.
+        prctl(PR_SET_DUMPABLE, 1);
         int fd = openat(v->proc, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
         need(p, fd >= 0 && write(fd, text, (size_t)n) == n, STEP_OOM_SCORE);
         close(fd);
+        prctl(PR_SET_DUMPABLE, 0);
     }
 }
 
