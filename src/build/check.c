@@ -50,7 +50,7 @@ static bool listed(const struct strv *list, const char *name)
     return false;
 }
 
-static bool is_on(const struct check *c, const char *name)
+static bool is_on(const struct build_check *c, const char *name)
 {
     const struct build_check_rule *r = find_rule(name);
     if (!r) return false;
@@ -58,12 +58,13 @@ static bool is_on(const struct check *c, const char *name)
     return !c->skip_all && !listed(&c->skip, name);
 }
 
-static void add(struct check *c, const char *rule, unsigned first, unsigned last, char *message)
+static void add(struct build_check *c, const char *rule, unsigned first, unsigned last,
+                char *message)
 {
     vec_push(&c->out->v, (struct build_check_finding){rule, first, last, message});
 }
 
-void build_check_report(struct check *c, const char *rule, const struct build_instr *in,
+void build_check_report(struct build_check *c, const char *rule, const struct build_instr *in,
                         const char *fmt, ...)
 {
     if (!is_on(c, rule)) return;
@@ -92,7 +93,7 @@ static void split_list(struct sv list, struct strv *out, bool *all)
     }
 }
 
-static int read_directive(struct check *c, struct err *e)
+static int read_directive(struct build_check *c, struct err *e)
 {
     struct sv rest = sv_of(c->f->check ? c->f->check : "");
     const char *name = "BUILDKIT_DOCKERFILE_CHECK=";  // a build argument of this name wins
@@ -144,7 +145,7 @@ static void forget_twice(struct build_check_list *l)
     l->v.n = kept;
 }
 
-static void fini(struct check *c)
+static void fini(struct build_check *c)
 {
     strv_fini(&c->skip);
     strv_fini(&c->experimental);
@@ -158,7 +159,7 @@ int build_check_run(const struct build_file *f, const struct build_check_options
                     struct build_check_list *out, struct err *e)
 {
     struct build_check_list found = {0};
-    struct check c = {.f = f, .opt = opt, .out = &found};
+    struct build_check c = {.f = f, .opt = opt, .out = &found};
     if (read_directive(&c, e) < 0) {
         fini(&c);
         return err_wrap(e, "%s:%u: # check=%s", f->label, f->check_line, f->check ? f->check : "");

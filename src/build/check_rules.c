@@ -25,7 +25,7 @@ static bool has_lower(const char *z)
 
 // FROM
 
-static void from_names(struct check *c, const struct build_instr *in)
+static void from_names(struct build_check *c, const struct build_instr *in)
 {
     if (in->words.n < 3) return;
     const char *as = in->words.p[1], *name = in->words.p[2];
@@ -44,7 +44,7 @@ static void from_names(struct check *c, const struct build_instr *in)
     }
 }
 
-static void from_platform(struct check *c, const struct build_instr *in)
+static void from_platform(struct build_check *c, const struct build_instr *in)
 {
     const char *p = build_instr_flag(in, "platform");
     if (!p) return;
@@ -57,7 +57,7 @@ static void from_platform(struct check *c, const struct build_instr *in)
 }
 
 struct from_use {
-    struct check *c;
+    struct build_check *c;
     const struct build_instr *in;
 };
 
@@ -77,7 +77,7 @@ static const char *from_get(void *arg, const char *name)
     return map_get(&u->c->globals, name);
 }
 
-static void from_default(struct check *c, const struct build_instr *in)
+static void from_default(struct build_check *c, const struct build_instr *in)
 {
     struct build_expand x = {.get = build_check_scope_get, .arg = &c->defaults,
                              .escape = c->f->escape};
@@ -92,7 +92,7 @@ static void from_default(struct check *c, const struct build_instr *in)
                        str_z(&image));
 }
 
-static void describes(struct check *c, const struct build_instr *in, const char *name)
+static void describes(struct build_check *c, const struct build_instr *in, const char *name)
 {
     if (!*in->comment || !name) return;
     size_t n = strlen(name);
@@ -105,7 +105,7 @@ static void describes(struct check *c, const struct build_instr *in, const char 
                        "empty line", name);
 }
 
-static void check_from(struct check *c, const struct build_instr *in)
+static void check_from(struct build_check *c, const struct build_instr *in)
 {
     struct from_use u = {c, in};
     struct build_expand x = {.get = from_get, .unset = from_unset, .arg = &u,
@@ -142,7 +142,7 @@ static bool sounds_secret(const char *name)
     return secret;
 }
 
-static void check_secrets(struct check *c, const struct build_instr *in)
+static void check_secrets(struct build_check *c, const struct build_instr *in)
 {
     bool arg = in->def->id == BUILD_ARG;
     for (size_t i = 0; i < in->words.n; i += arg ? 1 : 2) {
@@ -156,7 +156,7 @@ static void check_secrets(struct check *c, const struct build_instr *in)
     }
 }
 
-static void check_pairs(struct check *c, const struct build_instr *in)
+static void check_pairs(struct build_check *c, const struct build_instr *in)
 {
     if (in->def->id == BUILD_ENV) check_secrets(c, in);
     if (in->legacy_pairs)
@@ -166,16 +166,16 @@ static void check_pairs(struct check *c, const struct build_instr *in)
 
 // Others
 
-static void check_json(struct check *c, const struct build_instr *in)
+static void check_json(struct build_check *c, const struct build_instr *in)
 {
-    struct check_stage *s = check_now(c);
+    struct build_check_stage *s = build_check_now(c);
     if (in->json || in->words.n == 0 || (s && s->shell)) return;
     build_check_report(c, "JSONArgsRecommended", in,
                        "%s runs below a shell that keeps signals away: write it as JSON",
                        in->def->name);
 }
 
-static void check_once(struct check *c, const struct build_instr *in)
+static void check_once(struct build_check *c, const struct build_instr *in)
 {
     const struct build_instr *before = c->last[in->def->id];
     if (before)
@@ -183,21 +183,21 @@ static void check_once(struct check *c, const struct build_instr *in)
                            "a later %s of the same stage replaces this one", in->def->name);
 }
 
-static void check_command(struct check *c, const struct build_instr *in)
+static void check_command(struct build_check *c, const struct build_instr *in)
 {
     check_json(c, in);
     check_once(c, in);
 }
 
-static void check_maintainer(struct check *c, const struct build_instr *in)
+static void check_maintainer(struct build_check *c, const struct build_instr *in)
 {
     build_check_report(c, "MaintainerDeprecated", in,
                        "MAINTAINER is deprecated: use LABEL org.opencontainers.image.authors=...");
 }
 
-static void check_workdir(struct check *c, const struct build_instr *in)
+static void check_workdir(struct build_check *c, const struct build_instr *in)
 {
-    struct check_stage *s = check_now(c);
+    struct build_check_stage *s = build_check_now(c);
     struct build_expand x = {.get = build_check_scope_get, .escape = c->f->escape};
     own(str) struct str path = {0};
     struct err ignored = {0};
@@ -211,7 +211,7 @@ static void check_workdir(struct check *c, const struct build_instr *in)
                            in->words.p[0]);
 }
 
-static void check_expose(struct check *c, const struct build_instr *in)
+static void check_expose(struct build_check *c, const struct build_instr *in)
 {
     for (size_t i = 0; i < in->words.n; i++) {
         const char *w = in->words.p[i], *slash = strchr(w, '/');
@@ -220,15 +220,16 @@ static void check_expose(struct check *c, const struct build_instr *in)
             build_check_report(c, "ExposeInvalidFormat", in,
                                "'%s': EXPOSE takes the container's port alone", w);
         if (slash && has_upper(slash))
-            build_check_report(c, "ExposeProtoCasing", in, "the protocol of '%s' should be lower case",
-                               w);
+            build_check_report(c, "ExposeProtoCasing", in,
+                               "the protocol of '%s' should be lower case", w);
     }
 }
 
-static void check_source(struct check *c, const struct build_instr *in, const char *word)
+static void check_source(struct build_check *c, const struct build_instr *in, const char *word)
 {
-    struct check_stage *s = check_now(c);
-    struct build_expand x = {.get = build_check_scope_get, .escape = c->f->escape, .keep_unset = true};
+    struct build_check_stage *s = build_check_now(c);
+    struct build_expand x = {
+        .get = build_check_scope_get, .escape = c->f->escape, .keep_unset = true};
     own(str) struct str path = {0};
     struct err ignored = {0};
     unsigned line = 0;
@@ -239,17 +240,18 @@ static void check_source(struct check *c, const struct build_instr *in, const ch
     own(free) char *clean = build_path_join("/", str_sv(&path));
     if (!clean[1] || !build_ignore_match(c->opt->ignore, clean + 1, &line)) return;
     if (build_ignore_may_keep(c->opt->ignore, clean + 1)) return;
-    build_check_report(c, "CopyIgnoredFile", in, "%s of '%s', which line %u of .dockerignore leaves out",
-                       in->def->name, word, line);
+    build_check_report(c, "CopyIgnoredFile", in,
+                       "%s of '%s', which line %u of .dockerignore leaves out", in->def->name, word,
+                       line);
 }
 
-static void check_copy(struct check *c, const struct build_instr *in)
+static void check_copy(struct build_check *c, const struct build_instr *in)
 {
-    if (!c->opt->ignore || build_instr_flag(in, "from") || !check_now(c)) return;
+    if (!c->opt->ignore || build_instr_flag(in, "from") || !build_check_now(c)) return;
     for (size_t i = 0; i + 1 < in->words.n; i++) check_source(c, in, in->words.p[i]);
 }
 
-static void (*const rules[BUILD_INSTR_COUNT])(struct check *, const struct build_instr *) = {
+static void (*const rules[BUILD_INSTR_COUNT])(struct build_check *, const struct build_instr *) = {
     [BUILD_ADD] = check_copy,           [BUILD_ARG] = check_secrets,
     [BUILD_CMD] = check_command,        [BUILD_COPY] = check_copy,
     [BUILD_ENTRYPOINT] = check_command, [BUILD_ENV] = check_pairs,
@@ -258,16 +260,16 @@ static void (*const rules[BUILD_INSTR_COUNT])(struct check *, const struct build
     [BUILD_MAINTAINER] = check_maintainer, [BUILD_WORKDIR] = check_workdir,
 };
 
-void build_check_instr(struct check *c, const struct build_instr *in)
+void build_check_instr(struct build_check *c, const struct build_instr *in)
 {
     if (rules[in->def->id]) rules[in->def->id](c, in);
     if (in->def->id == BUILD_FROM) return;
-    if (check_now(c)) build_check_scope_vars(c, in);
+    if (build_check_now(c)) build_check_scope_vars(c, in);
     build_check_scope_apply(c, in);
 }
 
 // The case that most instructions have; mixed spelling is always a finding.
-void build_check_file(struct check *c)
+void build_check_file(struct build_check *c)
 {
     size_t upper = 0, lower = 0;
     vec_each(in, &c->f->instrs)

@@ -27,13 +27,13 @@ static void copy_vars(struct map *to, const struct map *from)
     for (size_t i = 0; i < from->n; i++) set(to, from->p[i].key, from->p[i].value);
 }
 
-void build_check_stage_fini(struct check_stage *s)
+void build_check_stage_fini(struct build_check_stage *s)
 {
     free(s->name);
     map_fini(&s->vars);
 }
 
-void build_check_scope_init(struct check *c)
+void build_check_scope_init(struct build_check *c)
 {
     for (size_t i = 0; i < sizeof platform_args / sizeof *platform_args; i++) {
         set(&c->globals, platform_args[i], "platform");
@@ -51,11 +51,12 @@ const char *build_check_scope_near(const struct map *vars, const char *name)
     own(strv) struct strv names = {0};
     for (size_t i = 0; i < vars->n; i++) strv_add(&names, vars->p[i].key);
     const char *near = build_suggest_find(sv_of(name), &names);
-    return near ? map_has(vars, near) ? vars->p[strv_find(&names, near)].key : NULL : NULL;
+    long i = near ? strv_find(&names, near) : -1;
+    return i < 0 ? NULL : vars->p[i].key;
 }
 
 // The value that --build-arg gives, NULL if none.
-static const char *build_arg(const struct check *c, const char *name)
+static const char *build_arg(const struct build_check *c, const char *name)
 {
     size_t n = strlen(name);
     for (size_t i = 0; c->opt->build_args && i < c->opt->build_args->n; i++) {
@@ -65,7 +66,7 @@ static const char *build_arg(const struct check *c, const char *name)
     return NULL;
 }
 
-static void apply_global(struct check *c, const struct build_instr *in)
+static void apply_global(struct build_check *c, const struct build_instr *in)
 {
     for (size_t i = 0; i < in->words.n; i++) {
         struct build_pair p = {0};
@@ -80,9 +81,9 @@ static void apply_global(struct check *c, const struct build_instr *in)
     }
 }
 
-static void apply_pairs(struct check *c, const struct build_instr *in)
+static void apply_pairs(struct build_check *c, const struct build_instr *in)
 {
-    struct check_stage *s = check_now(c);
+    struct build_check_stage *s = build_check_now(c);
     struct build_pairs pairs = {0};
     struct err ignored = {0};
     struct build_expand x = {.get = build_check_scope_get, .arg = &s->vars,
@@ -101,9 +102,9 @@ static void apply_pairs(struct check *c, const struct build_instr *in)
     build_pairs_fini(&pairs);
 }
 
-void build_check_scope_apply(struct check *c, const struct build_instr *in)
+void build_check_scope_apply(struct build_check *c, const struct build_instr *in)
 {
-    struct check_stage *s = check_now(c);
+    struct build_check_stage *s = build_check_now(c);
     if (!s) {
         if (in->def->id == BUILD_ARG) apply_global(c, in);
         return;
@@ -113,7 +114,7 @@ void build_check_scope_apply(struct check *c, const struct build_instr *in)
     c->last[in->def->id] = in;
 }
 
-static const struct check_stage *find_stage(const struct check *c, const char *name)
+static const struct build_check_stage *find_stage(const struct build_check *c, const char *name)
 {
     for (size_t i = c->stages.n; i-- > 0;)
         if (c->stages.p[i].name && sv_eq_nocase(sv_of(c->stages.p[i].name), sv_of(name)))
@@ -121,7 +122,7 @@ static const struct check_stage *find_stage(const struct check *c, const char *n
     return NULL;
 }
 
-static void inherit_image(struct check *c, const char *image, struct check_stage *s)
+static void inherit_image(struct build_check *c, const char *image, struct build_check_stage *s)
 {
     own(strv) struct strv env = {0};
     set(&s->vars, "PATH", NULL);
@@ -135,11 +136,11 @@ static void inherit_image(struct check *c, const char *image, struct check_stage
     }
 }
 
-void build_check_scope_from(struct check *c, const struct build_instr *in, const char *image,
+void build_check_scope_from(struct build_check *c, const struct build_instr *in, const char *image,
                             const char *name)
 {
-    struct check_stage s = {.name = str_dup(name)};
-    const struct check_stage *base = find_stage(c, image);
+    struct build_check_stage s = {.name = str_dup(name)};
+    const struct build_check_stage *base = find_stage(c, image);
     (void)in;
     if (base) {
         copy_vars(&s.vars, &base->vars);
@@ -156,7 +157,7 @@ void build_check_scope_from(struct check *c, const struct build_instr *in, const
 // UndefinedVar
 
 struct use {
-    struct check *c;
+    struct build_check *c;
     const struct build_instr *in;
     const struct map *vars;
 };
@@ -171,7 +172,7 @@ static bool predefined(const char *name)
 static void told_unset(void *arg, const char *name)
 {
     struct use *u = arg;
-    struct check_stage *s = check_now(u->c);
+    struct build_check_stage *s = build_check_now(u->c);
     if (map_has(u->vars, name) || predefined(name)) return;
     const char *near = build_check_scope_near(u->vars, name);
     if (near)
@@ -196,9 +197,9 @@ static void look_at(const struct build_expand *x, const char *word)
 }
 
 // The reader keeps KEY VALUE for pairs, so every word is text to expand.
-void build_check_scope_vars(struct check *c, const struct build_instr *in)
+void build_check_scope_vars(struct build_check *c, const struct build_instr *in)
 {
-    struct use u = {c, in, &check_now(c)->vars};
+    struct use u = {c, in, &build_check_now(c)->vars};
     struct build_expand x = {.get = get_of_use, .unset = told_unset, .arg = &u,
                              .escape = c->f->escape};
     for (size_t i = 0; in->def->expand && i < in->words.n; i++) {

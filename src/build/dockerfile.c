@@ -3,6 +3,7 @@
 // wrong without knowing any variable is said here, so that a bad line fails before anything runs.
 #include "build/dockerfile.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdlib.h>
 
@@ -392,6 +393,7 @@ static int parse_all(struct build_lex *lx, struct build_file *f, struct err *e)
         struct build_lex_line l;
         int rc = build_lex_next(lx, &l, e);
         if (rc < 0) {
+            assert(l.first >= 1 && l.first <= f->lines.n);
             struct sv line = sv_of(f->lines.p[l.first - 1]);
             wrap_line(e, f->label, l.first, line);
         } else if (rc > 0) {

@@ -122,8 +122,8 @@ struct build_file {
     VEC(struct build_warning) warnings;
 };
 
-// `text` is at most LIMIT_DOCKERFILE bytes. On failure ERR_INPUT with a frame `label:line: ...` and,
-// for common slips, a hint. *out must be zeroed; on failure it holds nothing to free.
+// `text` is at most LIMIT_DOCKERFILE bytes. On failure ERR_INPUT with a frame `label:line: ...`
+// and, for common slips, a hint. *out must be zeroed; on failure it holds nothing to free.
 int build_dockerfile_parse(struct sv text, const char *label, struct build_file *out,
                            struct err *e);
 // One instruction from text without a file: ONBUILD triggers of an image. Heredoc bodies follow in

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Variables and quotes in the words of a Dockerfile, as BuildKit's shell lexer reads them:
-// $v ${v} ${v:-w} ${v-w} ${v:+w} ${v+w} ${v:?m} ${v?m} ${v#p} ${v##p} ${v%p} ${v%%p} ${v/p/r} ${v//p/r}
-// with nested words; single quotes keep everything, double quotes keep all but $ and the escape
-// character in front of ", $ and itself.
+// $v ${v} ${v:-w} ${v-w} ${v:+w} ${v+w} ${v:?m} ${v?m} ${v#p} ${v##p} ${v%p} ${v%%p} ${v/p/r}
+// ${v//p/r} with nested words; single quotes keep everything, double quotes keep all but $ and the
+// escape character in front of ", $ and itself.
 #pragma once
 
 #include <stdbool.h>

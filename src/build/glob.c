@@ -63,7 +63,8 @@ int build_glob_check(struct sv pattern, struct err *e)
     own(build_nfa) struct build_nfa nfa = {0};
     if (compile(pattern, false, &nfa)) return 0;
     err_set(e, ERR_INPUT, "malformed pattern '%.*s'", (int)pattern.n, pattern.p);
-    return err_hint(e, "a '[' needs its ']'; write [[] for a plain bracket and \\\\ for a backslash");
+    return err_hint(e,
+                    "a '[' needs its ']'; write [[] for a plain bracket and \\\\ for a backslash");
 }
 
 static bool match(struct sv pattern, bool deep, struct sv name)

@@ -125,8 +125,7 @@ void build_ignore_fini(struct build_ignore *ig)
     vec_fini(&ig->patterns);
 }
 
-static bool match_one(const struct build_pattern *p, struct sv path, const uint32_t *runes,
-                      size_t n)
+static bool match_text(const struct build_pattern *p, struct sv path)
 {
     struct sv text = sv_of(p->text);
     switch (p->kind) {
@@ -140,7 +139,7 @@ static bool match_one(const struct build_pattern *p, struct sv path, const uint3
         if (path.n >= tail.n && sv_eq(sv_from(path, path.n - tail.n), tail)) return true;
         return tail.n > 0 && tail.p[0] == '/' && sv_eq(path, sv_from(tail, 1));
     }
-    case BUILD_PATTERN_WILD: return build_nfa_match(p->nfa, runes, n);
+    case BUILD_PATTERN_WILD: break;
     }
     return false;
 }
@@ -148,14 +147,10 @@ static bool match_one(const struct build_pattern *p, struct sv path, const uint3
 // The path itself or one of the folders above it.
 static bool match_any(const struct build_pattern *p, struct sv path, const struct build_runes *r)
 {
-    if (match_one(p, path, r->v.p, r->v.n)) return true;
-    size_t at = 0;
-    for (size_t i = 0; i < r->v.n; i++) {
-        if (r->v.p[i] != '/') continue;
-        while (at < path.n && path.p[at] != '/') at++;
-        if (match_one(p, sv_part(path, 0, at), r->v.p, i)) return true;
-        at++;
-    }
+    if (p->kind == BUILD_PATTERN_WILD) return build_nfa_match_path(p->nfa, r->v.p, r->v.n);
+    if (match_text(p, path)) return true;
+    for (size_t i = 1; i < path.n; i++)
+        if (path.p[i] == '/' && match_text(p, sv_part(path, 0, i))) return true;
     return false;
 }
 

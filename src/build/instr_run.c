@@ -113,7 +113,8 @@ static int fill(const struct build_instr *in, const struct build_expand *x, stru
 {
     if (build_instr_flag(in, "device")) {
         err_set(e, ERR_UNSUPPORTED, "RUN --device is not possible yet");
-        return err_hint(e, "leave the flag out: devices are given to `run` with --device or --gpus");
+        return err_hint(e,
+                        "leave the flag out: devices are given to `run` with --device or --gpus");
     }
     if (set_network(in, out, e) < 0 || set_security(in, out, e) < 0 ||
         add_mounts(in, x, out, e) < 0)

@@ -269,7 +269,7 @@ static void flag_word(struct sv *v, struct str *out)
         if (c == '\\') {
             if (++i < v->n) str_addc(out, v->p[i]);
         } else if (quote ? c == quote : c == '\'' || c == '"') {
-            quote = quote ? 0 : c;
+            quote = quote ? '\0' : c;
         } else {
             str_addc(out, c);
         }

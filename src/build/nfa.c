@@ -7,6 +7,10 @@
 
 void build_nfa_add(struct build_nfa *nfa, enum build_nfa_kind kind, uint32_t rune)
 {
+    uint64_t bit = nfa->tokens.n < 64 ? UINT64_C(1) << nfa->tokens.n : 0;
+    if (kind == BUILD_NFA_NAME_MANY || kind == BUILD_NFA_LINE_MANY || kind == BUILD_NFA_ALL)
+        nfa->many |= bit;
+    if (kind == BUILD_NFA_DEEP) nfa->deep |= bit;
     vec_push(&nfa->tokens, (struct build_nfa_token){.kind = kind, .rune = rune});
     if (kind == BUILD_NFA_DEEP)
         vec_push(&nfa->tokens, (struct build_nfa_token){.kind = BUILD_NFA_DEEP_LOOP});
@@ -111,9 +115,9 @@ static void sets_init(struct sets *s, size_t tokens)
 {
     s->n = tokens + 1;
     if (s->n <= 256) {
-        memset(s->small, 0, sizeof s->small);
         s->now = s->small;
-        s->next = s->small + 256;
+        s->next = s->small + s->n;
+        memset(s->small, 0, 2 * s->n);
     } else {
         s->now = mem_alloc(s->n);
         s->next = mem_alloc(s->n);
@@ -149,26 +153,24 @@ static bool class_has(const struct build_nfa *nfa, const struct build_nfa_token 
     return t->negate;
 }
 
-static void sets_one(struct sets *s, const struct build_nfa *nfa, size_t i, uint32_t r)
+enum { FORWARD = 2, STAY = 1 };  // so that a shift by the token's index gives the next set
+
+// Where a live token goes with the character `r`.
+static unsigned step_one(const struct build_nfa *nfa, size_t i, uint32_t r)
 {
     const struct build_nfa_token *t = &nfa->tokens.p[i];
-    bool forward = false, stay = false;
     switch (t->kind) {
-    case BUILD_NFA_RUNE: forward = r == t->rune; break;
-    case BUILD_NFA_NAME_ONE: forward = r != '/'; break;
-    case BUILD_NFA_NAME_MANY: stay = r != '/'; break;
-    case BUILD_NFA_LINE_ONE: forward = r != '\n'; break;
-    case BUILD_NFA_LINE_MANY: stay = r != '\n'; break;
-    case BUILD_NFA_ALL: stay = true; break;
-    case BUILD_NFA_DEEP: break;
-    case BUILD_NFA_DEEP_LOOP:
-        stay = true;
-        forward = r == '/';
-        break;
-    case BUILD_NFA_CLASS: forward = class_has(nfa, t, r); break;
+    case BUILD_NFA_RUNE: return r == t->rune ? FORWARD : 0;
+    case BUILD_NFA_NAME_ONE: return r != '/' ? FORWARD : 0;
+    case BUILD_NFA_NAME_MANY: return r != '/' ? STAY : 0;
+    case BUILD_NFA_LINE_ONE: return r != '\n' ? FORWARD : 0;
+    case BUILD_NFA_LINE_MANY: return r != '\n' ? STAY : 0;
+    case BUILD_NFA_ALL: return STAY;
+    case BUILD_NFA_DEEP: return 0;
+    case BUILD_NFA_DEEP_LOOP: return r == '/' ? STAY | FORWARD : STAY;
+    case BUILD_NFA_CLASS: return class_has(nfa, t, r) ? FORWARD : 0;
     }
-    if (forward) s->next[i + 1] = 1;
-    if (stay) s->next[i] = 1;
+    return 0;
 }
 
 // One character. False when nothing can match any more.
@@ -176,8 +178,11 @@ static bool sets_step(struct sets *s, const struct build_nfa *nfa, uint32_t r)
 {
     bool live = false;
     memset(s->next, 0, s->n);
-    for (size_t i = 0; i + 1 < s->n; i++)
-        if (s->now[i]) sets_one(s, nfa, i, r);
+    for (size_t i = 0; i + 1 < s->n; i++) {
+        unsigned to = s->now[i] ? step_one(nfa, i, r) : 0;
+        if (to & STAY) s->next[i] = 1;
+        if (to & FORWARD) s->next[i + 1] = 1;
+    }
     unsigned char *t = s->now;
     s->now = s->next;
     s->next = t;
@@ -194,6 +199,52 @@ bool build_nfa_match(const struct build_nfa *nfa, const uint32_t *r, size_t n)
     bool live = true;
     for (size_t i = 0; live && i < n; i++) live = sets_step(&s, nfa, r[i]);
     bool yes = live && s.now[s.n - 1];
+    sets_fini(&s);
+    return yes;
+}
+
+static uint64_t close_fast(const struct build_nfa *nfa, uint64_t now)
+{
+    for (uint64_t before = 0; before != now;) {
+        before = now;
+        uint64_t deep = now & nfa->deep;
+        now |= ((now & nfa->many) << 1) | (deep << 1) | (deep << 2);
+    }
+    return now;
+}
+
+// The fast way: a set is one word. A context of ten thousand files asks this for each of them.
+static bool match_path_fast(const struct build_nfa *nfa, const uint32_t *r, size_t n)
+{
+    uint64_t all = UINT64_C(1) << nfa->tokens.n, now = close_fast(nfa, 1);
+    for (size_t i = 0; now; i++) {
+        if ((i == n || r[i] == '/') && i > 0 && (now & all)) return true;
+        if (i == n) break;
+        uint64_t next = 0;
+        for (now &= all - 1; now; now &= now - 1) {
+            unsigned at = (unsigned)__builtin_ctzll(now);
+            next |= (uint64_t)step_one(nfa, at, r[i]) << at;
+        }
+        now = close_fast(nfa, next);
+    }
+    return false;
+}
+
+bool build_nfa_match_path(const struct build_nfa *nfa, const uint32_t *r, size_t n)
+{
+    // Most paths differ from the pattern in the first characters already.
+    for (size_t i = 0; i < nfa->tokens.n && nfa->tokens.p[i].kind == BUILD_NFA_RUNE; i++)
+        if (i >= n || r[i] != nfa->tokens.p[i].rune) return false;
+    if (nfa->tokens.n < 63) return match_path_fast(nfa, r, n);
+    struct sets s;
+    sets_init(&s, nfa->tokens.n);
+    sets_close(&s, nfa);
+    bool live = true, yes = false;
+    for (size_t i = 0; live && !yes; i++) {
+        yes = (i == n || r[i] == '/') && i > 0 && s.now[s.n - 1];
+        if (i == n) break;
+        live = sets_step(&s, nfa, r[i]);
+    }
     sets_fini(&s);
     return yes;
 }

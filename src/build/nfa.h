@@ -33,6 +33,7 @@ struct build_nfa_token {
 struct build_nfa {
     VEC(struct build_nfa_token) tokens;
     VEC(struct build_nfa_range) ranges;
+    uint64_t many, deep;  // which of the first 64 tokens may match nothing: see the fast way
 };
 struct build_runes {
     VEC(uint32_t) v;
@@ -49,6 +50,8 @@ bool build_rune_is_space(uint32_t r);
 bool build_rune_is_letter(uint32_t r);
 
 bool build_nfa_match(const struct build_nfa *nfa, const uint32_t *r, size_t n);  // all of it
+// The same for a path or one of the folders above it, in one go.
+bool build_nfa_match_path(const struct build_nfa *nfa, const uint32_t *r, size_t n);
 // Could some longer text that begins with r[0..n) match?
 bool build_nfa_alive(const struct build_nfa *nfa, const uint32_t *r, size_t n);
 // Ends of matches that begin at r[0]. *budget counts down; at 0 the search stops and returns false

@@ -205,7 +205,8 @@ static void add_mounts(struct outline *o, struct lists *l, const struct build_in
         if (strcmp(f->def->name, "mount") != 0) continue;
         if (build_mount_parse(f->value, &x, &m, &ignored) < 0) continue;
         bool secret = m.type == BUILD_MOUNT_SECRET;
-        if ((secret || m.type == BUILD_MOUNT_SSH) && first_time(l, secret ? "secret" : "ssh", m.id)) {
+        if ((secret || m.type == BUILD_MOUNT_SSH) &&
+            first_time(l, secret ? "secret" : "ssh", m.id)) {
             struct codec_json *a = codec_json_new_object();
             codec_json_set_text(a, "name", m.id);
             if (m.required) codec_json_set(a, "required", codec_json_new_bool(true));
@@ -224,7 +225,8 @@ static bool used_in_from(const struct outline *o, const struct build_instr *arg)
         vec_each(s, &o->stages)
         {
             const char *p = build_instr_flag(s->from, "platform");
-            if (s->needed && (strstr(s->from->words.p[0], key) || (p && strstr(p, key)))) return true;
+            if (s->needed && (strstr(s->from->words.p[0], key) || (p && strstr(p, key))))
+                return true;
         }
     }
     return false;

@@ -36,7 +36,7 @@ const char *build_suggest_find(struct sv word, const struct strv *names)
     unsigned best_distance = 3;
     for (size_t i = 0; i < names->n; i++) {
         unsigned d = build_suggest_distance(word, sv_of(names->p[i]));
-        if (d >= best_distance || d * 2 > word.n) continue;
+        if (d >= best_distance || d > word.n / 2) continue;
         best = names->p[i];
         best_distance = d;
     }

@@ -453,6 +453,7 @@ static _Noreturn void drawer(struct cli_render *r, int fd)
     r->columns = columns;
     str_addz(&r->out, "\x1b[?25l");
     draw_loop(r, fd, &ok);
+    if (!ok) r->last_ns = clock_mono_ns();
     screen_size(&columns, &rows);
     cli_tty_end(r, ok, columns);
     str_addz(&r->out, "\x1b[?25h");
@@ -460,12 +461,47 @@ static _Noreturn void drawer(struct cli_render *r, int fd)
     _exit(0);
 }
 
+// --- in the command -------------------------------------------------------------------------------
+
+// The one renderer that a signal must end: a handler has no other way to find it. Were the command
+// simply killed, the shell would write its prompt into the picture before the last drawing.
+static struct cli_render *volatile drawing;
+
+static void on_end(int sig)
+{
+    struct cli_render *r = drawing;
+    drawing = NULL;
+    if (r) cli_tty_stop(r, false);  // write, waitid and close only
+    signal(sig, SIG_DFL);
+    raise(sig);  // takes effect when we return: the shell sees what ended us
+}
+
+static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+
+static void watch_signals(struct cli_render *r)
+{
+    struct sigaction sa = {.sa_handler = on_end, .sa_flags = SA_RESTART}, old;
+    drawing = r;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+            sigaction(ends[i], &sa, NULL);  // what nohup ignores stays ignored
+}
+
+static void unwatch_signals(void)
+{
+    struct sigaction old;
+    drawing = NULL;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler == on_end)
+            signal(ends[i], SIG_DFL);
+}
+
 int cli_tty_start(struct cli_render *r, struct err *e)
 {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) return err_sys(e, "pipe");
-    own(fd) int rd = ends[0];
-    own(fd) int wr = ends[1];
+    int both[2];
+    if (pipe2(both, O_CLOEXEC) != 0) return err_sys(e, "pipe");
+    own(fd) int rd = both[0];
+    own(fd) int wr = both[1];
     r->proc.pid = proc_fork(0, &r->proc.fd);
     if (r->proc.pid < 0) return err_sys(e, "start drawing progress");
     if (r->proc.pid == 0) {
@@ -473,6 +509,7 @@ int cli_tty_start(struct cli_render *r, struct err *e)
         drawer(r, rd);
     }
     r->pipe_fd = take_fd(wr);
+    watch_signals(r);
     return 0;
 }
 
@@ -481,6 +518,7 @@ void cli_tty_stop(struct cli_render *r, bool ok)
     struct err ignored;
     int status;
     if (r->pipe_fd < 0) return;
+    unwatch_signals();
     struct event last = {.kind = END_KIND, .done = ok, .time_ns = clock_mono_ns()};
     send_one(r->pipe_fd, &last, (struct sv){0});
     close(take_fd(r->pipe_fd));

@@ -24,7 +24,8 @@
 #define DEV_SIZE ((uint64_t)64 << 20)
 #define SHM_MAX ((uint64_t)64 << 30)
 #define HOST_FILE_MAX ((size_t)1 << 20)
-#define INIT_PATH "/dev/.dewar-init"
+#define INIT_NAME ".dewar-init"
+#define INIT_PATH "/dev/" INIT_NAME
 
 void plan_fini(struct plan *p)
 {
@@ -175,7 +176,7 @@ static int fill_dev(struct plan *p, int dev, struct err *e)
     vec_each (d, &p->devices)
         if (dev_node(p, dev, d, e) < 0) return -1;
     if (p->spec->tty && put_file(dev, "console", SV(""), e) < 0) return -1;
-    if (p->spec->init && put_file(dev, INIT_PATH + 5, SV(""), e) < 0) return -1;
+    if (p->spec->init && put_file(dev, INIT_NAME, SV(""), e) < 0) return -1;
     return 0;
 }
 

@@ -34,7 +34,7 @@ int user_number(struct sv text, uint32_t *out, struct err *e)
 // An absent file is an empty one.
 static int read_file(const struct root *root, const char *path, struct str *out, struct err *e)
 {
-    str_init(out, LIMIT_PASSWD);
+    out->max = LIMIT_PASSWD;
     if (fs_in_read(root, path, LIMIT_PASSWD, out, e) == 0) return 0;
     if (e->kind == ERR_SYSTEM) {  // missing, a dangling link: as if there were none
         str_clear(out);

@@ -99,6 +99,26 @@ END
     grep -q canceled out
 }
 
+@test "a build that is told to end puts the terminal right before it does" {
+    need_program script util-linux
+    ctx
+    dockerfile <<'END'
+FROM busybox:test
+RUN echo before; sleep 5
+END
+    cat >run-and-end <<END
+$DEWAR build --no-cache . &
+sleep 2
+kill -TERM \$!
+wait \$!
+echo status \$?
+END
+    TERM=xterm script -qec "sh run-and-end" out </dev/null >/dev/null || true
+    grep -q "status 143" out
+    sed -n '/status 143/q;p' out | grep -q canceled # said before the shell went on
+    [[ $(grep -ao $'\033\[?25[lh]' out | tail -n 1) == *h ]]
+}
+
 @test "a failed step shows its place, the end of its output and the cause" {
     ctx
     dockerfile <<'END'

@@ -51,7 +51,8 @@ int main(int argc, char **argv)
     own(str) struct str out = {0};
     own(build_file) struct build_file f = {0};
     if (!read_args(argc, argv, &s)) {
-        fprintf(stderr, "usage: dockerfile-check [--json] [--ignore FILE] [--outline | --targets] FILE\n");
+        fprintf(stderr,
+                "usage: dockerfile-check [--json] [--ignore FILE] [--outline | --targets] FILE\n");
         return 2;
     }
     if (tool_read_file(s.file, &text) < 0) return 1;

@@ -2,7 +2,8 @@
 // dockerfile-dump FILE: the parsed Dockerfile as a JSON array on stdout, or the error on stderr and
 // exit status 1. One object an instruction: instruction, flags, words or json, heredocs (body as
 // written), first_line, last_line. ENV and LABEL words are k=v, a legacy pair is two words;
-// HEALTHCHECK has both words (its kind) and json; ONBUILD has its text and, as sub, its instruction.
+// HEALTHCHECK has both words (its kind) and json; ONBUILD has its text and, as sub, its
+// instruction.
 // --build also wants the first FROM in its place. FILE may be "-".
 #include <stdio.h>
 

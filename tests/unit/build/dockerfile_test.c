@@ -364,8 +364,8 @@ static void comments_above_an_instruction_belong_to_it(void **state)
     (void)state;
     struct err e = {0};
     own(build_file) struct build_file f;
-    ASSERT_OK(parse("# syntax=x\n# old\n\n# a one\n# b two\nARG a\nARG b\n# x\n#\n# y\nFROM z\n", &f,
-                    &e));
+    ASSERT_OK(parse("# syntax=x\n# old\n\n# a one\n# b two\nARG a\nARG b\n# x\n#\n# y\nFROM z\n",
+                    &f, &e));
     assert_string_equal(f.instrs.p[0].comment, "a one\nb two");
     assert_string_equal(f.instrs.p[1].comment, "");
     assert_string_equal(f.instrs.p[2].comment, "y");

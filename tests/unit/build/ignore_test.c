@@ -10,6 +10,8 @@
 #include "build/ignore.h"
 #include "build/nfa.h"
 
+#define LONG "0123456789012345678901234567890123456789012345678901234567890123456789"
+
 struct ignore_case {
     const char *file, *path;
     bool ignored;
@@ -132,6 +134,12 @@ static const struct ignore_case cases[] = {
     {"dir/*\n!dir/keep", "dir/other", true},
     {"dir/*\n!dir/keep", "dir", false},
     {"!foo", "foo", false},
+    // more tokens than fit one word
+    {LONG "*/x", LONG "1/x", true},
+    {LONG "*/x", LONG "1/x/y", true},
+    {LONG "*/x", LONG "1/y", false},
+    {"**/" LONG "?", "a/b/" LONG "1/c", true},
+    {"**/" LONG "?", "a/b/" LONG "/c", false},
 };
 
 static int load(const char *file, struct build_ignore *ig, struct err *e)
