@@ -113,9 +113,9 @@ static void check_userns(struct engine *en, struct runtime_check *c)
 
 static void check_mapper(struct engine *en, struct runtime_check *c)
 {
-    struct stat st;
     bool user = en->ids.mode != IDMAP_ROOT;
-    bool there = stat("/usr/bin/newuidmap", &st) == 0 && stat("/usr/bin/newgidmap", &st) == 0;
+    bool there = fs_exists(AT_FDCWD, "/usr/bin/newuidmap") &&
+                 fs_exists(AT_FDCWD, "/usr/bin/newgidmap");
     say(c, there ? RUNTIME_CHECK_OK : user ? RUNTIME_CHECK_FAIL : RUNTIME_CHECK_WARN,
         "install the package uidmap", "newuidmap and newgidmap %s",
         there ? "are installed" : "are missing (ordinary users need them)");
