@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The monitor: one small process beside every container, so that no daemon is needed. Role: its own
-// session and a subreaper, with the engine's namespaces and privileges; it holds the container's lock
-// (inherited) and, with -t, the pty's master, so that neither a closed terminal nor a dead client
-// ends the program. It starts the program, passes signals on, waits, writes how it ended and removes
-// what --rm asks for. When the monitor is killed the kernel kills the program with it.
+// session and a subreaper, with the engine's namespaces and privileges; it holds the container's
+// lock (inherited) and, with -t, the pty's master, so that neither a closed terminal nor a dead
+// client ends the program. It starts the program, passes signals on, waits, writes how it ended and
+// removes what --rm asks for. When the monitor is killed the kernel kills the program with it.
 //
 //   client           monitor            program
 //     | fork           |                   |
@@ -111,7 +111,8 @@ static void drain(int fd)
 static void reap_others(pid_t init)
 {
     siginfo_t si;
-    // With the host's pid namespace the program's orphans become ours. Init itself is waited for last.
+    // With the host's pid namespace the program's orphans become ours. Init itself is waited for
+    // last.
     for (;;) {
         si.si_pid = 0;
         if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) != 0 || si.si_pid == 0 ||
