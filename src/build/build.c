@@ -15,6 +15,7 @@
 #include "base/own.h"
 #include "base/proc.h"
 #include "build/internal.h"
+#include "build/mounts.h"
 #include "store/lock.h"
 
 static int git_epoch(const struct build_options *opt, int64_t *out, struct err *e)
@@ -97,11 +98,21 @@ static void warn_undeclared_args(struct build_job *job)
     }
 }
 
+static int check_ulimits(const struct build_options *opt, struct err *e)
+{
+    for (size_t i = 0; opt->ulimits && i < opt->ulimits->n; i++) {
+        struct runtime_rlimit l;
+        if (runtime_ulimit_parse(opt->ulimits->p[i], &l, e) < 0) return err_wrap(e, "--ulimit");
+    }
+    return 0;
+}
+
 static int build_it(struct build_job *job, struct err *e)
 {
     own(str) struct str text = {.max = LIMIT_DOCKERFILE + 1};
     own(free) char *label = NULL;
-    if (build_export_check(job->opt, e) < 0 || open_contexts(job, &text, &label, e) < 0) return -1;
+    if (build_export_check(job->opt, e) < 0 || build_mounts_check(job->opt, e) < 0 ||
+        check_ulimits(job->opt, e) < 0 || open_contexts(job, &text, &label, e) < 0) return -1;
     if (build_dockerfile_parse(str_sv(&text), label, &job->file, e) < 0) return -1;
     vec_each(warning, &job->file.warnings)
         event_warn(&job->en->sink, "%s:%u: %s", job->file.label, warning->line, warning->text);

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/own.h"
 
@@ -84,6 +86,22 @@ static void copied_now(const struct build_work *w, struct map *out)
         to_map(sv_of(w->state->copied.p[i]), '\0', out);
 }
 
+// Many programs compare whole seconds. What the last step made is at most as new as `seen`, so the
+// new times must lie in a later second than that.
+static int next_second(int lock, struct err *e)
+{
+    struct stat st;
+    if (fstatat(lock, "seen", &st, AT_SYMLINK_NOFOLLOW) != 0) return 0;
+    int64_t now = clock_real_ns(), next = ((int64_t)st.st_mtim.tv_sec + 1) * 1000000000;
+    if (now >= next || next - now > 1000000000) return 0;
+    // The coarse clock of files runs behind: a tick more.
+    int64_t wait = next - now + 11000000;
+    struct timespec t = {wait / 1000000000, wait % 1000000000};
+    while (nanosleep(&t, &t) != 0)
+        if (errno != EINTR) return err_sys(e, "wait for the next second");
+    return 0;
+}
+
 int build_cachemount_touch(struct build_work *w, int lock, const struct root *root,
                            struct strv *out_touched, struct err *e)
 {
@@ -94,23 +112,26 @@ int build_cachemount_touch(struct build_work *w, int lock, const struct root *ro
     if (fs_exists(lock, "seen") && fs_read_at(lock, "seen", SEEN_MAX, &text, &ignored) == 0)
         to_map(str_sv(&text), '\n', &seen);
     copied_now(w, &now);
+    bool first = true;
     for (size_t i = 0; i < now.n; i++) {
         const char *before = map_get(&seen, now.p[i].key);
         if (before && strcmp(before, now.p[i].value) == 0) continue;
+        if (first && next_second(lock, e) < 0) return -1;
+        first = false;
         own(fd) int fd = fs_in_try(root, now.p[i].key, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
         if (fd < 0) continue;
         if (futimens(fd, NULL) != 0) return err_sys(e, "touch '%s'", now.p[i].key);
         strv_add(out_touched, now.p[i].key + strspn(now.p[i].key, "/"));
     }
-    return 0;
+    return first ? 0 : fs_replace(lock, "seen", SV(""), 0600, e);
 }
 
-int build_cachemount_remember(struct build_work *w, int lock, struct err *e)
+int build_cachemount_remember(struct build_work *w, int lock, bool ok, struct err *e)
 {
     own(map) struct map now = {.free_value = free};
     own(str) struct str text = {.max = SEEN_MAX};
     copied_now(w, &now);
-    for (size_t i = 0; i < now.n; i++)
+    for (size_t i = 0; ok && i < now.n; i++)
         str_addf(&text, "%s\t%s\n", now.p[i].key, (const char *)now.p[i].value);
     if (text.overflow) str_clear(&text);  // then everything is touched next time
     return fs_replace(lock, "seen", str_sv(&text), 0600, e);

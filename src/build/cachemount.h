@@ -10,7 +10,9 @@
 int build_cachemount_open(struct build_work *w, const struct build_mount *m, int *out_lock,
                           int *out_data, bool *out_fresh, struct err *e);
 // Gives the present time to the COPY files that the last step with this mount did not see as they
-// are now. Their paths (relative, no leading '/') go to *out_touched.
+// are now. Their paths (relative, no leading '/') go to *out_touched. Until the step has succeeded
+// they count as not seen.
 int build_cachemount_touch(struct build_work *w, int lock, const struct root *root,
                            struct strv *out_touched, struct err *e);
-int build_cachemount_remember(struct build_work *w, int lock, struct err *e);
+// ok: the step succeeded. After a failure nothing counts as seen: some of it may have been built.
+int build_cachemount_remember(struct build_work *w, int lock, bool ok, struct err *e);

@@ -78,6 +78,9 @@ struct build_state {
     struct map args;                 // declared ARGs with their values
     struct strv arg_names;           // in the order declared
     struct strv copied;              // "path\tdigest" of files that COPY brought: see step_run.c
+    size_t seen;                     // how many of them a RUN has seen already
+    bool ran;                        // a RUN came before: what it made may depend on them
+    int64_t newest;                  // no file of the base image should be newer than this
 };
 void build_state_fini(struct build_state *s);
 static inline void own_build_state(struct build_state *s)
@@ -129,6 +132,7 @@ struct build_op {
     int (*apply)(struct build_work *w, const struct root *root, int folder, void *arg,
                  struct strv *stubs, struct err *e);
     void *arg;
+    bool unstable;            // a source changed while it was read: not to be remembered
     bool scrub;               // leave out what package managers write anew each time (RUN)
     struct strv *touched;     // files whose time apply changed; may be NULL
     struct strv *written;  // files written by COPY, to be remembered; may be NULL

@@ -26,11 +26,16 @@ static void absolute(const struct build_work *w, const char *target, char **out)
     *out = str_take(&path);
 }
 
+static int open_source(struct build_work *w, struct build_mount_state *s, struct err *e)
+{
+    s->has_source = true;  // also when half open
+    strv_add(&s->spec.sources, s->m->source && s->m->source[0] ? s->m->source : "/");
+    return build_source_open(w, s->m->from, &s->source, e);
+}
+
 static int plan_bind(struct build_work *w, struct build_mount_state *s, struct err *e)
 {
-    if (build_source_open(w, s->m->from, &s->source, e) < 0) return -1;
-    s->has_source = true;
-    strv_add(&s->spec.sources, s->m->source && s->m->source[0] ? s->m->source : "/");
+    if (open_source(w, s, e) < 0) return -1;
     if (build_source_hash(w, &s->source, &s->spec, &s->picks, &s->picked, s->hash, e) < 0)
         return err_wrap(e, "source of the mount on '%s'", s->target);
     return 0;
@@ -47,6 +52,8 @@ static int plan_one(struct build_work *w, const struct build_mount *m, struct bu
     if (s->target && strcmp(s->target, "/") == 0)
         return err_set(e, ERR_INPUT, "a mount cannot have the target '/'");
     if (m->type == BUILD_MOUNT_BIND) return plan_bind(w, s, e);
+    // Waits for the stage now: a step that waits must not hold a token.
+    if (m->type == BUILD_MOUNT_CACHE && m->from) return open_source(w, s, e);
     return 0;
 }
 
@@ -161,27 +168,68 @@ static int private_tmpfs(struct build_work *w, struct build_mounts *ms, int fold
     return 0;
 }
 
-// --secret id=x[,src=file|env=VAR]; without either the variable, then the file, named like the id.
+struct secret_option {
+    struct sv id, file, env;
+};
+
+// --secret id=x[,src=file|env=VAR][,type=file|env]
+static int parse_secret(const char *text, struct secret_option *out, struct err *e)
+{
+    struct sv rest = sv_of(text);
+    *out = (struct secret_option){0};
+    while (rest.p) {
+        struct sv value = sv_cut(&rest, ','), key = sv_cut(&value, '=');
+        if (sv_eqz(key, "id")) {
+            out->id = value;
+        } else if (sv_eqz(key, "src") || sv_eqz(key, "source")) {
+            out->file = value;
+        } else if (sv_eqz(key, "env")) {
+            out->env = value;
+        } else if (!sv_eqz(key, "type") || !(sv_eqz(value, "file") || sv_eqz(value, "env"))) {
+            err_set(e, ERR_USAGE, "--secret '%s': '%.*s' is not known", text, (int)key.n, key.p);
+            return err_hint(e, "the form is id=NAME[,src=FILE|env=VARIABLE]");
+        }
+    }
+    if (out->id.n) return 0;
+    err_set(e, ERR_USAGE, "--secret '%s' has no id", text);
+    return err_hint(e, "the form is id=NAME[,src=FILE|env=VARIABLE]");
+}
+
+int build_mounts_check(const struct build_options *opt, struct err *e)
+{
+    for (size_t i = 0; opt->secrets && i < opt->secrets->n; i++) {
+        struct secret_option s;
+        if (parse_secret(opt->secrets->p[i], &s, e) < 0) return -1;
+    }
+    for (size_t i = 0; opt->ssh && i < opt->ssh->n; i++) {
+        struct sv rest = sv_of(opt->ssh->p[i]), name = sv_cut(&rest, '=');
+        const char *agent = getenv("SSH_AUTH_SOCK");
+        if (name.n == 0) return err_set(e, ERR_USAGE, "--ssh '%s' has no name", opt->ssh->p[i]);
+        if (rest.n || (agent && agent[0])) continue;
+        err_set(e, ERR_INPUT, "--ssh %s: no agent: SSH_AUTH_SOCK is not set", opt->ssh->p[i]);
+        return err_hint(e, "start one with: eval $(ssh-agent), or give --ssh %.*s=SOCKET",
+                        (int)name.n, name.p);
+    }
+    return 0;
+}
+
+// Without src or env it is the variable, then the file, named like the id.
 static int read_secret(const struct build_work *w, const char *id, struct str *out, struct err *e)
 {
     const struct strv *given = w->job->opt->secrets;
     for (size_t i = 0; given && i < given->n; i++) {
-        struct sv rest = sv_of(given->p[i]), file = {0}, env = {0}, name = {0};
-        while (rest.p) {
-            struct sv value = sv_cut(&rest, ','), key = sv_cut(&value, '=');
-            if (sv_eqz(key, "id")) name = value;
-            if (sv_eqz(key, "src") || sv_eqz(key, "source")) file = value;
-            if (sv_eqz(key, "env")) env = value;
-        }
-        if (!sv_eqz(name, id)) continue;
-        own(free) char *path = sv_dup(file.n ? file : name);
-        own(free) char *variable = sv_dup(env.n ? env : name);
-        const char *value = file.n ? NULL : getenv(variable);
+        struct secret_option s;
+        if (parse_secret(given->p[i], &s, e) < 0) return -1;
+        if (!sv_eqz(s.id, id)) continue;
+        own(free) char *path = sv_dup(s.file.n ? s.file : s.id);
+        own(free) char *variable = sv_dup(s.env.n ? s.env : s.id);
+        const char *value = s.file.n ? NULL : getenv(variable);
         if (value) {
             str_addz(out, value);
             return 1;
         }
-        if (env.n) return err_set(e, ERR_INPUT, "secret '%s': the variable '%s' is not set", id, variable);
+        if (s.env.n)
+            return err_set(e, ERR_INPUT, "secret '%s': the variable '%s' is not set", id, variable);
         return fs_read_at(AT_FDCWD, path, SECRET_MAX, out, e) < 0 ? err_wrap(e, "secret '%s'", id) : 1;
     }
     return 0;
@@ -254,8 +302,7 @@ static int open_cache(struct build_work *w, struct build_mounts *ms,
     bool fresh = false;
     if (build_cachemount_open(w, s->m, &s->cache_fd, &data, &fresh, e) < 0) return -1;
     if (fresh && s->m->from) {
-        if (plan_bind(w, s, e) < 0) return -1;
-        if (!s->picked && build_source_scan(w, &s->source, &s->spec, &s->picks, e) < 0) return -1;
+        if (build_source_scan(w, &s->source, &s->spec, &s->picks, e) < 0) return -1;
         struct root into = {data, "the cache mount"};
         struct build_copy_apply opt = {.spec = &s->spec, .dest = "/", .time = INT64_MIN};
         if (build_copy_apply(s->source.tree, &s->picks, &opt, &into, e) < 0) return -1;
@@ -301,11 +348,11 @@ int build_mounts_open(struct build_work *w, struct build_mounts *ms, const struc
     return 0;
 }
 
-int build_mounts_close(struct build_work *w, struct build_mounts *ms, struct err *e)
+int build_mounts_close(struct build_work *w, struct build_mounts *ms, bool ok, struct err *e)
 {
     for (size_t i = ms->attached.n; i-- > 0;) umount2(ms->attached.p[i], MNT_DETACH);
     vec_each(s, &ms->v)
-        if (s->cache_fd >= 0 && build_cachemount_remember(w, s->cache_fd, e) < 0) return -1;
+        if (s->cache_fd >= 0 && build_cachemount_remember(w, s->cache_fd, ok, e) < 0) return -1;
     return 0;
 }
 

@@ -25,10 +25,13 @@ struct build_mounts {
     struct strv attached;  // paths of mounts in the worker's namespace
     struct strv env;  // secrets as variables, SSH_AUTH_SOCK
 };
+// The grammar of --secret and --ssh, before any work.
+int build_mounts_check(const struct build_options *opt, struct err *e);
 int build_mounts_plan(struct build_work *w, const struct build_run *run, struct build_mounts *out,
                       struct err *e);
 void build_mounts_key(const struct build_mounts *ms, struct codec_sha256 *h);
 int build_mounts_open(struct build_work *w, struct build_mounts *ms, const struct root *root,
                       int folder, struct runtime_spec *spec, struct err *e);
-int build_mounts_close(struct build_work *w, struct build_mounts *ms, struct err *e);
+// ok: the step succeeded. After a failure nothing may count as seen.
+int build_mounts_close(struct build_work *w, struct build_mounts *ms, bool ok, struct err *e);
 void build_mounts_fini(struct build_work *w, struct build_mounts *ms);

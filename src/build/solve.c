@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -166,7 +167,16 @@ static bool wants_cache(const struct build_work *w)
 {
     const struct strv *filter = w->job->opt->no_cache_filter;
     if (w->job->opt->no_cache) return false;
-    return !filter || (strv_find(filter, w->stage->shown) < 0);
+    for (size_t i = 0; filter && i < filter->n; i++) {
+        struct sv rest = sv_of(filter->p[i]);
+        while (rest.p) {
+            struct sv name = sv_trim(sv_cut(&rest, ','));
+            if (name.n == strlen(w->stage->shown) &&
+                strncasecmp(name.p, w->stage->shown, name.n) == 0)
+                return false;
+        }
+    }
+    return true;
 }
 
 int build_solve_step(struct build_work *w, struct build_op *op, struct err *e)

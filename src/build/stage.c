@@ -270,7 +270,7 @@ static int base_from_image(struct build_work *w, struct err *e)
         vec_push(&s->layers, view.layers[i]);
         s->chain = oci_digest_chain(&s->chain, &view.layers[i].diff_id);
     }
-    s->now = view.config.created;
+    s->now = s->newest = view.config.created;
     image_view_close(&view);
     return 0;
 }

@@ -38,6 +38,9 @@ void build_state_copy(struct build_state *to, const struct build_state *from)
         map_set(&to->args, from->args.p[i].key, str_dup(from->args.p[i].value));
     strv_add_all(&to->arg_names, &from->arg_names);
     strv_add_all(&to->copied, &from->copied);
+    to->seen = from->seen;
+    to->ran = from->ran;
+    to->newest = from->newest;
 }
 
 void build_state_add_layer(struct build_state *s, const struct store_layer *l)
@@ -83,6 +86,9 @@ int build_state_save(const struct build_state *s, int dirfd, const char *name, s
     }
     codec_json_set(j, "args", args);
     codec_json_set(j, "copied", codec_json_new_strv(&s->copied));
+    codec_json_set(j, "seen", codec_json_new_int((int64_t)s->seen));
+    codec_json_set(j, "ran", codec_json_new_bool(s->ran));
+    codec_json_set(j, "newest", codec_json_new_int(s->newest));
     codec_json_print(j, &text);
     codec_json_free(j);
     if (str_check(&text, e) < 0) return -1;
@@ -113,6 +119,9 @@ int build_state_load(struct engine *en, int dirfd, const char *name, struct buil
     }
     for (size_t i = 0; i < codec_json_len(copied); i++)
         strv_take(&out->copied, sv_dup(codec_json_text(codec_json_at(copied, i))));
+    out->seen = (size_t)codec_json_int(codec_json_get(j, "seen"));
+    out->ran = codec_json_bool(codec_json_get(j, "ran"));
+    out->newest = codec_json_int(codec_json_get(j, "newest"));
     struct store_layer *layers = NULL;
     if (store_layer_resolve(en, out->image.diff_ids, out->image.layers, &layers, e) < 0) return -1;
     for (size_t i = 0; i < out->image.layers; i++) {

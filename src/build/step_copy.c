@@ -34,7 +34,7 @@ static int find_owner(struct build_work *w, const char *text, struct fs_owner *o
     return 0;
 }
 
-// "path\tdigest" of every regular file that came from a context: what a later step with a cache
+// "path\tdigest" of every regular file that came by COPY: what a later step with a cache
 // mount compares with (see step_run.c).
 static int remember_written(struct build_work *w, const struct root *root, const struct strv *paths,
                             struct strv *out, struct err *e)
@@ -66,7 +66,7 @@ static int apply_copy(struct build_work *w, const struct root *root, int folder,
     if (!c->picked && build_source_scan(w, &c->source, &c->spec, &c->picks, e) < 0) return -1;
     bool context = c->source.context != NULL;
     bool now = w->job->opt->timestamps == BUILD_TIMES_NOW;
-    bool track = context && (w->state->constant || stage_has_cache_mounts(w->job));
+    bool track = w->state->constant || stage_has_cache_mounts(w->job);
     struct build_copy_apply opt = {
         .spec = &c->spec,
         .dest = c->dest,
@@ -93,7 +93,7 @@ static void add_copy_key(struct build_work *w, const struct copy_arg *c, const c
     codec_sha256_addz(h, c->spec.chmod ? c->spec.chmod : "");
     codec_sha256_addu(h, (uint64_t)c->spec.link << 2 | (uint64_t)c->spec.has_unpack << 1 |
                              c->spec.unpack);
-    codec_sha256_addu(h, stage_has_cache_mounts(w->job));
+    codec_sha256_addu(h, w->state->constant || stage_has_cache_mounts(w->job));
 }
 
 static int run_copy(struct build_work *w, const struct build_instr *in, struct copy_arg *c,

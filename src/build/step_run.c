@@ -6,6 +6,11 @@
 // mount carry real times, so `make` would take a changed source for an old one. Each cache mount
 // therefore remembers which files (path and digest) the last step saw, and what differs is touched
 // before the step. The commit drops differences in time only.
+//
+// Where every step has the same time (SOURCE_DATE_EPOCH), a file that COPY replaces would look as old
+// as what an earlier RUN made of the one before. So what was copied since the last RUN gets a later
+// time while this one runs, the same in every build: what a step writes down must not depend on the
+// clock.
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -139,6 +144,11 @@ static void fill_spec(struct build_work *w, const struct run_arg *a, const struc
     spec->build_step = true;
     spec->home_env = true;
     spec->shm_size = w->job->opt->shm_size;
+    const struct strv *ulimits = w->job->opt->ulimits;
+    for (size_t i = 0; ulimits && i < ulimits->n; i++) {
+        struct err checked_before;
+        runtime_ulimit_parse(ulimits->p[i], vec_add(&spec->rlimits), &checked_before);
+    }
     if (w->job->opt->add_hosts) strv_add_all(&spec->hosts_extra, w->job->opt->add_hosts);
 }
 
@@ -260,20 +270,39 @@ static void open_shell(struct build_work *w, struct runtime_spec *spec, struct s
         event_warn(&w->job->en->sink, "cannot open a shell: %s", err_cause(&ignored));
 }
 
+static int touch_copied(const struct build_work *w, const struct root *root, struct strv *touched,
+                        struct err *e)
+{
+    const struct build_state *s = w->state;
+    int64_t base = s->newest > s->now ? s->newest : s->now;
+    struct timespec t = {.tv_sec = base + (int64_t)s->image.histories + 1};
+    if (!s->constant || (!s->ran && s->newest < s->now)) return 0;
+    for (size_t i = s->seen; i < s->copied.n; i++) {
+        struct sv rest = sv_of(s->copied.p[i]);
+        own(free) char *path = sv_dup(sv_cut(&rest, '\t'));
+        own(fd) int fd = fs_in_try(root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+        if (fd < 0) continue;
+        if (futimens(fd, (struct timespec[2]){t, t}) != 0) return err_sys(e, "touch '%s'", path);
+        strv_add(touched, path + strspn(path, "/"));
+    }
+    return 0;
+}
+
 static int apply_run(struct build_work *w, const struct root *root, int folder, void *arg,
                      struct strv *stubs, struct err *e)
 {
     struct run_arg *a = arg;
     own(runtime_spec) struct runtime_spec spec = {0};
     fill_spec(w, a, root, &spec);
-    int rc = script_file(w, folder, a, &spec, e);
+    int rc = touch_copied(w, root, &a->mounts.touched, e);
+    if (rc == 0) rc = script_file(w, folder, a, &spec, e);
     if (rc == 0) rc = build_mounts_open(w, &a->mounts, root, folder, &spec, e);
     if (rc == 0) {
         rc = run_sandbox(w, &spec, stubs, e);
         if (rc < 0 && w->job->opt->shell_on_fail) open_shell(w, &spec, stubs);
     }
     struct err close_err;
-    if (build_mounts_close(w, &a->mounts, rc < 0 ? &close_err : e) < 0) rc = -1;
+    if (build_mounts_close(w, &a->mounts, rc == 0, rc < 0 ? &close_err : e) < 0) rc = -1;
     spec.rootfs_fd = -1;  // the solver's
     return rc;
 }
@@ -310,6 +339,8 @@ int build_step_run(struct build_work *w, const struct build_instr *in, struct er
                           .touched = &a.mounts.touched};
     add_run_key(w, &a, &op.key);
     if (rc == 0) rc = build_solve_step(w, &op, e);
+    w->state->ran = true;
+    w->state->seen = w->state->copied.n;
     build_mounts_fini(w, &a.mounts);
     build_run_fini(&a.run);
     strv_fini(&a.argv);

@@ -361,6 +361,11 @@ int parse_ulimit(const char *text, struct runtime_rlimit *out, struct err *e)
     return 0;
 }
 
+int runtime_ulimit_parse(const char *text, struct runtime_rlimit *out, struct err *e)
+{
+    return parse_ulimit(text, out, e);
+}
+
 // --- env files ---------------------------------------------------------------------------------
 
 static int env_line(struct sv line, const char *label, size_t number, struct strv *out,

@@ -127,6 +127,9 @@ int runtime_stub_open(struct engine *en, struct err *e);
 int runtime_owner_find(const struct root *root, const char *text, uint32_t *out_uid,
                        uint32_t *out_gid, struct err *e);
 
+// "nofile=SOFT[:HARD]", as behind --ulimit.
+int runtime_ulimit_parse(const char *text, struct runtime_rlimit *out, struct err *e);
+
 struct runtime_stdio {
     int in, out, err;  // inherited into the program as 0, 1, 2; -1: /dev/null
 };

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+# RUN --mount: every type with every option, and what must never remain of them.
+load helpers
+
+test_setup() { ctx; }
+teardown_sockets() { [ -z "${AGENT:-}" ] || kill "$AGENT" 2>/dev/null || :; }
+test_teardown() { teardown_sockets; }
+build() { try dewar build --progress plain "$@"; }
+# one LINE...: a Dockerfile of the test image and these lines.
+one() { { echo FROM busybox:test; printf '%s\n' "$@"; } >Dockerfile; }
+
+# --- bind -----------------------------------------------------------------------------------------
+@test "bind is the default type, from the context, read-only, and leaves nothing" {
+    mkdir d && echo x >d/f
+    one 'RUN --mount=target=/m,source=d cat /m/f > /seen && ! touch /m/g 2>/dev/null && ! echo y > /m/f 2>/dev/null'
+    dewar build -q -o out .
+    same x "$(cat out/seen)"
+    [ ! -e out/m ]
+    same x "$(cat d/f)"
+}
+@test "bind: the whole context, one file, a relative target, dst and src" {
+    mkdir d && echo x >d/f
+    one 'WORKDIR /w' \
+        'RUN --mount=type=bind,target=. test -e /w/d/f && cat d/f > /one' \
+        'RUN --mount=type=bind,src=d/f,dst=/tmp/file cat /tmp/file > /two' \
+        'RUN --mount=type=bind,source=/d/../d/,destination=sub cat sub/f > /three'
+    dewar build -q -o out .
+    same xxx "$(cat out/one out/two out/three | tr -d '\n')"
+    [ ! -e out/w/sub ] && [ ! -e out/w/d ]
+}
+@test "bind rw: writes are seen by the step and discarded" {
+    mkdir d && echo x >d/f
+    before=$(tree_hash d)
+    one 'RUN --mount=source=d,target=/m,rw echo y > /m/f && rm -f /m/gone && touch /m/new && cat /m/f > /seen' \
+        'RUN --mount=source=d,target=/m,readwrite cat /m/f > /later; ! test -e /m/new'
+    dewar build -q -o out .
+    same y "$(cat out/seen)"
+    same x "$(cat out/later)"
+    same "$before" "$(tree_hash d)"
+    ! grep -rqsx y "$DEWAR_STORE/tmp" 2>/dev/null
+}
+@test "bind from a stage, an image and a named context" {
+    mkdir n && echo named >n/f
+    { echo 'FROM busybox:test AS a'; echo 'RUN mkdir /d && echo stage > /d/f && chown 5:6 /d/f'
+        echo FROM busybox:test
+        echo 'RUN --mount=from=a,source=/d,target=/m cat /m/f > /one && stat -c %u:%g /m/f > /owner && ! touch /m/x 2>/dev/null'
+        echo 'RUN --mount=from=a,source=/d/f,target=/file cat /file > /two'
+        echo 'RUN --mount=from=busybox:test,target=/m test -e /m/etc/passwd'
+        echo 'RUN --mount=from=named,target=/m cat /m/f > /three'
+        echo 'RUN --mount=from=a,target=/m,rw echo changed > /m/d/f'
+        echo 'RUN --mount=from=a,source=/d,target=/m cat /m/f > /four'; } >Dockerfile
+    dewar build -q -o out --build-context named=n .
+    same stage "$(cat out/one)" && same 5:6 "$(cat out/owner)" && same stage "$(cat out/two)"
+    same named "$(cat out/three)" && same stage "$(cat out/four)"
+}
+@test "bind: a source that is not there, and / as a target, are errors with their line" {
+    one 'RUN --mount=source=nope,target=/m true'
+    build .
+    fails 1 nope
+    err_has Dockerfile:2
+    one 'RUN --mount=source=.,target=/ true'
+    build .
+    fails 1 "'/'"
+    one 'RUN --mount=type=bind true'
+    build .
+    fails 1 Dockerfile:2
+}
+@test "bind: what .dockerignore leaves out is not there" {
+    mkdir d && echo x >d/f && echo s >d/secret && echo d/secret >.dockerignore
+    one 'RUN --mount=source=d,target=/m test -e /m/f && ! test -e /m/secret'
+    build -q .
+    ok
+}
+@test "stubs made for targets are gone, folders that were there stay" {
+    echo x >f
+    one 'RUN mkdir /have' 'RUN --mount=type=tmpfs,target=/have/a/b/c --mount=source=f,target=/have/d/file --mount=type=cache,target=/var/tmp/c true'
+    dewar build -q -o out .
+    [ -d out/have ] && [ -z "$(ls out/have)" ]
+    [ -d out/var/tmp ] && [ -z "$(ls out/var/tmp)" ]
+}
+@test "a mount over files of the image hides them for the step only" {
+    one 'RUN mkdir /d && echo below > /d/f' 'RUN --mount=type=tmpfs,target=/d test -z "$(ls /d)" && touch /d/x' 'RUN test "$(ls /d)" = f'
+    build -q .
+    ok
+}
+@test "options of another type, unknown ones and bad values are errors" {
+    for m in type=nope,target=/m type=tmpfs,target=/m,uid=1 type=bind,source=.,target=/m,mode=1 \
+        type=bind,source=.,target=/m,required type=cache,target=/m,sharing=often type=cache \
+        type=secret type=tmpfs,target=/m,size=x type=cache,target=/m,mode=9 type=bind,source=.,target=/m,bogus=1 \
+        type=cache,target=/m,uid=-1 type=bind,source=.,target=/m,propagation=rshared,suid; do
+        one "RUN --mount=$m true"
+        build -q .
+        fails 1 Dockerfile:2 || { echo "with $m" >&2; return 1; }
+    done
+}
+
+# --- tmpfs ----------------------------------------------------------------------------------------
+@test "tmpfs is empty, writable, in memory, sized and gone afterwards" {
+    one 'RUN --mount=type=tmpfs,target=/t,size=1m grep -q " /t tmpfs" /proc/mounts && touch /t/x && ! dd if=/dev/zero of=/t/big bs=64k count=64 2>/dev/null' \
+        'RUN ! test -e /t'
+    build .
+    ok
+}
+
+# --- cache ----------------------------------------------------------------------------------------
+@test "cache persists across builds and stages, is not in the layer and is owned as asked" {
+    one 'RUN --mount=type=cache,target=/c echo one > /c/f' 'RUN --mount=type=cache,target=/c/ cat /c/f > /seen' \
+        'RUN --mount=type=cache,target=/o,id=other,uid=7,gid=8,mode=0711 stat -c "%u:%g %a" /o > /owner' \
+        'RUN --mount=type=cache,target=/d,id=default stat -c "%u:%g %a" /d > /default' \
+        'RUN --mount=type=cache,target=/c,ro ! touch /c/g 2>/dev/null'
+    dewar build -q -o out .
+    same one "$(cat out/seen)"
+    same '7:8 711' "$(cat out/owner)"
+    same '0:0 755' "$(cat out/default)"
+    [ ! -e out/c ]
+    one 'RUN --mount=type=cache,target=/elsewhere,id=/c cat /elsewhere/f > /seen'
+    rm -r out && dewar build -q -o out .
+    same one "$(cat out/seen)"
+}
+@test "cache from a stage is filled once, also with one job" {
+    { echo 'FROM busybox:test AS seed'; echo 'RUN sleep 0.2; mkdir /s && echo seeded > /s/f'
+        echo FROM busybox:test; echo 'RUN --mount=type=cache,from=seed,source=/s,target=/c,id=seeded cat /c/f > /r && echo mine > /c/f'
+        echo 'RUN --mount=type=cache,from=seed,source=/s,target=/c,id=seeded cat /c/f > /r2'; } >Dockerfile
+    timeout 60 "$DEWAR" build -q --jobs 1 -o out .
+    same seeded "$(cat out/r)"
+    same mine "$(cat out/r2)"
+}
+@test "sharing: locked steps take turns, private ones get folders of their own" {
+    par() {
+        { for s in a b c; do echo "FROM busybox:test AS $s"; echo "RUN --mount=type=cache,id=$2,target=/c,sharing=$1 $3 > /r"; done
+            echo FROM scratch; for s in a b c; do echo "COPY --from=$s /r /$s"; done; } >Dockerfile
+        rm -rf out && dewar build -q --jobs 3 --no-cache -o out .
+    }
+    par locked lk 'n=$(cat /c/n 2>/dev/null || echo 0); sleep 0.3; echo $((n+1)) > /c/n; cat /c/n'
+    same '1 2 3' "$(cat out/a out/b out/c | sort | xargs)"
+    par private pr 'n=$(cat /c/n 2>/dev/null || echo 0); sleep 0.5; echo $((n+1)) > /c/n; cat /c/n'
+    same '1 1 1' "$(cat out/a out/b out/c | sort | xargs)"
+}
+@test "builds that run at the same time share one cache mount" {
+    for i in 1 2 3 4; do
+        mkdir b$i && printf 'FROM busybox:test\nRUN --mount=type=cache,id=many,target=/c echo %s > /c/%s && sleep 0.2 && ls /c | wc -l > /n\n' $i $i >b$i/Dockerfile
+    done
+    for i in 1 2 3 4; do dewar build -q b$i >id$i & pids+=" $!"; done
+    for p in $pids; do wait "$p"; done
+    one 'RUN --mount=type=cache,id=many,target=/c ls /c > /all'
+    dewar build -q -o out .
+    same '1 2 3 4' "$(xargs <out/all)"
+    store_is_clean
+}
+
+# --- secret ---------------------------------------------------------------------------------------
+S=hunter2-very-secret
+# nowhere TEXT: it is in no file of the store, compressed or not, and in no output.
+nowhere() {
+    ! grep -rqs "$1" "$DEWAR_STORE" "$DEWAR_RUN" || { grep -rls "$1" "$DEWAR_STORE" >&2; return 1; }
+}
+@test "secret: default place, owner and mode; a target, an id, uid, gid and mode of its own" {
+    echo -n "$S" >"$WORK/s"
+    one 'RUN --mount=type=secret,id=s [ "$(cat /run/secrets/s)" = '"$S"' ] && stat -c "%u:%g %a" /run/secrets/s > /one' \
+        'RUN --mount=type=secret,id=s,target=/etc/x/s,uid=3,gid=4,mode=0440 stat -c "%u:%g %a" /etc/x/s > /two' \
+        'RUN --mount=type=secret,target=/t/s [ "$(cat /t/s)" = '"$S"' ]' \
+        'RUN --mount=type=secret,id=s ! { echo x > /run/secrets/s; } 2>/dev/null'
+    dewar build -q --secret id=s,src="$WORK/s" -o out .
+    same '0:0 400' "$(cat out/one)"
+    same '3:4 440' "$(cat out/two)"
+    [ ! -e out/run/secrets ] && [ ! -e out/etc/x ] && [ ! -e out/t ]
+}
+@test "secret: from the environment and into it" {
+    one 'RUN --mount=type=secret,id=E,env=TOKEN test "$TOKEN" = value && ! test -e /run/secrets/E' \
+        'RUN --mount=type=secret,id=E,env=TOKEN,target=/f test "$TOKEN" = "$(cat /f)"' 'RUN test -z "$TOKEN"' \
+        'RUN --mount=type=secret,id=other,env=O test "$O" = value'
+    E=value build --secret id=E --secret id=other,env=E .
+    ok
+    lacks value
+}
+@test "secret: optional unless required; a file or variable that is not there is an error" {
+    one 'RUN --mount=type=secret,id=s ! test -e /run/secrets/s'
+    build . && ok
+    one 'RUN --mount=type=secret,id=s,required true'
+    build .
+    fails 1 "'s'"
+    err_has --secret
+    one 'RUN --mount=type=secret,id=s,required=true true'
+    build --secret id=s,src="$WORK/none" .
+    fails 1 none
+    build --secret id=s,env=NO_SUCH_VARIABLE .
+    fails 1 NO_SUCH_VARIABLE
+    one 'RUN --mount=type=secret,id=s true'
+    build --secret id=s,scr="$WORK/none" .
+    [ "$status" != 0 ]
+    err_has scr
+    build --secret src="$WORK/none" .
+    [ "$status" != 0 ]
+    err_has id
+}
+@test "secrets are in no layer, no record, no history and no file of the store" {
+    need_program strings binutils
+    echo "$S" >"$WORK/s"
+    one 'RUN --mount=type=secret,id=s --mount=type=secret,id=s,env=TOKEN --mount=type=cache,target=/c sha256sum /run/secrets/s | cut -c1-8 > /used; sleep 0.5'
+    dewar build -q -t with:secret --secret id=s,src="$WORK/s" . &
+    pid=$!
+    for _ in 1 2 3 4 5 6; do nowhere "$S" || { kill $pid; return 1; }; sleep 0.1; done
+    wait $pid
+    nowhere "$S"
+    ! dewar history --no-trunc with:secret | grep "$S"
+    ! dewar inspect with:secret | grep "$S"
+    ! dewar save with:secret | strings | grep "$S"
+}
+@test "a failing step does not leave or print its secret" {
+    echo "$S" >"$WORK/s"
+    one 'RUN --mount=type=secret,id=s false'
+    build --secret id=s,src="$WORK/s" .
+    [ "$status" = 1 ]
+    [[ $stderr != *"$S"* ]]
+    nowhere "$S"
+    store_is_clean
+}
+
+# --- ssh ------------------------------------------------------------------------------------------
+agent() {
+    need_program python3
+    python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen(8)
+while True:
+    c, _ = s.accept()
+    c.sendall(b"agent says hello\n")
+    c.close()' "$1" 3>&- &
+    AGENT=$!
+    for _ in $(seq 50); do [ -S "$1" ] && return; sleep 0.1; done
+}
+@test "ssh: the agent's socket is there, with SSH_AUTH_SOCK" {
+    agent "$WORK/agent"
+    one 'RUN --mount=type=ssh test -S "$SSH_AUTH_SOCK" && echo "$SSH_AUTH_SOCK" > /at' \
+        'RUN --mount=type=ssh,id=x,target=/s test -S /s && test "$SSH_AUTH_SOCK" = /s' 'RUN test -z "$SSH_AUTH_SOCK"'
+    SSH_AUTH_SOCK=$WORK/agent dewar build -q --ssh default --ssh x="$WORK/agent" -o out .
+    same /run/buildkit/ssh_agent.0 "$(cat out/at)"
+    [ ! -e out/run/buildkit ] && [ ! -e out/s ]
+}
+@test "ssh: optional unless required, and an agent that is not there is an error" {
+    one 'RUN --mount=type=ssh test -z "$SSH_AUTH_SOCK"'
+    build . && ok
+    one 'RUN --mount=type=ssh,required true'
+    build .
+    fails 1 --ssh
+    build --ssh default="$WORK/none" .
+    fails 1 none
+    unset SSH_AUTH_SOCK
+    one 'RUN --mount=type=ssh true'
+    build --ssh default .
+    fails 1 SSH_AUTH_SOCK
+}
+
+# --- limits ---------------------------------------------------------------------------------------
+@test "--ulimit, --shm-size and --add-host reach RUN" {
+    one 'RUN test "$(ulimit -n)" = 100 && grep -q "1.2.3.4.*there" /etc/hosts && df -k /dev/shm | grep -q " 2048 "'
+    build --ulimit nofile=100:100 --shm-size 2m --add-host there:1.2.3.4 .
+    ok
+    build --ulimit nope=1 .
+    [ "$status" != 0 ]
+    err_has nope
+}
