@@ -30,8 +30,8 @@ static int new_id(char out[RUNTIME_ID], struct err *e)
     return 0;
 }
 
-// A new file run/containers/<id>, locked. A sweep may meet it before the lock and take it for one of
-// the dead: 1, try another.
+// A new file run/containers/<id>, locked. A sweep may meet it before the lock and take it for one
+// of the dead: 1, try another.
 static int claim_run(struct engine *en, struct record *r, struct err *e)
 {
     own(free) char *path = str_fmt("containers/%s", r->id);
@@ -67,7 +67,7 @@ int record_make(struct engine *en, struct record *r, struct err *e)
     return flock(r->fd, LOCK_EX | LOCK_NB) == 0 ? 0 : err_sys(e, "lock '%s'", path);
 }
 
-// --- names -------------------------------------------------------------------------------------------
+// --- names -------------------------------------------------------------------------------------
 
 static const char *const adjectives[] = {
     "agile", "amber", "brave", "brisk", "calm", "clear", "clever", "cosy", "crisp", "eager",
@@ -122,7 +122,8 @@ int record_name(struct engine *en, struct record *r, const char *name, struct er
     }
     for (int i = 0; i < 10; i++) {
         unsigned char raw[4];
-        if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw) return err_sys(e, "get random bytes");
+        if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw)
+            return err_sys(e, "get random bytes");
         size_t a = raw[0] % (sizeof adjectives / sizeof *adjectives);
         size_t b = raw[1] % (sizeof nouns / sizeof *nouns);
         own(free) char *text = i < 3 ? str_fmt("%s_%s", adjectives[a], nouns[b])
@@ -137,7 +138,7 @@ int record_name(struct engine *en, struct record *r, const char *name, struct er
     return -1;
 }
 
-// --- records -----------------------------------------------------------------------------------------
+// --- records -----------------------------------------------------------------------------------
 
 // The record of a --rm container matters only while it runs: no sync and no rename. One that was
 // torn by a kill does not parse, and such a folder is swept like one without a record.
@@ -149,7 +150,8 @@ static int write_loose(int dirfd, const char *name, struct sv text, struct err *
 
 static int write_record(const struct record *r, const char *name, struct sv text, struct err *e)
 {
-    int rc = r->rm ? write_loose(r->fd, name, text, e) : fs_atomic_write(r->fd, name, text, 0600, e);
+    int rc =
+        r->rm ? write_loose(r->fd, name, text, e) : fs_atomic_write(r->fd, name, text, 0600, e);
     return rc < 0 ? err_wrap(e, "writing '%s' of container %.12s", name, r->id) : 0;
 }
 
@@ -172,8 +174,8 @@ int record_state(const struct record *r, pid_t pid, struct err *e)
     uint64_t start = 0;
     proc_start_time(pid, &start);
     own(str) struct str text = {0};
-    str_addf(&text, "{\"pid\":%d,\"start\":%llu,\"monitor\":%d,\"started\":%lld,\"rm\":%s}\n", (int)pid,
-             (unsigned long long)start, (int)getpid(), (long long)clock_real_ns(),
+    str_addf(&text, "{\"pid\":%d,\"start\":%llu,\"monitor\":%d,\"started\":%lld,\"rm\":%s}\n",
+             (int)pid, (unsigned long long)start, (int)getpid(), (long long)clock_real_ns(),
              r->rm ? "true" : "false");
     return fs_write_all(r->state_fd, text.p, text.n, e);
 }
@@ -243,7 +245,7 @@ void record_close(struct record *r)
     strv_fini(&r->volumes);
 }
 
-// --- sweep -------------------------------------------------------------------------------------------
+// --- sweep -------------------------------------------------------------------------------------
 
 // Reads what a dead container's record says about its end.
 static void load_dead(int fd, struct record *r)
@@ -314,8 +316,8 @@ static void sweep_list(struct engine *en, int dirfd, void (*one)(struct engine *
     for (size_t i = 0; i < ids.n; i++) one(en, ids.p[i]);
 }
 
-// What ran has a folder in the run folder, so that is all that is looked at, except once a boot, when
-// the run folder may be new and everything in the store is dead.
+// What ran has a folder in the run folder, so that is all that is looked at, except once a boot,
+// when the run folder may be new and everything in the store is dead.
 int runtime_sweep(struct engine *en, struct err *e)
 {
     char boot[37], seen[37] = "";

@@ -34,13 +34,13 @@ void record_end(struct engine *en, struct record *r, bool all);
 void record_purge(struct engine *en, const struct record *r);  // deletes what record_end moved away
 void record_close(struct record *r);  // descriptors and memory only
 
-// --- volume.c: anonymous volumes ------------------------------------------------------------------
-// Makes volumes/<id>/_data, filled from `path` inside the image's root (owner and mode too), and adds
-// the id to r->volumes. Returns a descriptor of _data.
+// --- volume.c: anonymous volumes ---------------------------------------------------------------
+// Makes volumes/<id>/_data, filled from `path` inside the image's root (owner and mode too), and
+// adds the id to r->volumes. Returns a descriptor of _data.
 int volume_make(struct engine *en, struct record *r, const struct root *image, const char *path,
                 bool copy, struct err *e);
 
-// --- monitor.c and client.c: the two ends of one seqpacket socket -----------------------------------
+// --- monitor.c and client.c: the two ends of one seqpacket socket ------------------------------
 enum message_kind {
     MESSAGE_STARTED,  // monitor: the program runs; the pty master comes along with a terminal
     MESSAGE_FAILED,   // monitor: it does not; `err`

@@ -39,7 +39,8 @@ static int copy_meta(int to, const struct stat *st, struct err *e)
     return 0;
 }
 
-static int copy_file(int from_dir, int to_dir, const char *name, const struct stat *st, struct err *e)
+static int copy_file(int from_dir, int to_dir, const char *name, const struct stat *st,
+                     struct err *e)
 {
     own(fd) int in = fs_openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, e);
     own(fd) int out = in < 0 ? -1 : fs_openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
@@ -48,7 +49,8 @@ static int copy_file(int from_dir, int to_dir, const char *name, const struct st
     return copy_meta(out, st, e);
 }
 
-static int copy_link(int from_dir, int to_dir, const char *name, const struct stat *st, struct err *e)
+static int copy_link(int from_dir, int to_dir, const char *name, const struct stat *st,
+                     struct err *e)
 {
     char text[4096];
     ssize_t n = readlinkat(from_dir, name, text, sizeof text - 1);
