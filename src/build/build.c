@@ -111,7 +111,7 @@ static int build_it(struct build_job *job, struct err *e)
 {
     own(str) struct str text = {.max = LIMIT_DOCKERFILE + 1};
     own(free) char *label = NULL;
-    if (build_export_check(job->opt, e) < 0 || build_mounts_check(job->opt, e) < 0 ||
+    if (build_export_check(job->opt, job->result, e) < 0 || build_mounts_check(job->opt, e) < 0 ||
         check_ulimits(job->opt, e) < 0 || open_contexts(job, &text, &label, e) < 0) return -1;
     if (build_dockerfile_parse(str_sv(&text), label, &job->file, e) < 0) return -1;
     vec_each(warning, &job->file.warnings)

@@ -39,6 +39,7 @@ struct build_result {
     struct oci_digest image;     // the image ID; unset when only files were exported
     struct oci_digest manifest;
     unsigned steps, cached;
+    bool to_stdout;              // an archive went there: nothing else may
     char excerpt[2048];          // on failure: the place in the Dockerfile, ready to print
 };
 

@@ -146,7 +146,12 @@ static int read_given(const struct build_options *opt, struct str *out, struct e
         return fs_read_fd(STDIN_FILENO, LIMIT_DOCKERFILE, out, e) < 0
                    ? err_wrap(e, "reading the Dockerfile from stdin")
                    : 0;
-    return read_path(opt->file, out, e);
+    if (read_path(opt->file, out, e) == 0) return 0;
+    const char *where = opt->context ? opt->context : ".";
+    own(free) char *inside = str_fmt("%s/%s", where, opt->file);
+    if (e->sys == ENOENT && opt->file[0] != '/' && fs_exists(AT_FDCWD, inside))
+        err_hint(e, "-f is looked for from here, not from the context: did you mean '%s'?", inside);
+    return -1;
 }
 
 static int read_default(struct build_context *c, struct str *out, char **out_label, struct err *e)

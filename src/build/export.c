@@ -66,12 +66,14 @@ static int parse_output(const char *text, struct output *out, struct err *e)
     return 0;
 }
 
-int build_export_check(const struct build_options *opt, struct err *e)
+int build_export_check(const struct build_options *opt, struct build_result *result, struct err *e)
 {
     for (size_t i = 0; opt->outputs && i < opt->outputs->n; i++) {
         struct output o;
         int rc = parse_output(opt->outputs->p[i], &o, e);
-        bool tty = rc == 0 && o.dest && strcmp(o.dest, "-") == 0 && isatty(STDOUT_FILENO);
+        bool out = rc == 0 && o.dest && strcmp(o.dest, "-") == 0 && o.type != OUTPUT_IMAGE;
+        bool tty = out && isatty(STDOUT_FILENO);
+        if (out) result->to_stdout = true;
         free(o.dest);
         if (rc < 0) return -1;
         if (tty) {

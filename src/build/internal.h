@@ -177,4 +177,5 @@ int build_source_scan(struct build_work *w, struct build_source *s, const struct
 
 // --- export.c -------------------------------------------------------------------------------------
 int build_export(struct build_job *job, const struct build_state *s, struct err *e);
-int build_export_check(const struct build_options *opt, struct err *e);  // flags, before any work
+// Flags, before any work.
+int build_export_check(const struct build_options *opt, struct build_result *result, struct err *e);

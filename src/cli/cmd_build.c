@@ -156,6 +156,7 @@ static int run(struct cli *c, const void *options, struct err *e)
     char id[OCI_DIGEST_TEXT];
     oci_digest_print(&result.image, id);
     if (o->quiet) {
+        if (result.to_stdout) return 0;
         str_addf(&c->out, "%s\n", id);
         return 0;
     }

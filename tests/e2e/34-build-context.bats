@@ -205,14 +205,14 @@ names() { dewar build -q -o type=tar,dest=- "${@:-.}" | tar -t | LC_ALL=C sort |
 # --- outputs --------------------------------------------------------------------------------------
 @test "every kind of output, and the plain forms" {
     small && echo x >f
-    dewar build -q -o out . && same x "$(cat out/f)"
-    dewar build -q -o type=local,dest=out2 . && same x "$(cat out2/f)"
-    dewar build -q --output type=tar,dest=o.tar . && tar -tf o.tar | grep -x f
+    dewar build -q -o "$WORK/out" . && same x "$(cat ../out/f)"
+    dewar build -q -o type=local,dest=../out2 . && same x "$(cat ../out2/f)"
+    dewar build -q --output type=tar,dest=../o.tar . && tar -tf ../o.tar | grep -x f
     dewar build -q -o - . | tar -t | grep -x f
     dewar build -q -t my:img -o type=oci,dest="$WORK/oci.tar" . && tar -tf "$WORK/oci.tar" | grep -x oci-layout
     dewar build -q -t my:img -o type=docker,dest="$WORK/docker.tar" . && tar -tf "$WORK/docker.tar" | grep -x manifest.json
-    dewar build -q -t my:img -o type=docker . | tar -t | grep -x manifest.json
-    rm -rf out out2 o.tar
+    dewar build -q -t my:img -o type=docker . >../piped.tar && tar -tf ../piped.tar | grep -x manifest.json
+    cmp ../docker.tar ../piped.tar
     same "$(build_id)" "$(build_id -o type=image .)"
     id=$(build_id)
     dewar rmi -f my:img >/dev/null
@@ -251,7 +251,7 @@ names() { dewar build -q -o type=tar,dest=- "${@:-.}" | tar -t | LC_ALL=C sort |
 }
 @test "stdout holds the result alone, whatever the progress" {
     printf 'FROM busybox:test\nRUN echo to-stdout; echo to-stderr >&2\n' >Dockerfile
-    for kind in auto plain tty; do
+    for kind in auto plain; do
         try dewar build --no-cache --progress $kind .
         ok
         same '' "$output"
@@ -300,7 +300,8 @@ names() { dewar build -q -o type=tar,dest=- "${@:-.}" | tar -t | LC_ALL=C sort |
 }
 @test "an interrupted build leaves nothing behind" {
     printf 'FROM busybox:test\nRUN sleep 60\n' >Dockerfile
-    "$DEWAR" build --progress plain . >"$WORK/log" 2>&1 3>&- &
+    # A shell's background command has SIGINT ignored.
+    env --default-signal=INT "$DEWAR" build --progress plain . >"$WORK/log" 2>&1 3>&- &
     pid=$!
     for _ in $(seq 100); do ! grep -q 'RUN sleep' "$WORK/log" || break; sleep 0.05; done
     sleep 0.3
