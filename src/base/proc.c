@@ -25,6 +25,14 @@
 
 #define FIXED_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+// CLONE_CLEAR_SIGHAND leaves what is ignored ignored, and glibc keeps two signals to itself: programs
+// of ours and of others begin with every signal as the kernel has it.
+static void default_signals(void)
+{
+    const unsigned long action[4] = {0};  // the kernel's struct sigaction: SIG_DFL, nothing else
+    for (int sig = 1; sig <= 64; sig++) syscall(SYS_rt_sigaction, sig, action, NULL, 8);
+}
+
 pid_t proc_fork(uint64_t clone_flags, int *out_pidfd)
 {
     int fd = -1;
@@ -37,6 +45,7 @@ pid_t proc_fork(uint64_t clone_flags, int *out_pidfd)
     long pid = syscall(SYS_clone3, &args, sizeof args);
     if (pid == 0) {
         sigset_t none;
+        default_signals();
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
     } else if (pid > 0) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Resource limits through control groups: v2 where the whole tree is v2, else v1 as root. A group is
-// made only when a limit asks for one, because making and removing it costs more than a start. It lies
-// below our own group, so that a limit on dewar holds for its containers too. Where a limit cannot be
-// had, the error names the controller and what to do; a limit is never dropped in silence.
+// Resource limits through control groups: v2 where the whole tree is v2, else v1 as root. A group
+// is made only when a limit asks for one, because making and removing it costs more than a start.
+// It lies below our own group, so that a limit on dewar holds for its containers too. Where a limit
+// cannot be had, the error names the controller and what to do; a limit is never dropped in
+// silence.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -84,18 +85,19 @@ static int putn(int dir, const char *file, int64_t value, struct err *e)
 static int missing(enum controller c, bool v2, bool user, struct err *e)
 {
     int code = errno;
-    err_set(e, ERR_UNSUPPORTED, "%s cannot be applied: the cgroup controller '%s' is not available%s",
-            flags[c], names[c], code == EACCES || code == EPERM ? " to this user" : "");
+    err_set(e, ERR_UNSUPPORTED,
+            "%s cannot be applied: the cgroup controller '%s' is not available%s", flags[c],
+            names[c], code == EACCES || code == EPERM ? " to this user" : "");
     e->sys = code;
     if (v2 && user)
         return err_hint(e, "start dewar in a delegated group: systemd-run --user --scope -p "
                            "Delegate=yes dewar run ...");
     if (user) return err_hint(e, "this machine has cgroup v1, where only root can set limits");
-    return err_hint(e, "mount or enable it (kernel option cgroup_enable=%s), or leave out the limit",
-                    names[c]);
+    return err_hint(
+        e, "mount or enable it (kernel option cgroup_enable=%s), or leave out the limit", names[c]);
 }
 
-// --- v1 ------------------------------------------------------------------------------------------------
+// --- v1 ----------------------------------------------------------------------------------------
 
 static int v1_memory(int dir, const struct runtime_spec *s, struct err *e)
 {
@@ -148,8 +150,9 @@ static int v1_devices(int dir, const struct runtime_spec *s, struct err *e)
         char text[64];
         if (stat(s->devices.p[i].host, &st) != 0 || !(S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
             continue;
-        snprintf(text, sizeof text, "%c %u:%u %s", S_ISCHR(st.st_mode) ? 'c' : 'b', major(st.st_rdev),
-                 minor(st.st_rdev), s->devices.p[i].access[0] ? s->devices.p[i].access : "rwm");
+        snprintf(text, sizeof text, "%c %u:%u %s", S_ISCHR(st.st_mode) ? 'c' : 'b',
+                 major(st.st_rdev), minor(st.st_rdev),
+                 s->devices.p[i].access[0] ? s->devices.p[i].access : "rwm");
         if (put(dir, "devices.allow", text, e) < 0) return -1;
     }
     return 0;
@@ -181,7 +184,7 @@ static int v1_one(enum controller c, const struct runtime_spec *s, bool user, st
     return 0;
 }
 
-// --- v2 ------------------------------------------------------------------------------------------------
+// --- v2 ----------------------------------------------------------------------------------------
 
 static bool v2_has(int dir, const char *file, const char *controller)
 {
@@ -208,7 +211,8 @@ static int v2_enable(int parent, enum controller c, bool user, struct err *e)
         errno = e->sys;
         return missing(c, true, user, e);
     }
-    if (mkdirat(parent, "dewar-self", 0755) != 0 && errno != EEXIST) return missing(c, true, user, e);
+    if (mkdirat(parent, "dewar-self", 0755) != 0 && errno != EEXIST)
+        return missing(c, true, user, e);
     own(str) struct str procs = {0};
     if (fs_read_at(parent, "cgroup.procs", 65536, &procs, e) < 0) return -1;
     struct sv rest = str_sv(&procs);
@@ -262,7 +266,8 @@ static int v2_make(const struct runtime_spec *s, unsigned need, bool user, struc
     if (parent < 0) return -1;
     for (unsigned c = 0; c < DEVICES; c++)
         if (need >> c & 1 && v2_enable(parent, (enum controller)c, user, e) < 0) return -1;
-    if (mkdirat(parent, out->name, 0755) != 0) return err_sys(e, "make the control group '%s'", out->name);
+    if (mkdirat(parent, out->name, 0755) != 0)
+        return err_sys(e, "make the control group '%s'", out->name);
     own(fd) int dir = fs_open_dir(parent, out->name, e);
     if (dir < 0 || v2_values(dir, s, e) < 0) return -1;
     int join = fs_openat(dir, "cgroup.procs", O_WRONLY, 0, e);
@@ -271,7 +276,7 @@ static int v2_make(const struct runtime_spec *s, unsigned need, bool user, struc
     return 0;
 }
 
-// --- both ----------------------------------------------------------------------------------------------
+// --- both --------------------------------------------------------------------------------------
 
 int cgroup_make(struct engine *en, const struct runtime_spec *s, bool need_devices,
                 struct cgroup *out, struct err *e)
@@ -285,8 +290,8 @@ int cgroup_make(struct engine *en, const struct runtime_spec *s, bool need_devic
     if (s->cgroup_name)
         snprintf(out->name, sizeof out->name, "dewar-%s", s->cgroup_name);
     else
-        snprintf(out->name, sizeof out->name, "dewar-%02x%02x%02x%02x%02x%02x", raw[0], raw[1], raw[2],
-                 raw[3], raw[4], raw[5]);
+        snprintf(out->name, sizeof out->name, "dewar-%02x%02x%02x%02x%02x%02x", raw[0], raw[1],
+                 raw[2], raw[3], raw[4], raw[5]);
     int rc = 0;
     if (v2) rc = v2_make(s, need, user, out, e);
     for (unsigned c = 0; !v2 && c < CONTROLLERS && rc == 0; c++)

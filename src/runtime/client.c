@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The client: the command that a person started, attached to the container through its monitor. It
-// passes signals on, and with a terminal it relays bytes between ours and the pty. Without one there
-// is nothing to relay: the program has our stdin, stdout and stderr themselves.
+// passes signals on, and with a terminal it relays bytes between ours and the pty. Without one
+// there is nothing to relay: the program has our stdin, stdout and stderr themselves.
 //
 // Typing into our terminal from inside (TIOCSTI) is impossible: the program is in a session of its
 // own, so our terminal is not its controlling one, and the filter refuses the ioctl.

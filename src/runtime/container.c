@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The verb `run`: what the image says and what the person asked for become one sandbox spec and one
-// record; then a monitor is forked and we stay attached as its client. The image's config is data for
-// the program only: nothing of it names a host path or changes what the engine does.
+// record; then a monitor is forked and we stay attached as its client. The image's config is data
+// for the program only: nothing of it names a host path or changes what the engine does.
 #include "runtime/container.h"
 
 #include <errno.h>
@@ -56,7 +56,7 @@ static void copy_spec(struct runtime_spec *to, const struct runtime_spec *from)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i] = str_dup(*texts[i]);
 }
 
-// --- what the person asked for -------------------------------------------------------------------------
+// --- what the person asked for -----------------------------------------------------------------
 
 static int security_option(const char *text, struct runtime_spec *s, struct err *e)
 {
@@ -121,8 +121,10 @@ static int pull_option(const struct runtime_run_options *o, struct err *e)
 {
     if (!o->pull || strcmp(o->pull, "missing") == 0 || strcmp(o->pull, "never") == 0) return 0;
     if (strcmp(o->pull, "always") == 0) {
-        err_set(e, ERR_UNSUPPORTED, "'--pull always' needs a registry, and registries are not supported yet");
-        return err_hint(e, "bring the image with 'dewar load', 'dewar image import' or 'dewar build'");
+        err_set(e, ERR_UNSUPPORTED,
+                "'--pull always' needs a registry, and registries are not supported yet");
+        return err_hint(e,
+                        "bring the image with 'dewar load', 'dewar image import' or 'dewar build'");
     }
     err_set(e, ERR_USAGE, "invalid value '%s' for --pull", o->pull);
     return err_hint(e, "it is always, missing or never");
@@ -139,11 +141,11 @@ static int check_terminal(const struct runtime_run_options *o, struct err *e)
 static int volume_source(const struct parse_volume *v, struct err *e)
 {
     if (!strchr(v->source, '/') && strcmp(v->source, ".") != 0 && strcmp(v->source, "..") != 0) {
-        err_set(e, ERR_UNSUPPORTED, "'%s' in a volume names a named volume, which is not supported yet",
-                v->source);
+        err_set(e, ERR_UNSUPPORTED,
+                "'%s' in a volume names a named volume, which is not supported yet", v->source);
         if (fs_exists(AT_FDCWD, v->source))
-            return err_hint(e, "for the folder '%s' of the current directory write ./%s:%s", v->source,
-                            v->source, v->target);
+            return err_hint(e, "for the folder '%s' of the current directory write ./%s:%s",
+                            v->source, v->source, v->target);
         return err_hint(e, "for a folder write its path: ./%s:%s", v->source, v->target);
     }
     if (fs_exists(AT_FDCWD, v->source)) return 0;
@@ -255,7 +257,7 @@ static int read_options(struct engine *en, const struct runtime_run_options *o,
     return network_option(en, o, s, e);
 }
 
-// --- merging with the image ------------------------------------------------------------------------------
+// --- merging with the image --------------------------------------------------------------------
 
 static int merge_args(const struct runtime_run_options *o, const struct oci_image *im,
                       struct runtime_spec *s, struct err *e)
@@ -300,7 +302,8 @@ static int check_platform(const struct runtime_run_options *o, const struct oci_
 {
     if (!o->platform) return 0;
     struct oci_platform want;
-    if (oci_platform_parse(sv_of(o->platform), &want, e) < 0) return err_wrap(e, "reading --platform");
+    if (oci_platform_parse(sv_of(o->platform), &want, e) < 0)
+        return err_wrap(e, "reading --platform");
     if (oci_platform_match(&want, &im->platform)) return 0;
     own(str) struct str have = {0};
     oci_platform_print(&im->platform, &have);
@@ -330,7 +333,7 @@ static int merge(const struct runtime_run_options *o, const struct oci_image *im
     return 0;
 }
 
-// --- root, volumes, record -----------------------------------------------------------------------------
+// --- root, volumes, record ---------------------------------------------------------------------
 
 // The merged root folder takes mode and owner from the upper one, so that gets the image's.
 static int make_upper(struct engine *en, const struct record *r, const struct image_view *im,
@@ -470,15 +473,16 @@ static int write_cidfile(const struct runtime_run_options *o, const struct recor
     return 0;
 }
 
-// --- together --------------------------------------------------------------------------------------------
+// --- together ----------------------------------------------------------------------------------
 
 struct prepared {
     struct runtime_spec spec;
     struct record record;
 };
 
-static int prepare(struct engine *en, const struct runtime_run_options *o, struct anonymous_list *anon,
-                   const struct strv *env, struct prepared *p, struct err *e)
+static int prepare(struct engine *en, const struct runtime_run_options *o,
+                   struct anonymous_list *anon, const struct strv *env, struct prepared *p,
+                   struct err *e)
 {
     own(fd) int lock = store_lock_shared(en, e);
     if (lock < 0) return -1;
@@ -494,7 +498,7 @@ static int prepare(struct engine *en, const struct runtime_run_options *o, struc
         return -1;
     own(str) struct str text = {0};
     if (print_record(en, o, &im, &p->record, &p->spec, &text, e) < 0 ||
-        record_save(en, &p->record, str_sv(&text), e) < 0)
+        record_save(&p->record, str_sv(&text), e) < 0)
         return -1;
     return write_cidfile(o, &p->record, e);
 }

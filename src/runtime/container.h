@@ -7,12 +7,14 @@
 //   containers/<id>/config.json  what was asked, written once
 //   containers/<id>/{upper,work} the container's writable layer
 //   containers/<id>/exit         {"code":N,"oom":bool,"finished":ns}, written by the monitor
-//   containers/names/<name>      symbolic link whose text is the id: names are unique by its creation
+//   containers/names/<name>      symbolic link whose text is the id: names are unique by its
+//   creation
 //                                (a random name of a --rm container stands in its record alone)
 //   volumes/<id>/{_data}         anonymous volumes; go with --rm
 // In the run folder (ends with the boot)
-//   containers/<id>              {"pid":N,"start":ticks,"monitor":N,"started":ns,"rm":bool}
-//   boot                         link whose text is the id of the boot that last swept
+//   containers/<id>              flock = alive;
+//   {"pid":N,"start":ticks,"monitor":N,"started":ns,"rm":bool} boot                         link
+//   whose text is the id of the boot that last swept
 #pragma once
 
 #include <stdbool.h>
@@ -26,8 +28,8 @@
 
 // What `run` takes. Lists hold the texts as a person typed them (both faces share their parsers);
 // `spec` holds what needs no interpretation: workdir, user, groups_add, hostname, domainname,
-// readonly, hosts_extra, net, cap_add, cap_drop, privileged, sysctls, shm_size, oom score, tty, init
-// and the resources. All zero is the default.
+// readonly, hosts_extra, net, cap_add, cap_drop, privileged, sysctls, shm_size, oom score, tty,
+// init and the resources. All zero is the default.
 struct runtime_run_options {
     const char *image;
     struct strv args;  // what stood behind the image

@@ -113,9 +113,9 @@ static void check_userns(struct engine *en, struct runtime_check *c)
 
 static void check_mapper(struct engine *en, struct runtime_check *c)
 {
-    struct stat st;
     bool user = en->ids.mode != IDMAP_ROOT;
-    bool there = stat("/usr/bin/newuidmap", &st) == 0 && stat("/usr/bin/newgidmap", &st) == 0;
+    bool there = fs_exists(AT_FDCWD, "/usr/bin/newuidmap") &&
+                 fs_exists(AT_FDCWD, "/usr/bin/newgidmap");
     say(c, there ? RUNTIME_CHECK_OK : user ? RUNTIME_CHECK_FAIL : RUNTIME_CHECK_WARN,
         "install the package uidmap", "newuidmap and newgidmap %s",
         there ? "are installed" : "are missing (ordinary users need them)");
@@ -166,7 +166,8 @@ static void check_cgroup(struct engine *en, struct runtime_check *c)
     struct statfs fs;
     bool user = en->ids.mode != IDMAP_ROOT;
     if (statfs("/sys/fs/cgroup", &fs) != 0) {
-        say(c, RUNTIME_CHECK_WARN, "mount /sys/fs/cgroup", "no control groups: limits cannot be set");
+        say(c, RUNTIME_CHECK_WARN, "mount /sys/fs/cgroup",
+            "no control groups: limits cannot be set");
     } else if (fs.f_type == 0x63677270) {
         struct err ignored;
         own(str) struct str text = {0};
@@ -174,7 +175,8 @@ static void check_cgroup(struct engine *en, struct runtime_check *c)
         struct sv list = sv_trim(str_sv(&text));
         say(c, list.n ? RUNTIME_CHECK_OK : RUNTIME_CHECK_WARN,
             "enable controllers, or start dewar with systemd-run --user --scope -p Delegate=yes",
-            "cgroup v2, controllers: %.*s", list.n > 120 ? 120 : (int)list.n, list.n ? list.p : "none");
+            "cgroup v2, controllers: %.*s", list.n > 120 ? 120 : (int)list.n,
+            list.n ? list.p : "none");
     } else {
         static const char *const dirs[] = {"memory", "cpu", "pids", "cpuset", "devices"};
         own(str) struct str have = {0};
@@ -184,7 +186,8 @@ static void check_cgroup(struct engine *en, struct runtime_check *c)
         }
         say(c, user || !have.n ? RUNTIME_CHECK_WARN : RUNTIME_CHECK_OK,
             "boot with systemd.unified_cgroup_hierarchy=1 for limits without root",
-            "cgroup v1:%s%s", have.n ? have.p : " no controllers", user ? " (limits for root only)" : "");
+            "cgroup v1:%s%s", have.n ? have.p : " no controllers",
+            user ? " (limits for root only)" : "");
     }
 }
 
@@ -242,7 +245,8 @@ static void check_store(struct engine *en, struct runtime_check *c)
 {
     struct statfs fs = {0};
     if (en->store_fd < 0 || fstatfs(en->store_fd, &fs) != 0) {
-        say(c, RUNTIME_CHECK_FAIL, "set DEWAR_STORE to a folder of your own", "the store cannot be read");
+        say(c, RUNTIME_CHECK_FAIL, "set DEWAR_STORE to a folder of your own",
+            "the store cannot be read");
         return;
     }
     uint64_t left = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
@@ -265,7 +269,8 @@ static const struct {
     {"tun", check_tun},           {"terminal", check_tiocsti}, {"helpers", check_helpers},
     {"store", check_store},
 };
-_Static_assert(sizeof checks / sizeof *checks <= RUNTIME_CHECKS_MAX, "a caller's array is too small");
+_Static_assert(sizeof checks / sizeof *checks <= RUNTIME_CHECKS_MAX,
+               "a caller's array is too small");
 
 size_t runtime_doctor(struct engine *en, struct runtime_check out[RUNTIME_CHECKS_MAX])
 {

@@ -10,8 +10,8 @@
 //   attached over '/', pivot, old root dropped -> kernel file systems, masks -> the user's mounts,
 //   each target resolved inside the root right before -> working directory -> terminal -> limits ->
 //   ids and capabilities -> seccomp last -> read everything back -> exec.
-// With no_new_privs the filter goes in after the last capability is gone. Without it the kernel wants
-// CAP_SYS_ADMIN for that, so one capset follows the filter.
+// With no_new_privs the filter goes in after the last capability is gone. Without it the kernel
+// wants CAP_SYS_ADMIN for that, so one capset follows the filter.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -77,7 +77,7 @@ static int open_in(int root, const char *path, int flags, uint64_t resolve)
     return (int)fd;
 }
 
-// --- making what is missing below the root -----------------------------------------------------------
+// --- making what is missing below the root -----------------------------------------------------
 
 static void tell_stub(const struct plan *p, const char *path)
 {
@@ -164,7 +164,7 @@ static int new_fs(const char *type, uint64_t attr)
     return fd;
 }
 
-// --- the parts, in order ------------------------------------------------------------------------------
+// --- the parts, in order -----------------------------------------------------------------------
 
 struct views {
     int dev, empty, file[PLAN_FILES];  // pieces of the scratch tmpfs
@@ -231,9 +231,12 @@ static void new_proc(const struct plan *p, struct views *v)
     if (p->spec->has_oom_score_adj) {
         char text[24];
         int n = snprintf(text, sizeof text, "%d", (int)p->spec->oom_score_adj);
+        // The files of a process that is not dumpable belong to the real root.
+        prctl(PR_SET_DUMPABLE, 1);
         int fd = openat(v->proc, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
         need(p, fd >= 0 && write(fd, text, (size_t)n) == n, STEP_OOM_SCORE);
         close(fd);
+        prctl(PR_SET_DUMPABLE, 0);
     }
 }
 
@@ -275,7 +278,8 @@ static void change_root(const struct plan *p)
     need(p, chdir("/") == 0, STEP_PIVOT);
 }
 
-// '/proc', '/sys' and '/dev' must be real folders of the image: a link would lead the set-up astray.
+// '/proc', '/sys' and '/dev' must be real folders of the image: a link would lead the set-up
+// astray.
 static void mount_at(const struct plan *p, int tree, const char *where, enum step step)
 {
     int at = open_in(p->root_fd, where, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
@@ -364,8 +368,9 @@ static void mask_throttle(const struct plan *p, struct views *v)
 static void readonly_paths(const struct plan *p, int proc)
 {
     for (size_t i = 0; i < proc_readonly_n; i++) {
-        int tree = open_tree(proc, proc_readonly[i],
-                             OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW);
+        int tree =
+            open_tree(proc, proc_readonly[i],
+                      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW);
         if (tree < 0 && errno == ENOENT) continue;
         struct mount_attr a = {.attr_set = MOUNT_ATTR_RDONLY};
         if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof a) != 0 ||
@@ -387,7 +392,7 @@ static void kernel_mounts(const struct plan *p, struct views *v)
     readonly_paths(p, v->proc);
 }
 
-// --- the engine's files and the user's mounts ---------------------------------------------------------
+// --- the engine's files and the user's mounts --------------------------------------------------
 
 static void engine_files(const struct plan *p, const struct views *v)
 {
@@ -459,7 +464,7 @@ static void name_host(const struct plan *p)
     if (d) need(p, setdomainname(d, strlen(d)) == 0, STEP_HOSTNAME);
 }
 
-// --- terminal and stdio -------------------------------------------------------------------------------
+// --- terminal and stdio ------------------------------------------------------------------------
 
 static void send_pty(const struct plan *p, int master)
 {
@@ -507,7 +512,7 @@ static void place_stdio(const struct plan *p, int dev)
     for (int i = 0; i < 3; i++) need(p, dup2(p->io[i], i) == i, STEP_STDIO);
 }
 
-// --- limits, ids, capabilities, seccomp ----------------------------------------------------------------
+// --- limits, ids, capabilities, seccomp --------------------------------------------------------
 
 static void limit(const struct plan *p)
 {
@@ -592,7 +597,7 @@ static void restrict_self(const struct plan *p)
     check_readback(p, last);
 }
 
-// --- exec ------------------------------------------------------------------------------------------
+// --- exec --------------------------------------------------------------------------------------
 
 // The first bytes of what could not be executed tell a missing interpreter from a foreign machine.
 static _Noreturn void exec_failed(const struct plan *p, int code, size_t index)
@@ -603,7 +608,8 @@ static _Noreturn void exec_failed(const struct plan *p, int code, size_t index)
         const char *path = p->candidates.p[index];
         r.exists = fstatat(AT_FDCWD, path, &st, 0) == 0;
         if (r.exists && S_ISDIR(st.st_mode)) code = EISDIR;
-        int fd = r.exists && S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+        int fd =
+            r.exists && S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
         ssize_t n = fd >= 0 ? read(fd, r.head, sizeof r.head) : 0;
         r.head_n = n > 0 ? (uint32_t)n : 0;
     }

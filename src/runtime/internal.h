@@ -11,7 +11,7 @@
 #include "runtime/container.h"
 #include "runtime/sandbox.h"
 
-// --- user.c: who the program runs as, looked up inside the root ---------------------------------
+// --- user.c: who the program runs as, looked up inside the root --------------------------------
 struct user_ids {
     uint32_t uid, gid;
     uint32_t *groups;  // supplementary, heap
@@ -35,20 +35,20 @@ int user_number(struct sv text, uint32_t *out, struct err *e);
 int user_passwd_with(const struct root *root, const struct user_ids *u, const char *home,
                      struct str *out, struct err *e);
 
-// --- caps.c ---------------------------------------------------------------------------------------
+// --- caps.c ------------------------------------------------------------------------------------
 // The bounding set as bits; `last` is the kernel's highest capability.
 int caps_plan(const struct runtime_spec *s, uint64_t *out, struct err *e);
 int caps_number(struct sv name);  // with or without CAP_, any case; -1 unknown
 const char *caps_name(unsigned cap);
 #define CAPS_LAST 40
 
-// --- seccomp.c --------------------------------------------------------------------------------------
+// --- seccomp.c ---------------------------------------------------------------------------------
 // The default filter for a bounding set; heap, n instructions.
 struct sock_filter *seccomp_default(uint64_t caps, size_t *out_n);
 int seccomp_file(const char *path, uint64_t caps, struct sock_filter **out, size_t *out_n,
                  struct err *e);
 
-// --- proc_sys.c ---------------------------------------------------------------------------------------
+// --- proc_sys.c --------------------------------------------------------------------------------
 struct proc_path {
     const char *path;  // below the file system's root
     bool dir;
@@ -61,7 +61,7 @@ extern const size_t proc_masked_n, sys_masked_n, proc_readonly_n;
 int proc_sysctl(const struct runtime_spec *s, const char *text, char **out_path, char **out_value,
                 struct err *e);
 
-// --- cgroup.c ---------------------------------------------------------------------------------------
+// --- cgroup.c ----------------------------------------------------------------------------------
 #define CGROUP_FDS 8
 struct cgroup {
     int join[CGROUP_FDS];  // the child writes "0" to each
@@ -74,7 +74,7 @@ int cgroup_make(struct engine *en, const struct runtime_spec *s, bool need_devic
 void cgroup_close(struct cgroup *c);                 // the descriptors
 void cgroup_remove(const char *name, bool *out_oom); // the folders; asks first whether OOM struck
 
-// --- the plan -------------------------------------------------------------------------------------
+// --- the plan ----------------------------------------------------------------------------------
 // The steps of the child, with the text that the parent prints when one fails.
 #define STEPS(X)                                                                    \
     X(NONE, "start the container")                                                  \
@@ -230,10 +230,10 @@ int mounts_tmpfs(const struct tmpfs_options *o, struct err *e);
 int mounts_clone(int fd, bool recursive, bool readonly, uint64_t attr, const char *propagation,
                  struct err *e);
 
-// --- enter.c: the child; never returns -------------------------------------------------------------
+// --- enter.c: the child; never returns ---------------------------------------------------------
 _Noreturn void enter_run(const struct plan *p);
 
-// --- parse.c: what people write behind -v, --mount, --tmpfs, --device, --ulimit, --env-file ---------
+// --- parse.c: what people write behind -v, --mount, --tmpfs, --device, --ulimit, --env-file ----
 struct parse_volume {
     char *source;  // NULL: anonymous
     char *target;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The monitor: one small process beside every container, so that no daemon is needed. Role: its own
-// session and a subreaper, with the engine's namespaces and privileges; it holds the container's lock
-// (inherited) and, with -t, the pty's master, so that neither a closed terminal nor a dead client
-// ends the program. It starts the program, passes signals on, waits, writes how it ended and removes
-// what --rm asks for. When the monitor is killed the kernel kills the program with it.
+// session and a subreaper, with the engine's namespaces and privileges; it holds the container's
+// lock (inherited) and, with -t, the pty's master, so that neither a closed terminal nor a dead
+// client ends the program. It starts the program, passes signals on, waits, writes how it ended and
+// removes what --rm asks for. When the monitor is killed the kernel kills the program with it.
 //
 //   client           monitor            program
 //     | fork           |                   |
@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -81,6 +82,25 @@ static void drop_stdio(void)
     if (null > 2) close(null);
 }
 
+static int by_number(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+// What our caller left open (a shell's pipes) is not ours to hold for as long as the program runs.
+static void close_others(const struct monitor *m, const struct runtime_sandbox *box)
+{
+    int keep[] = {m->en->store_fd,      m->en->run_fd, m->record->fd, m->record->state_fd,
+                  m->sock, box->proc.fd, box->pty_fd, 2};
+    size_t n = sizeof keep / sizeof *keep;
+    qsort(keep, n, sizeof *keep, by_number);
+    for (size_t i = 0; i < n; i++) {
+        unsigned from = keep[i] < 2 ? 3 : (unsigned)keep[i] + 1;
+        unsigned to = i + 1 < n ? (unsigned)keep[i + 1] : ~0U;
+        if (keep[i] >= 2 && from < to) close_range(from, i + 1 < n ? to - 1 : ~0U, 0);
+    }
+}
+
 static void drain(int fd)
 {
     char buf[4096];
@@ -91,7 +111,8 @@ static void drain(int fd)
 static void reap_others(pid_t init)
 {
     siginfo_t si;
-    // With the host's pid namespace the program's orphans become ours. Init itself is waited for last.
+    // With the host's pid namespace the program's orphans become ours. Init itself is waited for
+    // last.
     for (;;) {
         si.si_pid = 0;
         if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) != 0 || si.si_pid == 0 ||
@@ -138,6 +159,15 @@ static int start(struct monitor *m, struct runtime_sandbox *box, struct err *e)
     return record_state(m->record, box->proc.pid, e);
 }
 
+// While somebody holds the mount namespace, the program's death does not take it down. Unmounting
+// waits for RCU, and nobody who waits for the exit code should: we let go once that is delivered.
+static int hold_mounts(pid_t init)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)init);
+    return open(path, O_RDONLY | O_CLOEXEC);  // -1 is as good, only slower
+}
+
 _Noreturn void monitor_run(struct monitor *m)
 {
     setsid();
@@ -153,7 +183,9 @@ _Noreturn void monitor_run(struct monitor *m)
         _exit(1);
     }
     drop_stdio();
+    close_others(m, &box);
     message_send(m->sock, &msg, box.pty_fd);
+    int mounts = hold_mounts(box.proc.pid);
     watch(m, &box);
     struct message end = {.kind = MESSAGE_ENDED};
     bool oom = false;
@@ -162,6 +194,7 @@ _Noreturn void monitor_run(struct monitor *m)
     record_exit(m->record, end.value, oom, &ignored);
     record_end(m->en, m->record, false);
     message_send(m->sock, &end, -1);
+    own_fd(&mounts);
     if (m->record->rm) record_purge(m->en, m->record);
     _exit(0);
 }

@@ -86,7 +86,9 @@ static int bind_source(const struct runtime_mount *m, bool *out_dir, struct err 
             err_sys(e, "bind '%s' to '%s'", m->source, m->target);
             e->kind = ERR_INPUT;
             if (e->sys == ENOENT)
-                err_hint(e, "a bind mount needs a source that exists; create it, or use an absolute path");
+                err_hint(
+                    e,
+                    "a bind mount needs a source that exists; create it, or use an absolute path");
             return -1;
         }
     }

@@ -38,7 +38,7 @@ bool parse_name_ok(const char *name)
     return n >= 2 && n <= 128;
 }
 
-// --- -v ----------------------------------------------------------------------------------------------
+// --- -v ----------------------------------------------------------------------------------------
 
 void parse_volume_fini(struct parse_volume *v)
 {
@@ -50,7 +50,8 @@ void parse_volume_fini(struct parse_volume *v)
 
 static int volume_option(struct sv o, const char *text, struct parse_volume *v, struct err *e)
 {
-    static const char *const ignored[] = {"z", "Z", "rw", "consistent", "cached", "delegated", "copy"};
+    static const char *const ignored[] = {"z",      "Z",         "rw",  "consistent",
+                                          "cached", "delegated", "copy"};
     if (sv_eqz(o, "ro")) {
         v->readonly = true;
     } else if (sv_eqz(o, "nocopy")) {
@@ -79,7 +80,8 @@ int parse_volume(const char *text, struct parse_volume *out, struct err *e)
         v.target = sv_dup(first);
     }
     if (v.target[0] != '/') {
-        err_set(e, ERR_USAGE, "invalid volume '%s': the path in the container must be absolute", text);
+        err_set(e, ERR_USAGE, "invalid volume '%s': the path in the container must be absolute",
+                text);
         return err_hint(e, "the form is SOURCE:TARGET[:ro], for example ./data:/data");
     }
     while (rest.p) {
@@ -91,7 +93,7 @@ int parse_volume(const char *text, struct parse_volume *out, struct err *e)
     return 0;
 }
 
-// --- --mount -----------------------------------------------------------------------------------------
+// --- --mount -----------------------------------------------------------------------------------
 
 static int bool_value(struct sv v, bool *out)
 {
@@ -232,7 +234,7 @@ int parse_mount(const char *text, enum parse_mount_type *out_type, struct runtim
     return 0;
 }
 
-// --- --tmpfs -----------------------------------------------------------------------------------------
+// --- --tmpfs -----------------------------------------------------------------------------------
 
 static int tmpfs_word(struct sv o, const char *text, struct runtime_mount *m, struct err *e)
 {
@@ -272,7 +274,8 @@ static int tmpfs_word(struct sv o, const char *text, struct runtime_mount *m, st
     }
     if (ok) return 0;
     err_set(e, ERR_USAGE, "invalid option '%.*s' in the tmpfs '%s'", (int)o.n, o.p, text);
-    return err_hint(e, "options are size=, mode=, uid=, gid=, ro, exec, suid, dev and their opposites");
+    return err_hint(
+        e, "options are size=, mode=, uid=, gid=, ro, exec, suid, dev and their opposites");
 }
 
 int parse_tmpfs(const char *text, struct runtime_mount *out, struct err *e)
@@ -289,7 +292,7 @@ int parse_tmpfs(const char *text, struct runtime_mount *out, struct err *e)
     return 0;
 }
 
-// --- --device, --ulimit --------------------------------------------------------------------------------
+// --- --device, --ulimit ------------------------------------------------------------------------
 
 int parse_device(const char *text, struct runtime_device *out, struct err *e)
 {
@@ -352,7 +355,8 @@ int parse_ulimit(const char *text, struct runtime_rlimit *out, struct err *e)
         return err_set(e, ERR_USAGE, "invalid value in the limit '%s'", text);
     if (!rest.p) l.hard = l.soft;
     if (l.soft > l.hard)
-        return err_set(e, ERR_USAGE, "in the limit '%s' the soft value is above the hard one", text);
+        return err_set(e, ERR_USAGE, "in the limit '%s' the soft value is above the hard one",
+                       text);
     *out = l;
     return 0;
 }
@@ -362,7 +366,7 @@ int runtime_ulimit_parse(const char *text, struct runtime_rlimit *out, struct er
     return parse_ulimit(text, out, e);
 }
 
-// --- env files -----------------------------------------------------------------------------------------
+// --- env files ---------------------------------------------------------------------------------
 
 static int env_line(struct sv line, const char *label, size_t number, struct strv *out,
                     struct err *e)
@@ -375,12 +379,14 @@ static int env_line(struct sv line, const char *label, size_t number, struct str
     if (memchr(line.p, '\0', line.n))
         return err_set(e, ERR_INPUT, "%s:%zu: a NUL byte", label, number);
     struct sv value = line, key = sv_cut(&value, '=');
-    if (key.n == 0) return err_set(e, ERR_INPUT, "%s:%zu: no variable name before '='", label, number);
+    if (key.n == 0)
+        return err_set(e, ERR_INPUT, "%s:%zu: no variable name before '='", label, number);
     for (size_t i = 0; i < key.n; i++)
         if (key.p[i] == ' ' || key.p[i] == '\t') {
             err_set(e, ERR_INPUT, "%s:%zu: the variable name '%.*s' contains blanks", label, number,
                     (int)key.n, key.p);
-            return err_hint(e, "env files hold plain KEY=VALUE lines: no 'export', no blanks around '='");
+            return err_hint(
+                e, "env files hold plain KEY=VALUE lines: no 'export', no blanks around '='");
         }
     if (value.p) {
         strv_take(out, sv_dup(line));

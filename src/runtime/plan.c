@@ -63,7 +63,7 @@ void plan_fini(struct plan *p)
     strv_fini(&p->env);
 }
 
-// --- the engine's files -------------------------------------------------------------------------
+// --- the engine's files ------------------------------------------------------------------------
 
 static int put_file(int dirfd, const char *name, struct sv text, struct err *e)
 {
@@ -123,7 +123,8 @@ static int engine_files(struct plan *p, const struct root *root, struct err *e)
     str_addf(&name, "%s\n", p->hostname);
     if (p->spec->net == RUNTIME_NET_HOST) host_file("/etc/resolv.conf", &resolv);
     if (put_engine_file(p, PLAN_HOSTS, "hosts", "/etc/hosts", str_sv(&hosts), false, e) < 0 ||
-        put_engine_file(p, PLAN_HOSTNAME, "hostname", "/etc/hostname", str_sv(&name), false, e) < 0 ||
+        put_engine_file(p, PLAN_HOSTNAME, "hostname", "/etc/hostname", str_sv(&name), false, e) <
+            0 ||
         put_engine_file(p, PLAN_RESOLV, "resolv.conf", "/etc/resolv.conf", str_sv(&resolv), false,
                         e) < 0)
         return -1;
@@ -133,7 +134,7 @@ static int engine_files(struct plan *p, const struct root *root, struct err *e)
     return put_engine_file(p, PLAN_PASSWD, "passwd", "/etc/passwd", str_sv(&passwd), true, e);
 }
 
-// --- /dev ------------------------------------------------------------------------------------------
+// --- /dev --------------------------------------------------------------------------------------
 
 static int dev_parents(int dev, const char *target, struct err *e)
 {
@@ -234,7 +235,8 @@ static int plan_shm(struct plan *p, struct err *e)
     return p->shm_fd < 0 ? -1 : 0;
 }
 
-// A new sysfs needs a network namespace of our own, a new proc a pid namespace, when we are not root.
+// A new sysfs needs a network namespace of our own, a new proc a pid namespace, when we are not
+// root.
 static int plan_host_views(struct plan *p, struct err *e)
 {
     const uint64_t safe = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
@@ -255,7 +257,7 @@ static int plan_host_views(struct plan *p, struct err *e)
     return 0;
 }
 
-// --- identity, program, environment ------------------------------------------------------------------
+// --- identity, program, environment ------------------------------------------------------------
 
 static int plan_user(struct engine *en, struct plan *p, const struct root *root, struct err *e)
 {
@@ -270,7 +272,8 @@ static int plan_user(struct engine *en, struct plan *p, const struct root *root,
         if (!idmap_has(checks[i].side, checks[i].id)) {
             err_set(e, ERR_UNSUPPORTED, "the %s id %u is not among the ids of this user",
                     checks[i].what, checks[i].id);
-            return err_hint(e, "the ranges are in /etc/subuid and /etc/subgid; 'dewar doctor' shows them");
+            return err_hint(
+                e, "the ranges are in /etc/subuid and /etc/subgid; 'dewar doctor' shows them");
         }
     size_t kept = 0;  // a supplementary group that is not mapped cannot be had
     for (size_t i = 0; i < p->user.n; i++)
@@ -331,8 +334,8 @@ static int plan_hostname(struct plan *p, struct err *e)
                     (name[i] >= '0' && name[i] <= '9') || (name[i] >= 'a' && name[i] <= 'z') ||
                     (name[i] >= 'A' && name[i] <= 'Z'));
     if (!ok)
-        return err_set(e, ERR_USAGE, "'%s' is not a host name (letters, digits, '-', '.'; at most 64)",
-                       name);
+        return err_set(e, ERR_USAGE,
+                       "'%s' is not a host name (letters, digits, '-', '.'; at most 64)", name);
     snprintf(p->hostname, sizeof p->hostname, "%s", name);
     return 0;
 }
@@ -429,7 +432,8 @@ static int plan_all(struct engine *en, struct plan *p, const struct runtime_stdi
     struct root root = {s->rootfs_fd, "the container"};
     if (s->userns != RUNTIME_USERNS_HOST) {
         err_set(e, ERR_UNSUPPORTED, "a user namespace for each container is not supported yet");
-        return err_hint(e, "leave out --userns; as an ordinary user every container is in one already");
+        return err_hint(
+            e, "leave out --userns; as an ordinary user every container is in one already");
     }
     plan_namespaces(p);
     if (caps_plan(s, &p->caps, e) < 0 || plan_hostname(p, e) < 0 || plan_root(p, e) < 0 ||

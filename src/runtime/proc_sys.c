@@ -80,7 +80,8 @@ int proc_sysctl(const struct runtime_spec *s, const char *text, char **out_path,
     if (strchr(eq + 1, '\n')) return refuse(name, "its value has more than one line", e);
     // "net/ipv4/x" and "net.ipv4.x" name the same thing; with slashes, dots belong to a name
     // ("net/ipv4/conf/eth0.1/x"). The scope is decided on the first words, in dotted form.
-    bool slashes = strchr(name, '/') && (!strchr(name, '.') || strchr(name, '/') < strchr(name, '.'));
+    bool slashes =
+        strchr(name, '/') && (!strchr(name, '.') || strchr(name, '/') < strchr(name, '.'));
     own(free) char *dotted = str_dup(name);
     for (char *p = dotted; *p && slashes; p++) *p = *p == '/' ? '.' : *p == '.' ? '/' : *p;
     if (check_scope(s, dotted, e) < 0) return -1;

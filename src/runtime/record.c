@@ -30,24 +30,44 @@ static int new_id(char out[RUNTIME_ID], struct err *e)
     return 0;
 }
 
-int record_make(struct engine *en, struct record *r, struct err *e)
+// A new file run/containers/<id>, locked. A sweep may meet it before the lock and take it for one
+// of the dead: 1, try another.
+static int claim_run(struct engine *en, struct record *r, struct err *e)
 {
-    // Between mkdir and flock a sweep may take the folder for rubbish: then another try.
-    for (int i = 0; i < 8; i++) {
-        if (new_id(r->id, e) < 0) return -1;
-        own(free) char *path = str_fmt("containers/%s", r->id);
-        if (mkdirat(en->store_fd, path, 0700) != 0) return err_sys(e, "make '%s'", path);
-        own(fd) int fd = openat(en->store_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        struct stat st;
-        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &st) != 0 || st.st_nlink == 0)
-            continue;
-        r->fd = take_fd(fd);
-        return 0;
+    own(free) char *path = str_fmt("containers/%s", r->id);
+    int fd = openat(en->run_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == ENOENT) {
+        if (fs_mkdirs(en->run_fd, "containers", 0700, e) < 0) return -1;
+        fd = openat(en->run_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     }
-    return err_set(e, ERR_CONFLICT, "no new container folder could be kept");
+    if (fd < 0) return err_sys(e, "make '%s' in the run folder", path);
+    struct stat st;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &st) != 0 || st.st_nlink == 0) {
+        close(fd);
+        return 1;
+    }
+    r->state_fd = fd;
+    r->running = true;
+    return 0;
 }
 
-// --- names -------------------------------------------------------------------------------------------
+int record_make(struct engine *en, struct record *r, struct err *e)
+{
+    int rc = 1;
+    for (int i = 0; i < 8 && rc == 1; i++) {
+        if (new_id(r->id, e) < 0) return -1;
+        rc = claim_run(en, r, e);
+    }
+    if (rc < 0) return -1;
+    if (rc == 1) return err_set(e, ERR_CONFLICT, "no new container could be claimed");
+    own(free) char *path = str_fmt("containers/%s", r->id);
+    if (mkdirat(en->store_fd, path, 0700) != 0) return err_sys(e, "make '%s'", path);
+    r->fd = fs_open_dir(en->store_fd, path, e);
+    if (r->fd < 0) return -1;
+    return flock(r->fd, LOCK_EX | LOCK_NB) == 0 ? 0 : err_sys(e, "lock '%s'", path);
+}
+
+// --- names -------------------------------------------------------------------------------------
 
 static const char *const adjectives[] = {
     "agile", "amber", "brave", "brisk", "calm", "clear", "clever", "cosy", "crisp", "eager",
@@ -102,7 +122,8 @@ int record_name(struct engine *en, struct record *r, const char *name, struct er
     }
     for (int i = 0; i < 10; i++) {
         unsigned char raw[4];
-        if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw) return err_sys(e, "get random bytes");
+        if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw)
+            return err_sys(e, "get random bytes");
         size_t a = raw[0] % (sizeof adjectives / sizeof *adjectives);
         size_t b = raw[1] % (sizeof nouns / sizeof *nouns);
         own(free) char *text = i < 3 ? str_fmt("%s_%s", adjectives[a], nouns[b])
@@ -117,7 +138,7 @@ int record_name(struct engine *en, struct record *r, const char *name, struct er
     return -1;
 }
 
-// --- records -----------------------------------------------------------------------------------------
+// --- records -----------------------------------------------------------------------------------
 
 // The record of a --rm container matters only while it runs: no sync and no rename. One that was
 // torn by a kill does not parse, and such a folder is swept like one without a record.
@@ -129,17 +150,22 @@ static int write_loose(int dirfd, const char *name, struct sv text, struct err *
 
 static int write_record(const struct record *r, const char *name, struct sv text, struct err *e)
 {
-    int rc = r->rm ? write_loose(r->fd, name, text, e) : fs_atomic_write(r->fd, name, text, 0600, e);
+    int rc =
+        r->rm ? write_loose(r->fd, name, text, e) : fs_atomic_write(r->fd, name, text, 0600, e);
     return rc < 0 ? err_wrap(e, "writing '%s' of container %.12s", name, r->id) : 0;
 }
 
-int record_save(struct engine *en, struct record *r, struct sv config, struct err *e)
+int record_save(const struct record *r, struct sv config, struct err *e)
 {
-    if (write_record(r, "config.json", config, e) < 0) return -1;
-    own(free) char *path = str_fmt("containers/%s", r->id);
-    r->state_fd = fs_openat(en->run_fd, path, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
-    if (r->state_fd < 0) return err_wrap(e, "in the run folder");
-    r->running = true;
+    return write_record(r, "config.json", config, e);
+}
+
+int record_volume(struct record *r, const char *id, struct err *e)
+{
+    own(free) char *name = str_fmt("v-%s", id);
+    if (mknodat(r->fd, name, S_IFREG | 0600, 0) != 0)
+        return err_sys(e, "note the volume %.12s", id);
+    strv_add(&r->volumes, id);
     return 0;
 }
 
@@ -148,8 +174,8 @@ int record_state(const struct record *r, pid_t pid, struct err *e)
     uint64_t start = 0;
     proc_start_time(pid, &start);
     own(str) struct str text = {0};
-    str_addf(&text, "{\"pid\":%d,\"start\":%llu,\"monitor\":%d,\"started\":%lld,\"rm\":%s}\n", (int)pid,
-             (unsigned long long)start, (int)getpid(), (long long)clock_real_ns(),
+    str_addf(&text, "{\"pid\":%d,\"start\":%llu,\"monitor\":%d,\"started\":%lld,\"rm\":%s}\n",
+             (int)pid, (unsigned long long)start, (int)getpid(), (long long)clock_real_ns(),
              r->rm ? "true" : "false");
     return fs_write_all(r->state_fd, text.p, text.n, e);
 }
@@ -198,15 +224,17 @@ static void remove_run(struct engine *en, const char *id)
     unlinkat(en->run_fd, path, 0);
 }
 
+// The run file goes last: until then a sweep finds what is left.
 void record_end(struct engine *en, struct record *r, bool all)
 {
+    if (r->rm || all) {
+        if (r->named) free_name(en, r);
+        r->named = false;
+        for (size_t i = 0; i < r->volumes.n; i++) trash(en, "volumes", r->volumes.p[i]);
+        if (r->fd >= 0) trash(en, "containers", r->id);
+    }
     if (r->running) remove_run(en, r->id);
     r->running = false;
-    if (!r->rm && !all) return;
-    if (r->named) free_name(en, r);
-    r->named = false;
-    for (size_t i = 0; i < r->volumes.n; i++) trash(en, "volumes", r->volumes.p[i]);
-    if (r->fd >= 0) trash(en, "containers", r->id);
 }
 
 void record_close(struct record *r)
@@ -217,7 +245,7 @@ void record_close(struct record *r)
     strv_fini(&r->volumes);
 }
 
-// --- sweep -------------------------------------------------------------------------------------------
+// --- sweep -------------------------------------------------------------------------------------
 
 // Reads what a dead container's record says about its end.
 static void load_dead(int fd, struct record *r)
@@ -225,68 +253,80 @@ static void load_dead(int fd, struct record *r)
     struct err ignored;
     own(str) struct str text = {0};
     own(codec_json) struct codec_json *j = NULL;
-    r->rm = true;  // a folder without a record was never a container
+    own(strv) struct strv names = {0};
+    if (fs_list(fd, ".", &names, &ignored) < 0) return;
+    for (size_t i = 0; i < names.n; i++)
+        if (strncmp(names.p[i], "v-", 2) == 0 && is_id(names.p[i] + 2))
+            strv_add(&r->volumes, names.p[i] + 2);
     if (fs_read_at(fd, "config.json", RECORD_MAX, &text, &ignored) < 0) {
-        r->rm = ignored.sys == ENOENT;
+        r->rm = ignored.sys == ENOENT;  // a folder without a record never was a container
         return;
     }
-    if (text.n == 0) return;  // killed between making and writing it: only --rm does that
-    r->rm = false;            // a damaged record is no reason to delete anything
-    if (codec_json_parse(str_sv(&text), "a container's record", &j, &ignored) < 0) return;
+    r->rm = text.n == 0;  // killed between making and writing it: only --rm does that
+    // A damaged record is no reason to delete anything.
+    if (r->rm || codec_json_parse(str_sv(&text), "a container's record", &j, &ignored) < 0) return;
     r->rm = codec_json_bool(codec_json_get(j, "rm"));
     struct sv name = codec_json_text(codec_json_get(j, "name"));
-    snprintf(r->name, sizeof r->name, "%.*s", (int)name.n, name.p);
+    snprintf(r->name, sizeof r->name, "%.*s", name.n < 130 ? (int)name.n : 0, name.p);
     r->named = name.n && parse_name_ok(r->name);
-    const struct codec_json *v = codec_json_get(j, "volumes");
-    for (size_t i = 0; i < codec_json_len(v); i++) {
-        struct sv id = codec_json_text(codec_json_at(v, i));
-        own(free) char *z = sv_dup(id);
-        if (is_id(z)) strv_add(&r->volumes, z);
-    }
 }
 
-static void sweep_one(struct engine *en, const char *id)
+// The lock is gone: whoever made this container is dead.
+static void sweep_dead(struct engine *en, const char *id)
 {
-    if (!is_id(id)) return;
     own(free) char *path = str_fmt("containers/%s", id);
     struct record r = RECORD_NONE;
     snprintf(r.id, sizeof r.id, "%s", id);
+    r.running = true;
     r.fd = openat(en->store_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (r.fd < 0) {
-        if (errno == ENOENT) remove_run(en, id);
-        return;
-    }
-    if (flock(r.fd, LOCK_EX | LOCK_NB) == 0) {  // nobody holds it: its monitor is dead
+    if (r.fd >= 0) {
+        if (flock(r.fd, LOCK_EX | LOCK_NB) != 0) {
+            record_close(&r);
+            return;
+        }
         load_dead(r.fd, &r);
-        r.running = true;
-        record_end(en, &r, false);
-        if (r.rm) record_purge(en, &r);
     }
+    own(free) char *group = str_fmt("dewar-%.32s", id);
+    cgroup_remove(group, NULL);
+    record_end(en, &r, false);
+    if (r.rm) record_purge(en, &r);
     record_close(&r);
 }
 
-static void sweep_list(struct engine *en, int dirfd)
+static void sweep_run(struct engine *en, const char *id)
+{
+    if (!is_id(id)) return;
+    own(free) char *path = str_fmt("containers/%s", id);
+    own(fd) int fd = openat(en->run_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) return;
+    if (fstat(fd, &st) == 0 && st.st_nlink > 0) sweep_dead(en, id);
+}
+
+static void sweep_store(struct engine *en, const char *id)
+{
+    if (is_id(id)) sweep_dead(en, id);
+}
+
+static void sweep_list(struct engine *en, int dirfd, void (*one)(struct engine *, const char *))
 {
     struct err ignored;
     own(strv) struct strv ids = {0};
     if (fs_list(dirfd, "containers", &ids, &ignored) < 0) return;
-    for (size_t i = 0; i < ids.n; i++) sweep_one(en, ids.p[i]);
+    for (size_t i = 0; i < ids.n; i++) one(en, ids.p[i]);
 }
 
-// What ran has a folder in the run folder, so that is all that is looked at, except once a boot, when
-// the run folder may be new and everything in the store is dead.
+// What ran has a folder in the run folder, so that is all that is looked at, except once a boot,
+// when the run folder may be new and everything in the store is dead.
 int runtime_sweep(struct engine *en, struct err *e)
 {
     char boot[37], seen[37] = "";
     if (clock_boot_id(boot, e) < 0) return -1;
     ssize_t n = readlinkat(en->run_fd, "boot", seen, sizeof seen - 1);
     seen[n > 0 ? n : 0] = '\0';
-    if (strcmp(boot, seen) == 0) {
-        sweep_list(en, en->run_fd);
-        return 0;
-    }
-    sweep_list(en, en->run_fd);
-    sweep_list(en, en->store_fd);
+    sweep_list(en, en->run_fd, sweep_run);
+    if (strcmp(boot, seen) == 0) return 0;
+    sweep_list(en, en->store_fd, sweep_store);
     if (fs_mkdirs(en->run_fd, "containers", 0700, e) < 0) return -1;
     unlinkat(en->run_fd, "boot", 0);
     if (symlinkat(boot, en->run_fd, "boot") != 0 && errno != EEXIST)

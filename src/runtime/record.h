@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A container on disk: made, found dead, removed. The life cycle:
-//   record_make   folder + lock taken            (killed here: an unlocked folder without config.json
-//                                                 is rubbish, swept by the next command)
-//   record_save   config.json, name, run folder  (killed from here on: --rm says whether it is swept)
-//   record_end    exit written, run folder gone; with --rm all of it goes
+//   record_make   run file, then folder, both locked   (killed from here on: the run file leads the
+//                                                       next command to it)
+//   record_save   config.json                          (killed before: the folder is rubbish; from
+//                                                       here on --rm says whether it is)
+//   record_end    run file gone; with --rm folder, name and volumes go too
 #pragma once
 
 #include "runtime/internal.h"
@@ -13,7 +14,7 @@ struct record {
     char name[132];
     bool rm;
     int fd;            // containers/<id>, holds the flock; -1: none
-    int state_fd;      // run/containers/<id>, open for writing; -1: none
+    int state_fd;      // run/containers/<id>, holds a flock as well; -1: none
     bool named;        // containers/names/<name> is ours
     bool running;      // run/containers/<id> is ours
     struct strv volumes;  // ids of anonymous volumes
@@ -23,7 +24,9 @@ struct record {
 int record_make(struct engine *en, struct record *r, struct err *e);
 // name NULL: a random one. ERR_CONFLICT when it is taken.
 int record_name(struct engine *en, struct record *r, const char *name, struct err *e);
-int record_save(struct engine *en, struct record *r, struct sv config, struct err *e);
+int record_save(const struct record *r, struct sv config, struct err *e);
+// Notes an anonymous volume, before it is made.
+int record_volume(struct record *r, const char *id, struct err *e);
 int record_state(const struct record *r, pid_t pid, struct err *e);
 int record_exit(const struct record *r, int code, bool oom, struct err *e);
 // Ends the run; with --rm (or `all`) folder and volumes go to the trash and the name is free.
@@ -31,13 +34,13 @@ void record_end(struct engine *en, struct record *r, bool all);
 void record_purge(struct engine *en, const struct record *r);  // deletes what record_end moved away
 void record_close(struct record *r);  // descriptors and memory only
 
-// --- volume.c: anonymous volumes ------------------------------------------------------------------
-// Makes volumes/<id>/_data, filled from `path` inside the image's root (owner and mode too), and adds
-// the id to r->volumes. Returns a descriptor of _data.
+// --- volume.c: anonymous volumes ---------------------------------------------------------------
+// Makes volumes/<id>/_data, filled from `path` inside the image's root (owner and mode too), and
+// adds the id to r->volumes. Returns a descriptor of _data.
 int volume_make(struct engine *en, struct record *r, const struct root *image, const char *path,
                 bool copy, struct err *e);
 
-// --- monitor.c and client.c: the two ends of one seqpacket socket -----------------------------------
+// --- monitor.c and client.c: the two ends of one seqpacket socket ------------------------------
 enum message_kind {
     MESSAGE_STARTED,  // monitor: the program runs; the pty master comes along with a terminal
     MESSAGE_FAILED,   // monitor: it does not; `err`

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starting and ending a sandboxed process tree: plan, clone, and what the child's report means for a
-// person.
+// Starting and ending a sandboxed process tree: plan, clone, and what the child's report means for
+// a person.
 #include "runtime/sandbox.h"
 
 #include <elf.h>
@@ -47,7 +47,7 @@ void runtime_spec_fini(struct runtime_spec *s)
     s->rootfs_fd = -1;
 }
 
-// --- reports -----------------------------------------------------------------------------------------
+// --- reports -----------------------------------------------------------------------------------
 
 static const char *const step_text[STEP_COUNT] = {
 #define STEP_TEXT(name, text) [STEP_##name] = text,
@@ -78,8 +78,10 @@ static void exec_hint(const struct report *r, const char *prog, struct err *e)
         struct sv interp = sv_cut(&line, ' ');
         bool crlf = rest.p && memchr(head.p, '\r', head.n) != NULL;
         if (crlf)
-            err_hint(e, "'%s' has Windows line ends (CRLF), so its interpreter has a \\r in its name; "
-                        "run dos2unix on it", prog);
+            err_hint(e,
+                     "'%s' has Windows line ends (CRLF), so its interpreter has a \\r in its name; "
+                     "run dos2unix on it",
+                     prog);
         else
             err_hint(e, "'%s' names the interpreter '%.*s' in its first line, which is not in the "
                         "image", prog, (int)interp.n, interp.p);
@@ -98,18 +100,28 @@ static void exec_hint(const struct report *r, const char *prog, struct err *e)
             err_hint(e, "'%s' was built for %s, which this machine cannot run", prog,
                      elf_machine(machine));
         else
-            err_hint(e, "the dynamic loader that '%s' needs is not in the image (a glibc program in "
-                        "a musl image, or the other way round)", prog);
+            err_hint(e,
+                     "the dynamic loader that '%s' needs is not in the image (a glibc program in "
+                     "a musl image, or the other way round)",
+                     prog);
         return;
     }
     err_hint(e, "'%s' is neither an executable for this machine nor a script with a #! line", prog);
 }
 
 // Flags of ours that people put behind the image's name, where they go to the program.
-static const char *const run_flags[] = {"-it", "-ti", "-d", "-p", "-v", "-e", "-w", "-u", "-i", "-t",
-                                        "--rm", "--name", "--env", "--env-file", "--volume",
-                                        "--mount", "--gpus", "--network", "--entrypoint",
-                                        "--workdir", "--user", "--interactive", "--tty"};
+static const char *const run_flags[] = {"-it",          "-ti",
+                                        "-d",           "-p",
+                                        "-v",           "-e",
+                                        "-w",           "-u",
+                                        "-i",           "-t",
+                                        "--rm",         "--name",
+                                        "--env",        "--env-file",
+                                        "--volume",     "--mount",
+                                        "--gpus",       "--network",
+                                        "--entrypoint", "--workdir",
+                                        "--user",       "--interactive",
+                                        "--tty"};
 
 static int exec_error(const struct plan *p, const struct report *r, struct err *e)
 {
@@ -123,12 +135,14 @@ static int exec_error(const struct plan *p, const struct report *r, struct err *
             if (strcmp(prog, run_flags[i]) == 0)
                 return err_hint(e, "'%s' is an option of dewar run: put it before the image", prog);
         if (strchr(prog, ' '))
-            return err_hint(e, "the whole text was taken as one program name: leave out the quotes, "
-                               "or use sh -c '...'");
+            return err_hint(e,
+                            "the whole text was taken as one program name: leave out the quotes, "
+                            "or use sh -c '...'");
         return -1;
     }
     if (r->code == ENOENT) {
-        err_set(e, ERR_NO_PROGRAM, "cannot run '%s': it exists, but its interpreter does not", prog);
+        err_set(e, ERR_NO_PROGRAM, "cannot run '%s': it exists, but its interpreter does not",
+                prog);
         e->sys = r->code;
         exec_hint(r, prog, e);
         return -1;
@@ -144,7 +158,8 @@ static int exec_error(const struct plan *p, const struct report *r, struct err *
     } else {
         err_sys_code(e, r->code, "cannot run '%s'", prog);
         e->kind = ERR_NOT_EXEC;
-        if (r->code == E2BIG) err_hint(e, "the arguments and the environment are too large together");
+        if (r->code == E2BIG)
+            err_hint(e, "the arguments and the environment are too large together");
     }
     e->sys = r->code;
     return -1;
@@ -179,7 +194,8 @@ static const struct {
     int step, code;
     const char *hint;
 } step_hints[] = {
-    {STEP_RLIMIT, EPERM, "a limit can be lowered, but raised only up to the hard limit of the caller"},
+    {STEP_RLIMIT, EPERM,
+     "a limit can be lowered, but raised only up to the hard limit of the caller"},
     {STEP_ATTACH, ENOTDIR, "one side is a folder and the other a file"},
     {STEP_TARGET, ENOTDIR, "a part of the target's path is a file in the image"},
     {STEP_TARGET, EROFS, "the target lies in a read-only mount and does not exist there"},
@@ -200,7 +216,8 @@ static const struct {
 
 static int report_error(const struct plan *p, const struct report *r, struct err *e)
 {
-    if (r->step >= STEP_COUNT) return err_set(e, ERR_INTERNAL, "an unknown report from the container");
+    if (r->step >= STEP_COUNT)
+        return err_set(e, ERR_INTERNAL, "an unknown report from the container");
     if (r->step == STEP_EXEC) return exec_error(p, r, e);
     char buf[64];
     const char *what = index_text(p, r, buf);
@@ -268,7 +285,8 @@ int runtime_sandbox_start(struct engine *en, const struct runtime_spec *spec,
     if (out->proc.pid == 0) enter_run(&plan);
     if (out->proc.pid < 0) {
         err_sys(e, "make the container's namespaces");
-        if (e->sys == ENOSPC) err_hint(e, "a limit in /proc/sys/user (max_*_namespaces) is reached");
+        if (e->sys == ENOSPC)
+            err_hint(e, "a limit in /proc/sys/user (max_*_namespaces) is reached");
         cgroup_remove(out->cgroup, NULL);
         return -1;
     }

@@ -108,7 +108,7 @@ struct runtime_spec {
     bool host_pid, host_ipc, host_uts;
     bool detach;  // the program outlives the process that started it
     enum runtime_userns userns;
-    char *cgroup_name;  // folder name of a cgroup, made only when a limit asks for one; NULL: random
+    char *cgroup_name; // folder name of a cgroup, made only when a limit asks for one; NULL: random
 };
 void runtime_spec_fini(struct runtime_spec *s);
 static inline void own_runtime_spec(struct runtime_spec *s)
@@ -122,7 +122,8 @@ static inline void own_runtime_spec(struct runtime_spec *s)
 int runtime_stub_open(struct engine *en, struct err *e);
 
 // An owner as COPY --chown and WORKDIR mean it, looked up in the passwd and group files of `root`:
-// numbers stand for themselves, and without a group a number names its own group, a name its entry's.
+// numbers stand for themselves, and without a group a number names its own group, a name its
+// entry's.
 int runtime_owner_find(const struct root *root, const char *text, uint32_t *out_uid,
                        uint32_t *out_gid, struct err *e);
 

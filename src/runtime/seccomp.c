@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The default filter: compiled at build time (tools/seccomp), made to fit a set of capabilities here.
-// A person's own profile is JSON and goes through a helper program, which alone links libseccomp.
+// The default filter: compiled at build time (tools/seccomp), made to fit a set of capabilities
+// here. A person's own profile is JSON and goes through a helper program, which alone links
+// libseccomp.
 #include "runtime/internal.h"
 
 #include <stdlib.h>

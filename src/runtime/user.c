@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who the program runs as. /etc/passwd and /etc/group are the image's, so they are opened inside the
-// root, must be regular files and have a cap. Digits are always a number and never a name: an image
-// with a user called "1" and uid 0 must not turn `-u 1` into root.
+// Who the program runs as. /etc/passwd and /etc/group are the image's, so they are opened inside
+// the root, must be regular files and have a cap. Digits are always a number and never a name: an
+// image with a user called "1" and uid 0 must not turn `-u 1` into root.
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,7 +146,8 @@ int user_find(const struct root *root, const char *text, const struct strv *extr
     if (find_user(root, user.n ? user : SV("0"), &u, e) < 0) return -1;
     bool named = group.p && group.n;
     own(str) struct str file = {0};
-    if ((named || u.name || (extra && extra->n)) && read_file(root, "etc/group", &file, e) < 0) return -1;
+    if ((named || u.name || (extra && extra->n)) && read_file(root, "etc/group", &file, e) < 0)
+        return -1;
     if (named && find_group(str_sv(&file), group, &u.gid, e) < 0) return -1;
     if (!named && u.name) {
         struct sv rest = str_sv(&file);

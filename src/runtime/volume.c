@@ -39,7 +39,8 @@ static int copy_meta(int to, const struct stat *st, struct err *e)
     return 0;
 }
 
-static int copy_file(int from_dir, int to_dir, const char *name, const struct stat *st, struct err *e)
+static int copy_file(int from_dir, int to_dir, const char *name, const struct stat *st,
+                     struct err *e)
 {
     own(fd) int in = fs_openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, e);
     own(fd) int out = in < 0 ? -1 : fs_openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
@@ -48,7 +49,8 @@ static int copy_file(int from_dir, int to_dir, const char *name, const struct st
     return copy_meta(out, st, e);
 }
 
-static int copy_link(int from_dir, int to_dir, const char *name, const struct stat *st, struct err *e)
+static int copy_link(int from_dir, int to_dir, const char *name, const struct stat *st,
+                     struct err *e)
 {
     char text[4096];
     ssize_t n = readlinkat(from_dir, name, text, sizeof text - 1);
@@ -99,23 +101,23 @@ static int fill(const struct root *image, const char *path, int to, bool copy, s
     return copy ? copy_dir(from, to, 0, e) : copy_meta(to, &st, e);
 }
 
-static int new_folder(struct engine *en, char id[RUNTIME_ID], struct err *e)
+static int new_id(char id[RUNTIME_ID], struct err *e)
 {
     unsigned char raw[32];
     if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw) return err_sys(e, "get random bytes");
     for (size_t i = 0; i < sizeof raw; i++) snprintf(id + 2 * i, 3, "%02x", raw[i]);
-    own(free) char *path = str_fmt("volumes/%s", id);
-    if (mkdirat(en->store_fd, path, 0700) != 0) return err_sys(e, "make '%s'", path);
-    return fs_open_dir(en->store_fd, path, e);
+    return 0;
 }
 
 int volume_make(struct engine *en, struct record *r, const struct root *image, const char *path,
                 bool copy, struct err *e)
 {
     char id[RUNTIME_ID];
-    own(fd) int dir = new_folder(en, id, e);
+    if (new_id(id, e) < 0 || record_volume(r, id, e) < 0) return -1;
+    own(free) char *folder = str_fmt("volumes/%s", id);
+    if (mkdirat(en->store_fd, folder, 0700) != 0) return err_sys(e, "make '%s'", folder);
+    own(fd) int dir = fs_open_dir(en->store_fd, folder, e);
     if (dir < 0) return -1;
-    strv_add(&r->volumes, id);
     if (mkdirat(dir, "_new", 0700) != 0) return err_sys(e, "make a volume for '%s'", path);
     own(fd) int data = fs_open_dir(dir, "_new", e);
     if (data < 0 || fill(image, path, data, copy, e) < 0)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `system check`: is the store whole? Every ref must lead to a manifest and a config that are there
-// and right, every layer of those must be there; unless quick, every blob is re-hashed and every layer's
-// archive is written again (to nowhere) and compared with its diff id. Repair moves what is damaged to damaged/, where
-// nothing looks for it, so that it can be loaded or built again.
+// and right, every layer of those must be there; unless quick, every blob is re-hashed and every
+// layer's archive is written again (to nowhere) and compared with its diff id. Repair moves what is
+// damaged to damaged/, where nothing looks for it, so that it can be loaded or built again.
 #include <errno.h>
 #include <unistd.h>
 

@@ -3,8 +3,8 @@
 // directory: whiteouts are 0:0 character devices, opaque marks are overlay xattrs (trusted.* as root,
 // user.* in a user namespace). `meta` is JSON: diff id, bytes, entries, open or closed, tar size,
 // and what this mode could not make on disk (device nodes, foreign owners, ids outside the map are
-// an error). `recipe` (only where the archive was not our own canonical form and its blob was not
-// kept) replays the exact tar bytes from fs.
+// an error). `recipe` (only where the archive is not our own canonical form) replays the exact tar
+// bytes from fs; the blob may go before the layer does.
 //
 // A layer whose archive lists every directory it needs and whose hardlinks stay inside is closed: its
 // id is its diff id. Any other is open, is finished against the layers below, and its id is its chain id.
@@ -37,7 +37,7 @@ struct store_layer_put {
     const struct oci_digest *want_diff;    // NULL: any
     const struct oci_digest *want_blob;    // digest of the bytes as they come; NULL: any
     uint64_t want_size;                    // of the bytes as they come; 0: any
-    bool keep_blob;                        // also store the bytes as a blob (else a recipe)
+    bool keep_blob;                        // also store the bytes, as they come, as a blob
 };
 struct store_unpacked;  // lives in a temporary folder until published
 // Phase one, may run in a worker process: unpack `name` inside tmp, hash, check. No parent needed.

@@ -54,20 +54,24 @@ static int copy_attrs(int from_dir, const char *from, int to_dir, const char *to
     return 0;
 }
 
-// Is `path` hidden from the layers below, by an opaque folder of this layer on the way?
-static bool hidden(const struct finish *f, const char *path)
+static bool is_absent(int code)
+{
+    return code == ENOENT || code == ENOTDIR || code == ELOOP;
+}
+
+// 1: `path` is hidden from the layers below, by an opaque folder of this layer on the way.
+static int hidden(const struct finish *f, const char *path, struct err *e)
 {
     own(free) char *part = str_dup(path);
     for (char *slash = part + strlen(part); slash; slash = strrchr(part, '/')) {
         *slash = '\0';
         own(fd) int fd = open_plain(&f->fs, part);
-        struct layer_attrs a = {0};
-        struct err ignored;
-        bool opaque = fd >= 0 && layer_attrs_read(fd, ".", false, &a, &ignored) == 0 && a.opaque;
-        layer_attrs_fini(&a);
-        if (opaque) return true;
+        own(layer_attrs) struct layer_attrs a = {0};
+        if (fd < 0 && !is_absent(errno)) return err_sys(e, "open folder '%s' of the layer", part);
+        if (fd >= 0 && layer_attrs_read(fd, ".", false, &a, e) < 0) return -1;
+        if (a.opaque) return 1;
     }
-    return false;
+    return 0;
 }
 
 static int finish_dir(struct finish *f, const char *path, struct err *e)
@@ -75,7 +79,10 @@ static int finish_dir(struct finish *f, const char *path, struct err *e)
     own(fd) int here = open_plain(&f->fs, path);
     if (here < 0) return err_sys(e, "open folder '%s' of the layer", path);
     own(fd) int below = open_plain(&f->view, path);
-    if (below >= 0 && !hidden(f, path)) return copy_attrs(below, ".", here, ".", path, e);
+    if (below < 0 && !is_absent(errno)) return err_sys(e, "open folder '%s' below the layer", path);
+    int gone = below < 0 ? 1 : hidden(f, path, e);
+    if (gone < 0) return -1;
+    if (!gone) return copy_attrs(below, ".", here, ".", path, e);
     struct timespec zero[2] = {{0}};
     if (fchown(here, 0, 0) != 0 || fchmod(here, 0755) != 0 || futimens(here, zero) != 0)
         return err_sys(e, "set the attributes of folder '%s'", path);
@@ -145,13 +152,24 @@ static int finish_link(struct finish *f, const char *path, const char *target, s
     if (fs_in_parent(&f->fs, path, &to, name, e) < 0) return -1;
     int rc = taken(to, name, true, e);
     if (rc != 0) return rc < 0 ? -1 : 0;  // something else took its name later
-    if (fs_in_parent(&f->fs, target, &mine, mine_name, &gone) == 0 && taken(mine, mine_name, false, e) == 1)
+    if (fs_in_parent(&f->fs, target, &mine, mine_name, &gone) < 0 && !is_absent(gone.sys)) {
+        *e = gone;
+        return -1;
+    }
+    rc = mine < 0 ? 0 : taken(mine, mine_name, false, e);
+    if (rc < 0) return -1;
+    if (rc == 1)
         return linkat(mine, mine_name, to, name, 0) == 0
                    ? 0
                    : err_sys(e, "link '%s' to '%s'", path, target);
-    if (f->view.fd < 0 || hidden(f, target) ||
-        fs_in_parent(&f->view, target, &below, below_name, &gone) < 0 ||
-        fstatat(below, below_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || S_ISDIR(st.st_mode))
+    rc = f->view.fd < 0 ? 1 : hidden(f, target, e);
+    if (rc < 0) return -1;
+    if (rc == 1) return no_target(path, target, e);
+    if (fs_in_parent(&f->view, target, &below, below_name, e) < 0)
+        return is_absent(e->sys) ? (err_clear(e), no_target(path, target, e)) : -1;
+    if (fstatat(below, below_name, &st, AT_SYMLINK_NOFOLLOW) != 0 && !is_absent(errno))
+        return err_sys(e, "stat '%s' below the layer", target);
+    if (fstatat(below, below_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || S_ISDIR(st.st_mode))
         return no_target(path, target, e);
     if (copy_content(below, below_name, to, name, &st, e) < 0 ||
         copy_attrs(below, below_name, to, name, path, e) < 0)

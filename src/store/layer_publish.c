@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "base/own.h"
-#include "store/blob.h"
 #include "store/layer_internal.h"
 #include "store/tartree.h"
 
@@ -48,20 +47,6 @@ static int hash_and_pass(void *arg, const void *p, size_t n, struct err *e)
     return h->dst.write(h->dst.arg, p, n, e);
 }
 
-static int from_blob(struct engine *en, const struct oci_digest *blob, struct codec_sink dst,
-                     struct err *e)
-{
-    own(fd) int fd = store_blob_open(en, blob, e);
-    own(codec_unzip) struct codec_unzip *zip = NULL;
-    if (fd < 0 || codec_unzip_open(codec_source_fd(&fd), LIMIT_LAYER_BYTES, &zip, e) < 0) return -1;
-    own(free) char *buf = mem_alloc(1 << 18);
-    for (;;) {
-        ssize_t n = codec_unzip_read(zip, buf, 1 << 18, e);
-        if (n <= 0) return (int)n;
-        if (dst.write(dst.arg, buf, (size_t)n, e) < 0) return -1;
-    }
-}
-
 static int from_tree(struct engine *en, int dir, const struct store_meta *meta,
                      struct codec_sink dst, struct err *e)
 {
@@ -81,9 +66,7 @@ int store_layer_write_tar(struct engine *en, const struct store_layer *l, struct
     struct hashing h = {.dst = dst};
     struct codec_sink sink = {hash_and_pass, &h};
     codec_sha256_init(&h.hash);
-    int rc = meta.canonical ? from_tree(en, dir, &meta, sink, e)
-             : oci_digest_is_set(&meta.blob) ? from_blob(en, &meta.blob, sink, e)
-                                             : layer_recipe_replay(dir, sink, e);
+    int rc = meta.canonical ? from_tree(en, dir, &meta, sink, e) : layer_recipe_replay(dir, sink, e);
     if (rc < 0) return err_wrap(e, "writing the archive of layer sha256:%.12s", meta.diff_id.hex);
     char hex[CODEC_SHA256_HEX];
     codec_sha256_end(&h.hash, hex);

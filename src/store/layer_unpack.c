@@ -207,7 +207,7 @@ static int parent_of(struct unpack *u, struct str *path, bool make, struct err *
 
 // --- making room ----------------------------------------------------------------------------------
 
-// Removes what this layer holds at parent/name. Content that a recipe refers to moves aside.
+// Takes away what this layer holds at parent/name. Content that the recipe refers to moves aside.
 static int displace(struct unpack *u, int parent, const char *name, const char *path,
                     const struct stat *st, struct err *e)
 {
@@ -218,10 +218,8 @@ static int displace(struct unpack *u, int parent, const char *name, const char *
     own(fd) int fresh = open_plain(u, dir_z);
     (void)parent;
     if (fresh < 0) return err_sys(e, "open folder '%s' of the layer", dir_z);
-    if (!u->recipe || !(S_ISDIR(st->st_mode) || S_ISREG(st->st_mode))) {
-        if (!S_ISDIR(st->st_mode) && unlinkat(fresh, name, 0) == 0) return 0;
-        return fs_remove_tree(fresh, name, e);
-    }
+    if (!S_ISDIR(st->st_mode) && !S_ISREG(st->st_mode))
+        return unlinkat(fresh, name, 0) == 0 ? 0 : err_sys(e, "replace '%s'", path);
     char to[32];
     if (mkdirat(u->top, "old", 0700) != 0 && errno != EEXIST) return err_sys(e, "make folder 'old'");
     own(fd) int old = fs_open_dir(u->top, "old", e);
@@ -431,7 +429,7 @@ static int put_file(struct unpack *u, int parent, const char *name, struct str *
         fd = openat(parent, name, flags, t->mode & 0777);
     }
     if (fd < 0) return err_sys(e, "make file '%s'", t->name);
-    if (u->recipe && codec_tar_plain(u->tar) &&
+    if (codec_tar_plain(u->tar) &&
         layer_recipe_content(u->recipe, str_z(path), t->size, e) < 0)
         return -1;
     u->filling = true;
@@ -515,7 +513,7 @@ static int put_node(struct unpack *u, int parent, const char *name, struct str *
     mode_t type = types[t->type];
     dev_t dev = type == S_IFIFO ? 0 : makedev(t->major, t->minor);
     if (type != S_IFIFO && u->en->ids.mode != IDMAP_ROOT) {
-        // Not on disk; the archive's own bytes (blob or recipe) remember it.
+        // Not on disk; the archive's own bytes, in the recipe, remember it.
         return make_room(u, &parent, name, path, e) < 0 ? -1 : 0;
     }
     int rc = mknodat(parent, name, type | 0600, dev);
@@ -652,7 +650,7 @@ static int seen(void *arg, const void *p, size_t n, bool content, struct err *e)
     struct unpack *u = arg;
     codec_sha256_add(&u->plain, p, n);
     u->meta.tar_size += n;
-    return u->recipe && !(content && u->filling) ? layer_recipe_raw(u->recipe, p, n, e) : 0;
+    return content && u->filling ? 0 : layer_recipe_raw(u->recipe, p, n, e);
 }
 
 static int expect(const char *what, const struct oci_digest *want, const char *have, struct err *e)
@@ -672,8 +670,9 @@ static int check_digests(struct unpack *u, struct err *e)
     if (expect("diff id", u->put.want_diff, u->meta.diff_id.hex, e) < 0) return -1;
     if (u->blob) {
         uint64_t size;
+        struct oci_digest blob;
         struct store_blob_writer *w = take_ptr(u->blob);
-        return store_blob_commit(w, u->put.want_blob, UINT64_MAX, &u->meta.blob, &size, e);
+        return store_blob_commit(w, u->put.want_blob, UINT64_MAX, &blob, &size, e);
     }
     if (!u->put.want_blob) return 0;
     codec_sha256_end(&u->packed, hex);
@@ -726,15 +725,15 @@ static int prepare(struct unpack *u, struct store_tmp *tmp, const char *name, st
     u->later = u->dirs ? open_list(u->top, "open", e) : NULL;
     if (!u->later) return -1;
     if (u->put.keep_blob && store_blob_create(u->en, &u->blob, e) < 0) return -1;
-    if (!u->put.keep_blob && layer_recipe_create(u->top, &u->recipe, e) < 0) return -1;
-    return 0;
+    // Also beside a kept blob: the blob goes with the last image that names it, the layer may stay.
+    return layer_recipe_create(u->top, &u->recipe, e);
 }
 
 static int unpack_all(struct unpack *u, struct err *e)
 {
     if (read_archive(u, e) < 0 || check_digests(u, e) < 0) return -1;
     cache_drop(u);
-    if (u->recipe && layer_recipe_finish(u->recipe, e) < 0) return -1;
+    if (layer_recipe_finish(u->recipe, e) < 0) return -1;
     if (apply_dirs(u, e) < 0) return -1;
     if (u->implied > 0 && list_implied(u, u->fs.fd, "", e) < 0) return -1;
     long size = ftell(u->later);

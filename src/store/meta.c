@@ -28,7 +28,6 @@ int store_meta_save(int dirfd, const struct store_meta *m, struct err *e)
     codec_json_set(j, "entries", codec_json_new_int((int64_t)m->entries));
     codec_json_set(j, "open", codec_json_new_bool(m->open));
     codec_json_set(j, "canonical", codec_json_new_bool(m->canonical));
-    if (oci_digest_is_set(&m->blob)) codec_json_set_text(j, "blob", m->blob.hex);
     if (m->absent) codec_json_set(j, "absent", codec_json_copy(m->absent));
     codec_json_print(j, &text);
     str_addc(&text, '\n');
@@ -51,9 +50,6 @@ int store_meta_load(int dirfd, struct store_meta *out, struct err *e)
     out->entries = (uint64_t)codec_json_int(codec_json_get(j, "entries"));
     out->open = codec_json_bool(codec_json_get(j, "open"));
     out->canonical = codec_json_bool(codec_json_get(j, "canonical"));
-    const struct codec_json *blob = codec_json_get(j, "blob");
-    if (blob && !oci_digest_parse_hex(codec_json_text(blob), &out->blob))
-        return err_set(e, ERR_CORRUPT, "a layer's meta file is damaged");
     const struct codec_json *absent = codec_json_get(j, "absent");
     if (codec_json_type(absent) == CODEC_JSON_ARRAY) out->absent = codec_json_copy(absent);
     return 0;

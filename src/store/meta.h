@@ -11,7 +11,6 @@ struct store_meta {
     uint64_t tar_size;  // of the uncompressed archive
     uint64_t entries;
     bool open;
-    struct oci_digest blob;  // the archive as it was received, kept as a blob; unset: there is a recipe
     bool canonical;     // store_tar_tree of fs (with `absent`) gives the diff id: no recipe is needed
     // Entries of the archive that this mode could not make on disk (device nodes for an ordinary
     // user): objects {name, type, mode, uid, gid, mtime, major, minor}. NULL: none. Owned.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Overlay mounts, detached. Lower directories go in by descriptor where the kernel takes them
-// (`lowerdir+` with FSCONFIG_SET_FD, 6.13), else by path one at a time (6.5), else in one mount(2)
-// with short names relative to layers/<form>, which the kernel limits to one page.
+// (`lowerdir+` with FSCONFIG_SET_FD, 6.13), else by path one at a time (6.5), else in one mount(2),
+// which the kernel limits to one page: there the names are descriptor numbers, relative to
+// /proc/self/fd, so that a page holds as many layers as an overlay can have.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -81,8 +82,8 @@ static void add_dir(struct str *names, const char *key, int fd)
     str_addf(names, ",%s=/proc/self/fd/%d", key, fd);
 }
 
-// The option string of mount(2), names relative to layers/<form>.
-static void old_options(struct engine *en, const struct store_overlay *o, int empty,
+// The option string of mount(2), for a caller in /proc/self/fd. `lower` are the open layers.
+static void old_options(struct engine *en, const struct store_overlay *o, const int *lower, int empty,
                         struct str *out)
 {
     int last = o->extra_bottom_fd > 0 ? o->extra_bottom_fd : empty;
@@ -95,26 +96,26 @@ static void old_options(struct engine *en, const struct store_overlay *o, int em
     }
     if (en->ids.mode != IDMAP_ROOT) str_addz(out, ",userxattr");
     str_addz(out, ",lowerdir=");
-    for (size_t i = o->n; i-- > 0;) str_addf(out, "%s/fs%s", o->layers[i].id, i || last > 0 ? ":" : "");
-    if (last > 0) str_addf(out, "/proc/self/fd/%d", last);
+    for (size_t i = o->n; i-- > 0;) str_addf(out, "%d%s", lower[i], i || last > 0 ? ":" : "");
+    if (last > 0) str_addf(out, "%d", last);
 }
 
 // Everything in one mount(2), which takes a page of options and attaches at once: the mount is
 // cloned and taken away again.
-static int make_old(struct engine *en, const struct store_overlay *o, int empty, struct err *e)
+static int mount_old(struct engine *en, const struct store_overlay *o, const int *lower, int empty,
+                     struct err *e)
 {
-    static const char target[] = "../../cache/mnt";
     own(str) struct str options = {0};
-    own(free) char *base = str_fmt("layers/%s", en->form);
-    old_options(en, o, empty, &options);
+    char target[64];
+    old_options(en, o, lower, empty, &options);
     if (options.n >= OPTION_MAX) {
         err_set(e, ERR_LIMIT, "%zu layers are too many for this kernel", o->n);
         return err_hint(e, "kernels from 6.5 on take more; or build with fewer steps");
     }
     own(fd) int here = fs_openat(AT_FDCWD, ".", O_PATH, 0, e);
-    own(fd) int there = here < 0 ? -1 : fs_open_dir(en->store_fd, base, e);
-    if (there < 0 || fs_mkdirs(en->store_fd, "cache/mnt", 0700, e) < 0) return -1;
-    if (fchdir(there) != 0) return err_sys(e, "enter the layers folder");
+    if (here < 0 || fs_mkdirs(en->store_fd, "cache/mnt", 0700, e) < 0) return -1;
+    snprintf(target, sizeof target, "/proc/self/fd/%d/cache/mnt", en->store_fd);
+    if (chdir("/proc/self/fd") != 0) return err_sys(e, "enter '/proc/self/fd'");
     unsigned long flags = o->upper_fd > 0 ? 0 : MS_RDONLY;
     int mnt = -1;
     if (mount("dewar", target, "overlay", flags, str_z(&options)) != 0) {
@@ -128,6 +129,17 @@ static int make_old(struct engine *en, const struct store_overlay *o, int empty,
         close(mnt);
         return err_sys(e, "go back to the caller's folder");
     }
+    return mnt;
+}
+
+static int make_old(struct engine *en, const struct store_overlay *o, int empty, struct err *e)
+{
+    int *lower = mem_alloc((o->n + 1) * sizeof *lower);
+    size_t n = 0;
+    while (n < o->n && (lower[n] = store_layer_open_fs(en, &o->layers[n], e)) >= 0) n++;
+    int mnt = n == o->n ? mount_old(en, o, lower, empty, e) : -1;
+    while (n > 0) close(lower[--n]);
+    free(lower);
     return mnt;
 }
 

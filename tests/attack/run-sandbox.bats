@@ -5,7 +5,7 @@
 load ../e2e/helpers
 
 R() { dewar run --rm -q --network none "$@"; }
-PROBE=$(dirname "$DEWAR")/../../tests/tools/probe
+PROBE=${TOOLS:-$(dirname "$DEWAR")/../../tests/tools}/probe
 
 file_setup() {
     mkdir -p "$BATS_FILE_TMPDIR/canary"

@@ -121,6 +121,7 @@ export NO_IMAGE=1
 
 @test "colours appear on a terminal only, and not with NO_COLOR" {
     need_program script util-linux
+    export TERM=xterm
     script -qec "$DEWAR nope" out </dev/null >/dev/null || true
     grep -q $'\033\[' out
     NO_COLOR=1 script -qec "$DEWAR nope" out </dev/null >/dev/null || true

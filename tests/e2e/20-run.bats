@@ -220,6 +220,30 @@ on_tty() {
     fails 125 nosuch
 }
 
+@test "the OOM score, added hosts and devices arrive" {
+    try R --oom-score-adj 500 $IMG cat /proc/self/oom_score_adj
+    ok && same "$output" 500
+    try R --add-host box:1.2.3.4 $IMG grep box /etc/hosts
+    ok && same "$output" $'1.2.3.4\tbox'
+    try R --device /dev/null:/dev/other $IMG stat -c %t:%T /dev/other
+    ok && same "$output" 1:3
+    try R --device /etc/passwd $IMG true
+    fails 125 "not a device"
+}
+
+@test "capabilities come and go; privileged has all and no filter" {
+    try R --cap-add NET_ADMIN $IMG ip link add d type dummy
+    [ "$status" = 0 ] || [[ $stderr == *"not supported"* ]]
+    try R $IMG ip link add d type dummy
+    [ "$status" != 0 ] && [[ $stderr == *permitted* ]]
+    try R --cap-add SYS_ADMIN $IMG sh -c 'mkdir /q && mount -t tmpfs x /q && echo mounted'
+    ok && has mounted
+    try R --privileged $IMG grep Seccomp: /proc/self/status
+    ok && has 0
+    try R --cap-add NO_SUCH $IMG true
+    fails 125 NO_SUCH
+}
+
 @test "control group limits hold, or the error names the controller" {
     if is_root; then
         try R -m 20m $IMG sh -c 'dd if=/dev/zero of=/dev/shm/x bs=1M count=60 2>/dev/null'

@@ -479,12 +479,14 @@ docker_archive() {
         for n in 1 2 3 4 5 6; do other s1 rmi -f race:1 race:2 >/dev/null 2>&1 || true; done
     }
     other s1 load -q -i a.tar >/dev/null
-    loop other s1 load -q -i a.tar &
-    loop other s1 load -q -i b.tar &
-    loop other s1 images &
-    loop other s1 images -q &
-    remover &
-    wait
+    # bats has a child of its own for the time limit: wait for ours by id.
+    local pids=()
+    loop other s1 load -q -i a.tar & pids+=($!)
+    loop other s1 load -q -i b.tar & pids+=($!)
+    loop other s1 images & pids+=($!)
+    loop other s1 images -q & pids+=($!)
+    remover & pids+=($!)
+    wait "${pids[@]}"
     [ ! -e loop.bad ] || { cat loop.bad loop.err >&2; return 1; }
     try other s1 system check
     ok

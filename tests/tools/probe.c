@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs inside containers of the attack tests and tries what must not work. Static, so that it runs in
-// any image. Prints one word for each thing tried: "ok", or the errno's name.
+// Runs inside containers of the attack tests and tries what must not work. Static, so that it runs
+// in any image. Prints one word for each thing tried: "ok", or the errno's name.
 //   probe call NR [ARG...]     any system call of this machine
 //   probe call32 NR [ARG...]   the same through the 32-bit entry
 //   probe tiocsti [HIGH]       types a line into stdin's terminal, also with high bits set

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// dewar-init: process 1 for programs that are not made to be one (`run --init`). Starts the program,
-// passes every signal on to it, reaps orphans, and ends as the program ends. It lives in containers
-// of any image, so it uses no C library and nothing but system calls: a static file of a few pages.
+// dewar-init: process 1 for programs that are not made to be one (`run --init`). Starts the
+// program, passes every signal on to it, reaps orphans, and ends as the program ends. It lives in
+// containers of any image, so it uses no C library and nothing but system calls: a static file of a
+// few pages.
 //
 //   dewar-init PATH ARGV0 [ARG...]
 #include <linux/wait.h>
@@ -28,7 +29,8 @@ static long call(long nr, long a, long b, long c, long d, long f)
                      : "rcx", "r11", "memory");
     return ret;
 }
-__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tandq $-16, %rsp\n\tcall begin\n");
+__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tandq $-16, %rsp\n\tcall "
+        "begin\n");
 #elif defined(__aarch64__)
 static long call(long nr, long a, long b, long c, long d, long f)
 {

@@ -89,7 +89,8 @@ static bool kernel_is_at_least(struct sv want)
 // A rule applies when its "includes" do and its "excludes" do not.
 static bool applies(const struct codec_json *rule, uint64_t caps)
 {
-    const struct codec_json *in = codec_json_get(rule, "includes"), *ex = codec_json_get(rule, "excludes");
+    const struct codec_json *in = codec_json_get(rule, "includes"),
+                            *ex = codec_json_get(rule, "excludes");
     const struct codec_json *v;
     if (in) {
         v = codec_json_get(in, "caps");
@@ -115,8 +116,12 @@ static int read_args(const struct codec_json *rule, struct scmp_arg_cmp *out, un
     static const struct {
         const char *name;
         enum scmp_compare op;
-    } ops[] = {{"SCMP_CMP_NE", SCMP_CMP_NE}, {"SCMP_CMP_LT", SCMP_CMP_LT}, {"SCMP_CMP_LE", SCMP_CMP_LE},
-               {"SCMP_CMP_EQ", SCMP_CMP_EQ}, {"SCMP_CMP_GE", SCMP_CMP_GE}, {"SCMP_CMP_GT", SCMP_CMP_GT},
+    } ops[] = {{"SCMP_CMP_NE", SCMP_CMP_NE},
+               {"SCMP_CMP_LT", SCMP_CMP_LT},
+               {"SCMP_CMP_LE", SCMP_CMP_LE},
+               {"SCMP_CMP_EQ", SCMP_CMP_EQ},
+               {"SCMP_CMP_GE", SCMP_CMP_GE},
+               {"SCMP_CMP_GT", SCMP_CMP_GT},
                {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
     const struct codec_json *args = codec_json_get(rule, "args");
     *n = 0;
@@ -127,7 +132,8 @@ static int read_args(const struct codec_json *rule, struct scmp_arg_cmp *out, un
         size_t k = 0;
         while (k < sizeof ops / sizeof *ops && !sv_eqz(op, ops[k].name)) k++;
         if (k == sizeof ops / sizeof *ops || index < 0 || index > 5 || *n == 6)
-            return err_set(e, ERR_INPUT, "a comparison that cannot be used ('%.*s')", (int)op.n, op.p);
+            return err_set(e, ERR_INPUT, "a comparison that cannot be used ('%.*s')", (int)op.n,
+                           op.p);
         out[(*n)++] = (struct scmp_arg_cmp){
             .arg = (unsigned)index, .op = ops[k].op,
             .datum_a = (scmp_datum_t)codec_json_int(codec_json_get(a, "value")),
@@ -180,8 +186,8 @@ static int compile(const char *path, uint64_t caps, struct err *e)
         codec_json_parse(str_sv(&text), path, &j, e) < 0)
         return -1;
     uint32_t base;
-    if (find_action(codec_json_text(codec_json_get(j, "defaultAction")), errno_of(j, "defaultErrnoRet"),
-                    &base, e) < 0)
+    if (find_action(codec_json_text(codec_json_get(j, "defaultAction")),
+                    errno_of(j, "defaultErrnoRet"), &base, e) < 0)
         return err_wrap(e, "reading defaultAction of '%s'", path);
     own(filter) scmp_filter_ctx f = seccomp_init(base);
     if (!f) return err_set(e, ERR_SYSTEM, "libseccomp refused the default action");

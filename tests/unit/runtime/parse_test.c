@@ -155,10 +155,12 @@ static void env_files_are_not_shell(void **state)
     own(strv) struct strv v = {0};
     setenv("MINE", "from me", 1);
     unsetenv("NOT_MINE");
-    struct sv text = SV("\xef\xbb\xbf# a comment\n\n  A=1 # no comment\nB=\"q\" \r\n\tC=\nMINE\nNOT_MINE\n"
-                        "D=$A=x");
+    struct sv text =
+        SV("\xef\xbb\xbf# a comment\n\n  A=1 # no comment\nB=\"q\" \r\n\tC=\nMINE\nNOT_MINE\n"
+           "D=$A=x");
     ASSERT_OK(parse_env_text(text, "f", &v, &e));
-    static const char *const want[] = {"A=1 # no comment", "B=\"q\" ", "C=", "MINE=from me", "D=$A=x"};
+    static const char *const want[] = {"A=1 # no comment", "B=\"q\" ", "C=", "MINE=from me",
+                                       "D=$A=x"};
     assert_int_equal(v.n, sizeof want / sizeof *want);
     for (size_t i = 0; i < v.n; i++) assert_string_equal(v.p[i], want[i]);
 }
@@ -204,8 +206,10 @@ static void sysctls_belong_to_a_namespace(void **state)
     free(path), free(value);
     ASSERT_FAILS(proc_sysctl(&s, "kernel.core_pattern=|/x", &path, &value, &e), "whole machine");
     ASSERT_FAILS(proc_sysctl(&s, "kernel/core_pattern=|/x", &path, &value, &e), "whole machine");
-    ASSERT_FAILS(proc_sysctl(&s, "net.ipv4.x=1\nkernel.core_pattern=|/x", &path, &value, &e), "line");
-    ASSERT_FAILS(proc_sysctl(&s, "net.ipv4.x+kernel.core_pattern=|/x", &path, &value, &e), "not a name");
+    ASSERT_FAILS(proc_sysctl(&s, "net.ipv4.x=1\nkernel.core_pattern=|/x", &path, &value, &e),
+                 "line");
+    ASSERT_FAILS(proc_sysctl(&s, "net.ipv4.x+kernel.core_pattern=|/x", &path, &value, &e),
+                 "not a name");
     ASSERT_FAILS(proc_sysctl(&s, "net/../kernel/core_pattern=x", &path, &value, &e), "not a name");
     ASSERT_FAILS(proc_sysctl(&s, "netx=1", &path, &value, &e), "whole machine");
     s.net = RUNTIME_NET_HOST;

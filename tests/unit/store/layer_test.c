@@ -270,7 +270,38 @@ static void a_changed_file_in_the_store_is_noticed(void **state)
     store_tmp_close(&en, &tmp);
 }
 
+static void a_hundred_layers_fit_the_old_way_too(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    own(engine) struct engine en = {0};
+    struct store_tmp tmp = STORE_TMP_NONE;
+    static struct store_layer l[127];
+    open_store(&en);
+    ASSERT_OK(store_tmp_open(&en, &tmp, &e));
+    for (int i = 0; i < 127; i++) {
+        char path[40];
+        snprintf(path, sizeof path, "l%d/fs", i);
+        make(tmp.fd, path);
+        snprintf(path, sizeof path, "l%d/fs/f%d", i, i);
+        put(tmp.fd, path, "", 0644, 10);
+        struct store_commit opt = {.newest = 50};
+        snprintf(path, sizeof path, "l%d", i);
+        check_commit(&en, &tmp, path, &opt, &l[i]);
+    }
+    for (int old = 0; old < 2; old++) {
+        struct store_overlay o = {.layers = l, .n = 127, .force_old = old};
+        own(fd) int mount = store_overlay_open(&en, &o, &e);
+        ASSERT_OK(mount);
+        own(fd) int dir = fs_open_dir(mount, ".", &e);
+        assert_int_equal(faccessat(dir, "f0", F_OK, 0), 0);
+        assert_int_equal(faccessat(dir, "f126", F_OK, 0), 0);
+    }
+    store_tmp_close(&en, &tmp);
+}
+
 RUN_TESTS("store/layer", TEST(a_step_keeps_what_it_changed_and_no_more),
           TEST(the_archive_of_a_step_has_its_diff_id_also_after_a_round),
           TEST(a_wrong_size_digest_or_diff_id_is_refused_and_leaves_nothing),
-          TEST(a_changed_file_in_the_store_is_noticed), TEST(both_ways_of_mounting_show_the_same))
+          TEST(a_changed_file_in_the_store_is_noticed), TEST(both_ways_of_mounting_show_the_same),
+          TEST(a_hundred_layers_fit_the_old_way_too))

@@ -1,0 +1,25 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# bats file_tags=run,slow
+# kill -9 in the middle of `run`: the next command works, and nothing is left of what was killed. A
+# sample here; KILL_POINTS="1 2 3 ..." widens it.
+load helpers
+
+@test "run killed at any system call leaves nothing for the next command to trip over" {
+    need_program strace
+    for call in mkdirat mknodat openat clone3 sendmsg renameat unlinkat write fsmount move_mount flock \
+        socketpair fsconfig recvmsg close setsid sendto; do
+        for at in ${KILL_POINTS:-1 2 4}; do
+            strace -f -qq -o /dev/null -e "inject=$call:signal=KILL:when=$at" "$DEWAR" run --rm -q \
+                --network none --name victim -v /anon $IMG true >/dev/null 2>&1 || true
+            try timeout 20 "$DEWAR" run --rm -q --network none --name victim $IMG echo fine
+            ok && same "$output" fine
+            left=$(find "$DEWAR_STORE/containers" "$DEWAR_STORE/volumes" "$DEWAR_RUN/containers" \
+                -mindepth 1 -maxdepth 1 ! -name names)
+            same "$call $at: $left" "$call $at: "
+            same "$(ls "$DEWAR_STORE/containers/names")" ""
+        done
+    done
+    dewar system prune -f >/dev/null
+    same "$(ls "$DEWAR_STORE/trash")" ""
+}
