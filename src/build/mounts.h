@@ -24,6 +24,7 @@ struct build_mounts {
     struct strv touched;  // by cache mounts: files whose time was changed
     struct strv attached;  // paths of mounts in the worker's namespace
     struct strv env;  // secrets as variables, SSH_AUTH_SOCK
+    bool changed;     // the context, while a bind was made of it
 };
 // The grammar of --secret and --ssh, before any work.
 int build_mounts_check(const struct build_options *opt, struct err *e);

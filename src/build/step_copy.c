@@ -19,6 +19,7 @@ struct copy_arg {
     bool has_owner;
     struct fs_owner owner;
     struct strv written;  // "path\tdigest"
+    bool changed;         // the context, while it was copied
 };
 
 // --chown: numbers stand for themselves, a lone user also names the group; names are looked up in
@@ -74,6 +75,7 @@ static int apply_copy(struct build_work *w, const struct root *root, int folder,
         .owner = c->has_owner ? &c->owner : NULL,
         .time = context && !now ? w->state->now : INT64_MIN,
         .written = track ? &paths : NULL,
+        .out_changed = &c->changed,
     };
     if (build_copy_apply(c->source.tree, &c->picks, &opt, root, e) < 0) return -1;
     return remember_written(w, root, &paths, &c->written, e);
@@ -120,7 +122,8 @@ static int run_copy(struct build_work *w, const struct build_instr *in, struct c
         if (find_owner(w, c->spec.chown, &c->owner, e) < 0) return -1;
     }
     struct build_op op = {.created_by = in->original, .apply = apply_copy, .arg = c,
-                          .independent = c->spec.link, .written = &c->written};
+                          .independent = c->spec.link, .written = &c->written,
+                          .unstable = &c->changed};
     add_copy_key(w, c, hash, &op.key);
     return build_solve_step(w, &op, e);
 }
