@@ -188,7 +188,7 @@ static int replace(int dirfd, const char *name, struct sv data, mode_t mode, boo
     struct sv path = sv_of(name);
     struct sv folder = sv_part(path, 0, (size_t)(sv_rfind(path, '/') + 1));
     own(free) char *tmp =
-        str_fmt("%.*s.tmp-%d-%u", (int)folder.n, folder.p, (int)getpid(), serial++);
+        str_fmt("%.*s" FS_PART "%d-%u", (int)folder.n, folder.p, (int)getpid(), serial++);
     own(fd) int fd = fs_openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL, mode, e);
     if (fd < 0) return err_wrap(e, "writing '%s'", name);
     int rc = fs_write_all(fd, data.p, data.n, e);

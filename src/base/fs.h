@@ -50,6 +50,7 @@ int fs_read_fd(int fd, size_t max, struct str *out, struct err *e);  // to end o
 int fs_read_at(int dirfd, const char *path, size_t max, struct str *out, struct err *e);
 int fs_write_all(int fd, const void *p, size_t n, struct err *e);
 // Temporary in the same folder, fdatasync, rename over `name`, fsync of the folder.
+#define FS_PART ".tmp-"  // its name begins so
 int fs_atomic_write(int dirfd, const char *name, struct sv data, mode_t mode, struct err *e);
 // The same without the syncs: readers see the old or the new one, a power cut may lose it. For
 // what can be made again.

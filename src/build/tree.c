@@ -80,8 +80,8 @@ static int walk_one(struct walk *w, int dirfd, const char *name, struct str *pat
 static int walk_folder(struct walk *w, int dirfd, struct str *path, struct err *e)
 {
     if (++w->depth > TREE_DEPTH)
-        return err_set(e, ERR_LIMIT, "'%s' is nested deeper than %d folders", str_z(path),
-                       TREE_DEPTH);
+        return err_set(e, ERR_LIMIT, "folders below '%.60s...' are nested deeper than %d",
+                       str_z(path), TREE_DEPTH);
     own(strv) struct strv names = {0};
     if (fs_list(dirfd, ".", &names, e) < 0) return -1;
     size_t base = path->n;

@@ -27,6 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/own.h"
 #include "runtime/record.h"
 
@@ -165,7 +166,8 @@ static int hold_mounts(pid_t init)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)init);
-    return open(path, O_RDONLY | O_CLOEXEC);  // -1 is as good, only slower
+    struct err ignored;
+    return fs_open(path, O_RDONLY, 0, &ignored);  // -1 is as good, only slower
 }
 
 _Noreturn void monitor_run(struct monitor *m)

@@ -140,7 +140,7 @@ static int prune(struct pruner *p, struct err *e)
     }
     if (prune_blobs(p, &keep, e) < 0 || prune_layers(p, &keep, e) < 0) return -1;
     if (store_cache_walk(p->en, drop_dangling, p, e) < 0) return -1;
-    if (store_sweep(p->en, &swept, e) < 0) return -1;
+    if (store_tmp_drop_parts(p->en, e) < 0 || store_sweep(p->en, &swept, e) < 0) return -1;
     p->out->freed += swept;
     return 0;
 }

@@ -151,10 +151,9 @@ int store_sweep(struct engine *en, uint64_t *out_freed, struct err *e)
     if (sweep_tmp(en, e) < 0) return -1;
     own(fd) int trash = open_made(en->store_fd, "trash", e);
     if (trash < 0) return -1;
-    int busy = fs_lock(trash, LOCK_EX | LOCK_NB, e);
-    if (busy < 0) return -1;
+    if (fs_lock(trash, LOCK_EX, e) < 0) return -1;  // another sweep: what it leaves is ours
     own(strv) struct strv names = {0};
-    if (!busy && fs_list(trash, ".", &names, e) < 0) return -1;
+    if (fs_list(trash, ".", &names, e) < 0) return -1;
     int rc = 0;
     vec_each(name, &names) {  // one that resists does not keep the others
         uint64_t size = out_freed ? disk_use(trash, *name, DU_DEPTH) : 0;
@@ -164,6 +163,35 @@ int store_sweep(struct engine *en, uint64_t *out_freed, struct err *e)
     }
     if (out_freed) *out_freed = freed;
     return rc < 0 ? err_wrap(e, "emptying the trash of the store") : 0;
+}
+
+// Half-written files that a killed command left where it was about to rename them.
+static int drop_parts(int dirfd, const char *name, unsigned depth, struct err *e)
+{
+    own(strv) struct strv names = {0};
+    own(fd) int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(e, "open '%s'", name);
+    if (fs_list(fd, ".", &names, e) < 0) return -1;
+    for (size_t i = 0; i < names.n; i++) {
+        if (strncmp(names.p[i], FS_PART, strlen(FS_PART)) == 0) {
+            if (unlinkat(fd, names.p[i], 0) != 0 && errno != ENOENT)
+                return err_sys(e, "remove '%s/%s'", name, names.p[i]);
+        } else if (depth > 0 && drop_parts(fd, names.p[i], depth - 1, e) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int store_tmp_drop_parts(struct engine *en, struct err *e)
+{
+    static const struct {
+        const char *name;
+        unsigned depth;
+    } places[] = {{"refs", 64}, {"cache/steps", 1}, {"cache/sources", 1}, {"cache/files", 1}};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (drop_parts(en->store_fd, places[i].name, places[i].depth, e) < 0) return -1;
+    return 0;
 }
 
 static bool is_empty(struct engine *en, const char *name)

@@ -21,6 +21,9 @@ int store_trash(struct engine *en, int dirfd, const char *name, struct err *e);
 // Empties the trash and removes temporary folders whose owner is dead. Files inside layers need
 // the user namespace: call engine_enter before. Bytes freed go to *out_freed (may be NULL).
 int store_sweep(struct engine *en, uint64_t *out_freed, struct err *e);
-// The same for a command that does not want to wait: when there is something to do, a child of its
+// Removes what killed commands left half-written among refs and records. Only for who holds the
+// store's lock alone: a living writer's would go too.
+int store_tmp_drop_parts(struct engine *en, struct err *e);
+// store_sweep for a command that does not want to wait: when there is something to do, a child of its
 // own session does it and ends. Best effort. Large deletes take seconds on some file systems.
 void store_sweep_later(struct engine *en);

@@ -14,7 +14,7 @@ test_setup() {
 runs() {
     # A key of its own each time.
     printf 'FROM busybox:test\nRUN --mount=type=cache,id=%s,target=/log,readonly cat /log/n > /n 2>/dev/null || :; : %s\n' \
-        "$LOG" "$RANDOM$RANDOM$RANDOM" >"$WORK/counter"
+        "$LOG" "$EPOCHREALTIME" >"$WORK/counter"
     rm -rf "$WORK/count"
     dewar build -q -o "$WORK/count" -f "$WORK/counter" - </dev/null 2>/dev/null ||
         dewar build -q -o "$WORK/count" -f "$WORK/counter" "$WORK/none" >/dev/null

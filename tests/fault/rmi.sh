@@ -13,6 +13,6 @@ again() {
     printf 'FROM busybox:test\nCOPY file /file\nCMD ["cat", "/file"]\n' >ctx/Dockerfile
     dewar build -q -t result:1 ctx >/dev/null
 }
-operation() { op=(bash -c '"$DEWAR" rmi -f result:1 >/dev/null 2>&1 || ! "$DEWAR" inspect result:1 >/dev/null 2>&1'); }
+operation() { op=(bash -c '"$DEWAR" rmi -f result:1 >/dev/null || ! "$DEWAR" inspect result:1 >/dev/null 2>&1'); }
 verify() { ! dewar inspect result:1 >/dev/null 2>&1 && [ "$(dewar run --rm --network none busybox:test echo well)" = well ]; }
 undo() { dewar system prune --force >/dev/null && again; }
