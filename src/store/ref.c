@@ -287,10 +287,21 @@ struct walk {
     void *arg;
 };
 
+// A folder that is gone was removed just now; a file in its place is damage; anything else is an error.
+static int list_folder(struct walk *w, const char *folder, struct strv *names, struct err *e)
+{
+    struct err bad = {0};
+    if (fs_list(w->en->store_fd, folder, names, &bad) == 0) return 0;
+    if (bad.sys == ENOENT) return 0;
+    if (bad.sys == ENOTDIR) return w->visit(w->arg, folder, "", NULL, e);
+    *e = bad;
+    return -1;
+}
+
 static int visit_files(struct walk *w, const char *folder, struct err *e)
 {
     own(strv) struct strv names = {0};
-    if (fs_list(w->en->store_fd, folder, &names, e) < 0) return -1;
+    if (list_folder(w, folder, &names, e) < 0) return -1;
     for (size_t i = 0; i < names.n; i++) {
         struct place p;
         struct store_ref r = {0};
@@ -311,32 +322,15 @@ static int visit_files(struct walk *w, const char *folder, struct err *e)
     return 0;
 }
 
-// A folder that is gone was removed just now; a file in its place is damage; anything else is an error.
-static int list_folder(struct walk *w, const char *folder, struct strv *names, struct err *e)
-{
-    struct err bad = {0};
-    if (fs_list(w->en->store_fd, folder, names, &bad) == 0) return 0;
-    if (bad.sys == ENOENT) return 0;
-    if (bad.sys == ENOTDIR) return w->visit(w->arg, folder, "", NULL, e);
-    *e = bad;
-    return -1;
-}
-
 static int walk_folder(struct walk *w, const char *folder, int depth, struct err *e)
 {
     own(strv) struct strv names = {0};
-    struct err gone = {0};
     if (depth > DEPTH_MAX) return err_set(e, ERR_CORRUPT, "'%s' is nested too deep", folder);
     if (list_folder(w, folder, &names, e) < 0) return -1;
     for (size_t i = 0; i < names.n; i++) {
         own(free) char *sub = str_fmt("%s/%s", folder, names.p[i]);
         bool leaf = names.p[i][0] == '_';
-        int rc = leaf ? visit_files(w, sub, &gone) : walk_folder(w, sub, depth + 1, e);
-        if (rc < 0 && leaf && gone.kind == ERR_SYSTEM && gone.sys == ENOENT) {
-            err_clear(&gone);
-            continue;
-        }
-        if (rc < 0 && leaf) *e = gone;
+        int rc = leaf ? visit_files(w, sub, e) : walk_folder(w, sub, depth + 1, e);
         if (rc < 0) return -1;
     }
     return 0;
