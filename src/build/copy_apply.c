@@ -76,16 +76,17 @@ static int copy_xattrs(int in, int out, const char *path, struct err *e)
     return 0;
 }
 
-// The key was made of what the scan saw. Whoever writes into the context meanwhile gets what is there
-// now, once: the result must not be remembered under that key.
-static void note_change(const struct copier *c, const struct build_node *n, int in)
+// The step's key was made from what the walk saw: another file now must not be remembered under it.
+static void check_stable(const struct copier *c, const struct build_node *n, int in)
 {
     struct stat st;
-    if (!c->tree->is_context || !c->opt->out_changed) return;
-    if (fstat(in, &st) != 0 || st.st_ino != n->ino || (uint64_t)st.st_size != n->size ||
-        (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec != n->mtime_ns ||
-        (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec != n->ctime_ns)
-        *c->opt->out_changed = true;
+    if (!c->opt->unstable || fstat(in, &st) != 0) return;
+    int64_t mtime = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    int64_t ctime = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
+    // The mtime can be set back, the ctime cannot.
+    if (st.st_ino != n->ino || (uint64_t)st.st_size != n->size || mtime != n->mtime_ns ||
+        ctime != n->ctime_ns)
+        *c->opt->unstable = true;
 }
 
 static int write_file(struct copier *c, const struct build_node *n, int dir, const char *name,
@@ -98,7 +99,7 @@ static int write_file(struct copier *c, const struct build_node *n, int dir, con
     uint32_t mode;
     if (mode_of(c, n, &mode, e) < 0 || fs_copy_bytes(in, out, n->size, e) < 0)
         return err_wrap(e, "copying '%s'", n->path);
-    note_change(c, n, in);
+    check_stable(c, n, in);
     if (fchown(out, o.uid, o.gid) != 0) return bad_owner(errno, &o, n->path, e);
     if (fchmod(out, mode) != 0) return err_sys(e, "chmod '%s'", n->path);
     return copy_xattrs(in, out, n->path, e);
@@ -305,7 +306,7 @@ static int add_archive(struct copier *c, const struct build_node *n, const char 
     if (fs_in_mkdirs(c->into, str_z(&clean), 0755, &made_by, &made, e) < 0) return -1;
     if (build_extract(c->into, &opt, codec_source_fd(&fd), e) < 0)
         return err_wrap(e, "unpacking '%s'", n->path);
-    note_change(c, n, fd);
+    check_stable(c, n, fd);
     return 1;
 }
 

@@ -5,6 +5,7 @@
 #include "image/image.h"
 #include "image/internal.h"
 #include "store/blob.h"
+#include "store/lock.h"
 
 static void plain_layer(const struct store_layer *l, struct oci_descriptor *out)
 {
@@ -90,6 +91,8 @@ int image_tag(struct engine *en, const char *source, const char *target, struct 
         return err_set(e, ERR_USAGE, "the new name '%s' must not have a digest", target);
     }
     oci_ref_default_tag(&ref);
-    if (store_ref_resolve(en, source, &r, e) < 0) return -1;
+    // Between the look and the new name the image must not be freed under us.
+    own(fd) int lock = store_lock_shared(en, e);
+    if (lock < 0 || store_ref_resolve(en, source, &r, e) < 0) return -1;
     return store_ref_set(en, &ref, &r.manifest, &r.image, e);
 }

@@ -47,36 +47,52 @@ uint64_t store_du(int dirfd, const char *name)
 
 // --- images -------------------------------------------------------------------------------------
 
-static void keep_config(struct engine *en, const struct oci_digest *d, struct store_keep *k)
+// What is damaged or missing leads nowhere and keeps nothing else. What could not be read for another
+// reason (no memory, an error of the disk) is no answer: nothing may be freed then.
+static int read_text(struct engine *en, const struct oci_digest *d, size_t max, struct str *out,
+                     struct err *e)
 {
-    struct err e = {0};
+    struct err bad = {0};
+    if (store_blob_read(en, d, max, out, &bad) == 0) return 1;
+    if (bad.kind != ERR_SYSTEM) return 0;
+    *e = bad;
+    return -1;
+}
+
+static int keep_config(struct engine *en, const struct oci_digest *d, struct store_keep *k,
+                       struct err *e)
+{
+    struct err bad = {0};
     struct oci_digest chain = {0};
     own(str) struct str text = {0};
     own(oci_image) struct oci_image im = {0};
     map_set(&k->hexes, d->hex, NULL);
-    if (store_blob_read(en, d, LIMIT_CONFIG, &text, &e) < 0) return;
-    if (oci_image_parse(str_sv(&text), "config", &im, &e) < 0) return;
+    int rc = read_text(en, d, LIMIT_CONFIG, &text, e);
+    if (rc <= 0) return rc;
+    if (oci_image_parse(str_sv(&text), "config", &im, &bad) < 0) return 0;
     for (size_t i = 0; i < im.layers; i++) {
         chain = oci_digest_chain(&chain, &im.diff_ids[i]);
         map_set(&k->hexes, im.diff_ids[i].hex, NULL);  // closed layers
         map_set(&k->hexes, chain.hex, NULL);           // open ones
     }
+    return 0;
 }
 
-static void keep_manifest(struct engine *en, const struct oci_digest *d, unsigned depth,
-                          struct store_keep *k)
+static int keep_manifest(struct engine *en, const struct oci_digest *d, unsigned depth,
+                         struct store_keep *k, struct err *e)
 {
-    struct err e = {0};
+    struct err bad = {0};
     own(str) struct str text = {0};
     own(oci_manifest) struct oci_manifest m = {0};
     map_set(&k->hexes, d->hex, NULL);
-    if (depth > 4 || store_blob_read(en, d, LIMIT_MANIFEST, &text, &e) < 0) return;
-    if (oci_manifest_parse(str_sv(&text), "manifest", &m, &e) < 0) return;
+    int rc = depth > 4 ? 0 : read_text(en, d, LIMIT_MANIFEST, &text, e);
+    if (rc <= 0) return rc;
+    if (oci_manifest_parse(str_sv(&text), "manifest", &m, &bad) < 0) return 0;
     for (size_t i = 0; i < m.n; i++) {
         map_set(&k->hexes, m.items[i].digest.hex, NULL);
-        if (m.is_index) keep_manifest(en, &m.items[i].digest, depth + 1, k);
+        if (m.is_index && keep_manifest(en, &m.items[i].digest, depth + 1, k, e) < 0) return -1;
     }
-    if (!m.is_index) keep_config(en, &m.config.digest, k);
+    return m.is_index ? 0 : keep_config(en, &m.config.digest, k, e);
 }
 
 struct collector {
@@ -88,14 +104,13 @@ static int visit_ref(void *arg, const char *folder, const char *name, const stru
                      struct err *e)
 {
     struct collector *c = arg;
-    (void)folder, (void)name, (void)e;
+    (void)folder, (void)name;
     if (!r) {
         c->k->damaged++;
         return 0;
     }
-    keep_manifest(c->en, &r->manifest, 0, c->k);
-    keep_config(c->en, &r->image, c->k);
-    return 0;
+    if (keep_manifest(c->en, &r->manifest, 0, c->k, e) < 0) return -1;
+    return keep_config(c->en, &r->image, c->k, e);
 }
 
 // A container's record names its image (or only a layer): whichever of its digits is a config leads
@@ -109,7 +124,7 @@ static int keep_containers(struct engine *en, struct store_keep *k, struct err *
         for (size_t j = 0; j < m->n; j++) {
             struct oci_digest d = {0};
             if (!oci_digest_parse_hex(sv_of(m->p[j].key), &d)) continue;
-            keep_config(en, &d, k);
+            if (keep_config(en, &d, k, e) < 0) return -1;
         }
     }
     return 0;

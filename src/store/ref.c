@@ -130,16 +130,20 @@ static int make_folders(struct engine *en, const char *path, int *out_fd, struct
     return 0;
 }
 
-static int read_place(struct engine *en, const struct place *p, struct store_ref *out, bool *damaged)
+// 1 read, 0 absent or damaged, -1 neither is known: the garbage collection must never take a file that
+// could not be opened (no descriptor left, an error of the disk) for one that is not there.
+static int read_place(struct engine *en, const struct place *p, struct store_ref *out, bool *damaged,
+                      struct err *e)
 {
     char path[1000];
-    struct err e = {0};
+    struct err bad = {0};
     own(str) struct str text = {0};
     snprintf(path, sizeof path, "%s/%s", p->folder, p->name);
     *damaged = false;
     own(fd) int fd = openat(en->store_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) return 0;
-    *damaged = fs_read_fd(fd, REF_MAX, &text, &e) < 0 || !parse_file(str_sv(&text), out);
+    if (fd < 0 && errno == ENOENT) return 0;
+    if (fd < 0 && errno != ELOOP) return err_sys(e, "open '%s' in the store", path);
+    *damaged = fd < 0 || fs_read_fd(fd, REF_MAX, &text, &bad) < 0 || !parse_file(str_sv(&text), out);
     return *damaged ? 0 : 1;
 }
 
@@ -202,7 +206,8 @@ static int set_locked(struct engine *en, const struct store_ref *want, struct er
     struct store_ref old = {0};
     bool damaged = false;
     place_of(want, &p);
-    int had = read_place(en, &p, &old, &damaged);
+    int had = read_place(en, &p, &old, &damaged, e);
+    if (had < 0) return -1;
     bool moves = had == 1 && !oci_digest_eq(&old.image, &want->image);
     if (moves) {
         struct store_ref left = old;
@@ -266,7 +271,7 @@ int store_ref_find(struct engine *en, const struct oci_ref *ref, struct store_re
     bool damaged = false;
     if (check_ref(ref, e) < 0) return -1;
     place_of(&want, &p);
-    int rc = read_place(en, &p, out, &damaged);
+    int rc = read_place(en, &p, out, &damaged, e);
     if (damaged) {
         err_set(e, ERR_CORRUPT, "the store's file for '%s/%s' is damaged", p.folder, p.name);
         return err_hint(e, "load or build the image again, or run 'dewar system check --repair'");
@@ -282,10 +287,21 @@ struct walk {
     void *arg;
 };
 
+// A folder that is gone was removed just now; a file in its place is damage; anything else is an error.
+static int list_folder(struct walk *w, const char *folder, struct strv *names, struct err *e)
+{
+    struct err bad = {0};
+    if (fs_list(w->en->store_fd, folder, names, &bad) == 0) return 0;
+    if (bad.sys == ENOENT) return 0;
+    if (bad.sys == ENOTDIR) return w->visit(w->arg, folder, "", NULL, e);
+    *e = bad;
+    return -1;
+}
+
 static int visit_files(struct walk *w, const char *folder, struct err *e)
 {
     own(strv) struct strv names = {0};
-    if (fs_list(w->en->store_fd, folder, &names, e) < 0) return -1;
+    if (list_folder(w, folder, &names, e) < 0) return -1;
     for (size_t i = 0; i < names.n; i++) {
         struct place p;
         struct store_ref r = {0};
@@ -293,7 +309,9 @@ static int visit_files(struct walk *w, const char *folder, struct err *e)
         if (names.p[i][0] == '.') continue;  // half-written, by somebody who died
         snprintf(p.folder, sizeof p.folder, "%s", folder);
         if (snprintf(p.name, sizeof p.name, "%s", names.p[i]) >= (int)sizeof p.name) continue;
-        if (read_place(w->en, &p, &r, &damaged) == 0 && !damaged) continue;  // removed just now
+        int rc = read_place(w->en, &p, &r, &damaged, e);
+        if (rc < 0) return -1;
+        if (rc == 0 && !damaged) continue;  // removed just now
         if (!damaged) {
             struct place should;
             place_of(&r, &should);
@@ -307,17 +325,12 @@ static int visit_files(struct walk *w, const char *folder, struct err *e)
 static int walk_folder(struct walk *w, const char *folder, int depth, struct err *e)
 {
     own(strv) struct strv names = {0};
-    struct err gone = {0};
-    if (depth > DEPTH_MAX || fs_list(w->en->store_fd, folder, &names, &gone) < 0) return 0;
+    if (depth > DEPTH_MAX) return err_set(e, ERR_CORRUPT, "'%s' is nested too deep", folder);
+    if (list_folder(w, folder, &names, e) < 0) return -1;
     for (size_t i = 0; i < names.n; i++) {
         own(free) char *sub = str_fmt("%s/%s", folder, names.p[i]);
         bool leaf = names.p[i][0] == '_';
-        int rc = leaf ? visit_files(w, sub, &gone) : walk_folder(w, sub, depth + 1, e);
-        if (rc < 0 && leaf && gone.kind == ERR_SYSTEM && gone.sys == ENOENT) {
-            err_clear(&gone);
-            continue;
-        }
-        if (rc < 0 && leaf) *e = gone;
+        int rc = leaf ? visit_files(w, sub, e) : walk_folder(w, sub, depth + 1, e);
         if (rc < 0) return -1;
     }
     return 0;

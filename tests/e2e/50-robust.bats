@@ -312,7 +312,9 @@ END
         "$DEWAR" build -q . >id1 2>log 3>&- &
     pid=$!
     sleep 0.9
+    touch -r f stamp
     echo other >f
+    touch -r stamp f
     wait "$pid" || true
     echo first >f
     try dewar build -q -t changed .

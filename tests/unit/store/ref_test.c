@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/own.h"
 #include "base/proc.h"
 #include "harness.h"
+#include "store/gc.h"
 #include "store/lock.h"
 #include "store/user.h"
 
@@ -73,6 +75,27 @@ static void names_are_listed_in_order(void **state)
     set(&en, "b:1", 'a');
     set(&en, "h.x:5000/z", 'c');
     LISTS("a/b:latest=b a/b/c:1=b b:1=a b:latest=a h.x:5000/z:latest=c");
+}
+
+// What a file that is no file named is not known: pruning must not take it for absent.
+static void a_ref_that_cannot_be_read_is_damage_not_absence(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct store_pruned done = {0};
+    const struct store_prune_options opt = {0};
+    own(engine) struct engine en = {0};
+    open_store(&en);
+    set(&en, "b", 'a');
+    assert_int_equal(unlinkat(en.store_fd, "refs/docker.io/library/b/_tags/latest", 0), 0);
+    assert_int_equal(symlinkat("x", en.store_fd, "refs/docker.io/library/b/_tags/latest"), 0);
+    ASSERT_FAILS(store_prune(&en, &opt, &done, &e), "damaged");
+    assert_int_equal(unlinkat(en.store_fd, "refs/docker.io/library/b/_tags/latest", 0), 0);
+    assert_int_equal(unlinkat(en.store_fd, "refs/docker.io/library/b/_tags", AT_REMOVEDIR), 0);
+    int fd = openat(en.store_fd, "refs/docker.io/library/b/_tags", O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    ASSERT_FAILS(store_prune(&en, &opt, &done, &e), "damaged");
 }
 
 static void a_name_that_moves_leaves_the_old_image_untagged(void **state)
@@ -303,6 +326,7 @@ static void a_containers_record_names_what_it_uses(void **state)
 }
 
 RUN_TESTS("store/ref", TEST(names_are_listed_in_order),
+          TEST(a_ref_that_cannot_be_read_is_damage_not_absence),
           TEST(a_name_that_moves_leaves_the_old_image_untagged),
           TEST(an_image_with_another_name_does_not_become_untagged),
           TEST(removing_takes_empty_folders_along),
