@@ -39,6 +39,7 @@ struct build_copy_apply {
     const struct fs_owner *owner;  // NULL: keep the source's (0:0 for a context)
     int64_t time;                  // seconds given to all that is written; INT64_MIN: the source's
     struct strv *written;          // paths of regular files written, relative, may be NULL
+    bool *unstable;                // set when a file changed since the tree was read; may be NULL
 };
 int build_copy_apply(struct build_tree *t, const struct build_picks *picks,
                      const struct build_copy_apply *opt, const struct root *into, struct err *e);

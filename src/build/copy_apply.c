@@ -76,6 +76,16 @@ static int copy_xattrs(int in, int out, const char *path, struct err *e)
     return 0;
 }
 
+// The step's key was made from what the walk saw: another file now must not be remembered under it.
+static void check_stable(const struct copier *c, const struct build_node *n, int in)
+{
+    struct stat st;
+    if (!c->opt->unstable || fstat(in, &st) != 0) return;
+    int64_t mtime = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    if (st.st_ino != n->ino || (uint64_t)st.st_size != n->size || mtime != n->mtime_ns)
+        *c->opt->unstable = true;
+}
+
 static int write_file(struct copier *c, const struct build_node *n, int dir, const char *name,
                       struct err *e)
 {
@@ -86,6 +96,7 @@ static int write_file(struct copier *c, const struct build_node *n, int dir, con
     uint32_t mode;
     if (mode_of(c, n, &mode, e) < 0 || fs_copy_bytes(in, out, n->size, e) < 0)
         return err_wrap(e, "copying '%s'", n->path);
+    check_stable(c, n, in);
     if (fchown(out, o.uid, o.gid) != 0) return bad_owner(errno, &o, n->path, e);
     if (fchmod(out, mode) != 0) return err_sys(e, "chmod '%s'", n->path);
     return copy_xattrs(in, out, n->path, e);
@@ -292,6 +303,7 @@ static int add_archive(struct copier *c, const struct build_node *n, const char 
     if (fs_in_mkdirs(c->into, str_z(&clean), 0755, &made_by, &made, e) < 0) return -1;
     if (build_extract(c->into, &opt, codec_source_fd(&fd), e) < 0)
         return err_wrap(e, "unpacking '%s'", n->path);
+    check_stable(c, n, fd);
     return 1;
 }
 

@@ -123,6 +123,11 @@ static void pick(struct build_picks *out, const struct build_node *n, const stru
     vec_push(&out->v, ((struct build_pick){n, under}));
 }
 
+static bool is_pattern(const struct build_copy *spec, const struct str *path)
+{
+    return !spec->literal && build_glob_magic(str_sv(path));
+}
+
 static int select_glob(struct build_tree *t, const struct build_copy *spec, const char *source,
                        const char *pattern, struct build_picks *out, struct err *e)
 {
@@ -144,7 +149,7 @@ int build_copy_select(struct build_tree *t, const struct build_copy *spec,
         own(str) struct str path = {0};
         own(str) struct str real = {0};
         clamp(spec->sources.p[i], &path);
-        if (build_glob_magic(str_sv(&path))) {
+        if (is_pattern(spec, &path)) {
             if (select_glob(t, spec, spec->sources.p[i], str_z(&path), out, e) < 0) return -1;
             continue;
         }
@@ -184,14 +189,14 @@ int build_copy_scan(struct build_tree *t, const struct build_copy *spec, struct 
         own(str) struct str fixed = {0};
         own(str) struct str real = {0};
         clamp(spec->sources.p[i], &path);
-        if (build_glob_magic(str_sv(&path)))
+        if (is_pattern(spec, &path))
             fixed_part(str_sv(&path), &fixed);
         else
             str_add(&fixed, str_sv(&path));
         if (follow(&t->root, str_z(&fixed), &real, e) < 0) return -1;
         own(fd) int fd = fs_in_try_link(&t->root, real.n ? str_z(&real) : "/");
         if (fd < 0) {
-            if (build_glob_magic(str_sv(&path))) continue;
+            if (is_pattern(spec, &path)) continue;
             return err_set(e, ERR_INPUT, "'%s' is not in %s", str_z(&path), t->root.label);
         }
         strv_add(&starts, str_z(&real));

@@ -107,6 +107,7 @@ struct build_copy {
     char *chown;  // NULL if not given; "user[:group]" looked up in the target's passwd
     char *chmod;  // NULL if not given; checked: octal up to 7777, or symbolic
     bool link;
+    bool literal;  // sources are names, not patterns (RUN --mount)
     bool parents;
     struct build_ignore excludes;
     bool has_excludes;

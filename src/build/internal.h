@@ -132,7 +132,7 @@ struct build_op {
     int (*apply)(struct build_work *w, const struct root *root, int folder, void *arg,
                  struct strv *stubs, struct err *e);
     void *arg;
-    bool unstable;            // a source changed while it was read: not to be remembered
+    const bool *unstable;     // a source changed while it was read: not to be remembered; or NULL
     bool scrub;               // leave out what package managers write anew each time (RUN)
     struct strv *touched;     // files whose time apply changed; may be NULL
     struct strv *written;  // files written by COPY, to be remembered; may be NULL

@@ -29,6 +29,7 @@ static void absolute(const struct build_work *w, const char *target, char **out)
 static int open_source(struct build_work *w, struct build_mount_state *s, struct err *e)
 {
     s->has_source = true;  // also when half open
+    s->spec.literal = true;
     strv_add(&s->spec.sources, s->m->source && s->m->source[0] ? s->m->source : "/");
     return build_source_open(w, s->m->from, &s->source, e);
 }
@@ -141,7 +142,8 @@ static int open_bind(struct build_work *w, struct build_mounts *ms, struct build
     struct root into = {dir, "the mount"};
     bool is_dir = s->picks.v.n && S_ISDIR(s->picks.v.p[0].node->mode);
     struct build_copy_apply opt = {.spec = &s->spec, .dest = is_dir ? "/" : "/file",
-                                   .time = s->source.context ? w->state->now : INT64_MIN};
+                                   .time = s->source.context ? w->state->now : INT64_MIN,
+                                   .unstable = s->source.context ? &ms->unstable : NULL};
     if (build_copy_apply(s->source.tree, &s->picks, &opt, &into, e) < 0) return -1;
     struct timespec ts[2] = {{.tv_sec = w->state->now}, {.tv_sec = w->state->now}};
     if (futimens(dir, ts) != 0) return err_sys(e, "set the time of a mount");

@@ -21,6 +21,7 @@ struct build_mount_state {
 };
 struct build_mounts {
     VEC(struct build_mount_state) v;
+    bool unstable;        // a file of a bind changed while it was copied
     struct strv touched;  // by cache mounts: files whose time was changed
     struct strv attached;  // paths of mounts in the worker's namespace
     struct strv env;  // secrets as variables, SSH_AUTH_SOCK

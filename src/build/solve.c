@@ -204,7 +204,11 @@ int build_solve_step(struct build_work *w, struct build_op *op, struct err *e)
     }
     w->done++;
     const struct store_layer *l = layer.entries ? &layer : NULL;
-    remember(w, key, l, op->written);
+    if (op->unstable && *op->unstable)
+        event_warn(&w->job->en->sink, "%s: a file changed while it was copied; the step is not cached",
+                   w->label);
+    else
+        remember(w, key, l, op->written);
     take_result(w, op, l, op->written);
     emit(w, EVENT_DONE, SV(""));
     return 0;

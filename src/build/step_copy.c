@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/num.h"
 #include "base/own.h"
 #include "build/internal.h"
 #include "runtime/sandbox.h"
@@ -19,6 +20,7 @@ struct copy_arg {
     bool has_owner;
     struct fs_owner owner;
     struct strv written;  // "path\tdigest"
+    bool unstable;
 };
 
 // --chown: numbers stand for themselves, a lone user also names the group; names are looked up in
@@ -26,6 +28,14 @@ struct copy_arg {
 static int find_owner(struct build_work *w, const char *text, struct fs_owner *out, struct err *e)
 {
     own(fd) int view = -1;
+    struct sv group = sv_of(text), user = sv_cut(&group, ':');
+    uint64_t u, g;
+    // Numbers need no look at the image, and no mount for it.
+    if (num_u64_max(user, UINT32_MAX - 1, &u) &&
+        (!group.p || num_u64_max(group, UINT32_MAX - 1, &g))) {
+        *out = (struct fs_owner){(uint32_t)u, (uint32_t)(group.p ? g : u)};
+        return 0;
+    }
     if (build_solve_view(w, w->state, &view, e) < 0) return -1;
     struct root root = {view, "the image"};
     uint32_t uid, gid;
@@ -74,6 +84,7 @@ static int apply_copy(struct build_work *w, const struct root *root, int folder,
         .owner = c->has_owner ? &c->owner : NULL,
         .time = context && !now ? w->state->now : INT64_MIN,
         .written = track ? &paths : NULL,
+        .unstable = context ? &c->unstable : NULL,
     };
     if (build_copy_apply(c->source.tree, &c->picks, &opt, root, e) < 0) return -1;
     return remember_written(w, root, &paths, &c->written, e);
@@ -120,7 +131,8 @@ static int run_copy(struct build_work *w, const struct build_instr *in, struct c
         if (find_owner(w, c->spec.chown, &c->owner, e) < 0) return -1;
     }
     struct build_op op = {.created_by = in->original, .apply = apply_copy, .arg = c,
-                          .independent = c->spec.link, .written = &c->written};
+                          .independent = c->spec.link, .written = &c->written,
+                          .unstable = &c->unstable};
     add_copy_key(w, c, hash, &op.key);
     return build_solve_step(w, &op, e);
 }

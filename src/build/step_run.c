@@ -336,7 +336,7 @@ int build_step_run(struct build_work *w, const struct build_instr *in, struct er
     if (rc == 0) rc = build_mounts_plan(w, &a.run, &a.mounts, e);
     own(free) char *by = history(w, &a);
     struct build_op op = {.created_by = by, .apply = apply_run, .arg = &a, .scrub = true,
-                          .touched = &a.mounts.touched};
+                          .touched = &a.mounts.touched, .unstable = &a.mounts.unstable};
     add_run_key(w, &a, &op.key);
     if (rc == 0) rc = build_solve_step(w, &op, e);
     w->state->ran = true;

@@ -179,6 +179,21 @@ with() { { echo FROM busybox:test; printf '%s\n' "$@"; echo "RUN $MARK"; } >Dock
     [ "$status" = 1 ]
     build_id
 }
+@test "a file that changes while it is copied is not remembered as what it was" {
+    need_root
+    need_program strace
+    printf 'FROM scratch\nCOPY f /f\n' >Dockerfile
+    echo v1 >f
+    strace -f -qq -o /dev/null -e trace=copy_file_range -e inject=copy_file_range:delay_enter=1500000 \
+        "$DEWAR" build -q . >/dev/null 3>&- &
+    pid=$!
+    sleep 0.7
+    echo v2 >f
+    wait $pid
+    echo v1 >f
+    dewar build -q -o "$WORK/out" .
+    same v1 "$(cat "$WORK/out/f")"
+}
 @test "pruning the cache costs time and nothing else" {
     with '' && id=$(build_id)
     dewar system prune -af >/dev/null

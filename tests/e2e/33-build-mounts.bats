@@ -65,6 +65,15 @@ one() { { echo FROM busybox:test; printf '%s\n' "$@"; } >Dockerfile; }
     build .
     fails 1 Dockerfile:2
 }
+@test "bind: a source is a name, not a pattern" {
+    mkdir 'd[1]' d1 && echo right >'d[1]/f' && echo wrong >d1/f
+    one 'RUN --mount=source=d[1],target=/m test "$(cat /m/f)" = right'
+    build .
+    ok
+    one 'RUN --mount=source=*,target=/m true'
+    build .
+    fails 1 "'*'"
+}
 @test "bind: what .dockerignore leaves out is not there" {
     mkdir d && echo x >d/f && echo s >d/secret && echo d/secret >.dockerignore
     one 'RUN --mount=source=d,target=/m test -e /m/f && ! test -e /m/secret'

@@ -199,3 +199,15 @@ END
     chmod -R go=u data
     same "$one" "$(fresh_id)"
 }
+@test "exception: beside a cache mount a changed source has the present time" {
+    cat >Dockerfile <<'END'
+FROM busybox:test
+COPY pkg/m.py /w/src
+RUN --mount=type=cache,id=present,target=/c touch /c/x; [ $(stat -c %Y /w/src) -gt 1500000000 ] && echo present > /t || echo logical > /t
+CMD ["cat", "/t"]
+END
+    printf 'v = 1\n' >pkg/m.py
+    same logical "$(dewar run --rm --network none "$(build_id)")"
+    printf 'v = 2\n' >pkg/m.py
+    same present "$(dewar run --rm --network none "$(build_id)")"
+}
