@@ -10,6 +10,7 @@
 #include "base/vec.h"
 #include "oci/image.h"
 #include "store/blob.h"
+#include "store/fresh.h"
 #include "store/gc.h"
 #include "store/internal.h"
 #include "store/layer.h"
@@ -235,6 +236,7 @@ int store_check(struct engine *en, const struct store_check_options *opt,
     if (engine_enter(en, e) < 0) return -1;
     own(fd) int lock = opt->repair ? store_lock_alone(en, 10, e) : store_lock_shared(en, e);
     if (lock < 0) return -1;
+    if (store_fresh_sweep(en, e) < 0) return -1;
     // Contents first: repair takes away what is damaged, and then the images that need it show.
     if (check_blobs(&c, e) < 0 || check_layers(&c, e) < 0) return -1;
     return store_ref_walk(en, check_ref, &c, e);
