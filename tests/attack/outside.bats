@@ -278,6 +278,16 @@ END
     same "$output" $'root=0\nuser=1000 10 1001\n1234=0\n55=55\nneg=\nneg1234=x'
 }
 
+@test "B8: a user in a million groups is refused in time; twin: one in a thousand groups" {
+    new_root
+    for n in 600000 1000; do # 9 MB of them, below the cap
+        seq 100000 $((100000 + n)) | sed 's/.*/::&:user/' >root/etc/group
+        pack groups:$n
+        try timeout 10 "$DEWAR" run --rm -q --network none -u user groups:$n id -G
+        if [ $n = 1000 ]; then ok; else fails 125 groups; fi
+    done
+}
+
 @test "D10: a step whose restrictions cannot be set does not run" {
     need_root # traced, newuidmap has no privilege
     need_program strace

@@ -114,6 +114,45 @@ END
     done
 }
 
+@test "a program that is setuid does not outlive its monitor" {
+    mkdir root && tar -xf "$BATS_RUN_TMPDIR/rootfs-$(id -u).tar" -C root --no-same-owner
+    mkdir -p root/s vol/x vol/y && cp "$PROBE" root/s/probe && chmod 4755 root/s/probe
+    tar -C root --owner=0 --group=0 --numeric-owner -c . | dewar image import - setuid:1 >/dev/null
+    "$DEWAR" run --rm -q --network none -u 1000 --hostname "h$N" -v "$PWD/vol:/t" setuid:1 /s/probe exchange /t x y 0 >log 2>&1 3>&- &
+    pid=$!
+    # Found by its host name, which no other test has.
+    program() {
+        for p in $(pgrep -x -f '/s/probe exchange /t x y 0'); do
+            ! tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | grep -qx "HOSTNAME=h$N" || echo "$p"
+        done
+    }
+    for _ in $(seq 100); do prog=$(program); [ -z "$prog" ] || break; sleep 0.05; done
+    monitor=$(ps -o ppid= -p "$prog")
+    [ "$monitor" -gt 1 ] && kill -KILL "$monitor"
+    rc=0
+    wait "$pid" || rc=$?
+    same 125 "$rc"
+    sleep 0.3
+    [ -z "$(program)" ]
+    store_is_clean
+}
+
+@test "a file's capabilities go into a volume with it" {
+    need_root # setcap
+    need_program setcap libcap2-bin
+    mkdir root && tar -xf "$BATS_RUN_TMPDIR/rootfs-$(id -u).tar" -C root --no-same-owner
+    mkdir root/data && cp root/bin/busybox root/data/ping && setcap cap_net_raw+ep root/data/ping
+    chown 1000 root/data
+    tar -C root --xattrs --xattrs-include='*' --numeric-owner -c . | dewar image import - caps:1 >/dev/null
+    "$DEWAR" run --rm -q --network none -v /data caps:1 sleep "$N" >log 2>&1 3>&- &
+    pid=$!
+    appears "$N"
+    getcap -r "$DEWAR_STORE/volumes" >caps
+    kill -KILL "$(pgrep -x -f "sleep $N")"
+    wait "$pid" || true
+    grep -q 'ping cap_net_raw' caps || { cat log caps >&2; return 1; }
+}
+
 @test "SIGTERM to run reaches the program and its status comes back" {
     "$DEWAR" run --rm -q --network none $IMG sh -c "trap 'exit 9' TERM; echo up; sleep ${N}01 & wait" >out 2>log 3>&- &
     pid=$!
