@@ -78,6 +78,12 @@ void build_mounts_key(const struct build_mounts *ms, struct codec_sha256 *h)
         codec_sha256_addz(h, s->m->env ? s->m->env : "");
         codec_sha256_addu(h, s->m->read_only);
         codec_sha256_addu(h, s->m->size);
+        codec_sha256_addu(h, s->m->mode);
+        codec_sha256_addu(h, (uint64_t)s->m->uid << 32 | s->m->gid);
+        // What a fresh cache is filled with; of a bind the hash says all.
+        bool filled = s->m->type == BUILD_MOUNT_CACHE && s->m->from;
+        codec_sha256_addz(h, filled ? s->m->from : "");
+        codec_sha256_addz(h, filled && s->m->source ? s->m->source : "");
     }
 }
 
