@@ -35,3 +35,35 @@ deny_syscall() {
     dewar tag "$IMG" other:1
     dewar rmi other:1
 }
+
+@test "system prune keeps the build cache that is younger than until says" {
+    fresh_store "$WORK/own"
+    import_image
+    ctx
+    printf 'FROM busybox:test\nRUN echo x >/x\n' >Dockerfile
+    dewar build -q . >/dev/null
+    dewar system prune -af --filter until=24h >/dev/null
+    same "$(dewar images -q | wc -l)" 2
+    dewar build . 2>log >/dev/null
+    grep -q CACHED log
+    dewar system prune -af --filter label=none >/dev/null
+    dewar build . 2>log >/dev/null
+    grep -q CACHED log
+    dewar system prune -af >/dev/null
+    same "$(find own/store/layers own/store/cache -type f | wc -l)" 0
+}
+
+@test "system df says what pruning the build cache frees" {
+    fresh_store "$WORK/own"
+    import_image
+    ctx
+    printf 'FROM busybox:test\nRUN head -c 500000 /dev/urandom >/x && ln /x /y && rm /bin/vi\n' >Dockerfile
+    dewar build -q -t one:1 . >/dev/null
+    same "$(dewar system df --format '{{.Type}} {{.TotalCount}} {{.Active}}' | head -1)" "Images 2 0"
+    dewar rmi one:1
+    # The layer of the removed image is kept by its build record, and is build cache now.
+    local said
+    said=$(dewar system df --format '{{if eq .Type "Build Cache"}}{{.Size}} {{.Reclaimable}}{{end}}' | grep B)
+    same "${said%% *}" "$(dewar builder prune -f | sed -n 's/^Total reclaimed space: //p')"
+    same "$(dewar system df --format '{{if eq .Type "Build Cache"}}{{.TotalCount}} {{.Size}}{{end}}' | grep B)" "0 0B"
+}
