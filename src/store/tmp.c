@@ -21,9 +21,9 @@
 #include "base/own.h"
 #include "base/proc.h"
 #include "base/vec.h"
+#include "store/internal.h"
 
 #define TMP_TRIES 100
-#define DU_DEPTH 200  // deeper trees are removed all the same, only not counted
 
 static int random_name(char *out, size_t size, struct err *e)
 {
@@ -106,27 +106,6 @@ int store_trash(struct engine *en, int dirfd, const char *name, struct err *e)
     return err_set(e, ERR_INTERNAL, "no free name in the trash after %d tries", TMP_TRIES);
 }
 
-static uint64_t disk_use(int at, const char *name, unsigned depth)
-{
-    struct stat st;
-    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return 0;
-    // A file with other names is freed with its last one; half the truth is enough here.
-    uint64_t sum = st.st_nlink > 1 && !S_ISDIR(st.st_mode) ? 0 : (uint64_t)st.st_blocks * 512;
-    if (!S_ISDIR(st.st_mode) || depth == 0) return sum;
-    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) return sum;
-    own(dir) DIR *d = fdopendir(fd);
-    if (!d) {
-        close(fd);
-        return sum;
-    }
-    struct dirent *de;
-    while ((de = readdir(d)) != NULL)
-        if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
-            sum += disk_use(fd, de->d_name, depth - 1);
-    return sum;
-}
-
 static int sweep_tmp(struct engine *en, struct err *e)
 {
     own(fd) int parent = open_made(en->store_fd, "tmp", e);
@@ -156,7 +135,7 @@ int store_sweep(struct engine *en, uint64_t *out_freed, struct err *e)
     if (fs_list(trash, ".", &names, e) < 0) return -1;
     int rc = 0;
     vec_each(name, &names) {  // one that resists does not keep the others
-        uint64_t size = out_freed ? disk_use(trash, *name, DU_DEPTH) : 0;
+        uint64_t size = out_freed ? store_du(trash, *name) : 0;
         struct err one = {0};
         if (fs_remove_tree(trash, *name, &one) == 0) freed += size;
         else if (rc == 0) *e = one, rc = -1;

@@ -35,3 +35,58 @@ deny_syscall() {
     dewar tag "$IMG" other:1
     dewar rmi other:1
 }
+
+@test "system prune keeps the build cache that is younger than until says" {
+    fresh_store "$WORK/own"
+    import_image
+    ctx
+    printf 'FROM busybox:test\nRUN echo x >/x\n' >Dockerfile
+    dewar build -q . >/dev/null
+    dewar system prune -af --filter until=24h >/dev/null
+    same "$(dewar images -q | wc -l)" 2
+    dewar build . 2>log >/dev/null
+    grep -q "#2 CACHED" log
+    dewar system prune -af --filter label=none >/dev/null
+    dewar build . 2>log >/dev/null
+    grep -q "#2 CACHED" log
+    dewar system prune -af >/dev/null
+    same "$(find own/store/layers own/store/cache -type f | wc -l)" 0
+}
+
+@test "system df says what pruning the build cache frees" {
+    fresh_store "$WORK/own"
+    import_image
+    ctx
+    printf 'FROM busybox:test\nRUN head -c 500000 /dev/urandom >/x && ln /x /y && rm /bin/vi\n' >Dockerfile
+    dewar build -q -t one:1 . >/dev/null
+    same "$(dewar system df --format '{{.Type}} {{.TotalCount}} {{.Active}}' | head -1)" "Images 2 0"
+    dewar rmi one:1
+    # The layer of the removed image is kept by its build record, and is build cache now.
+    local said
+    said=$(dewar system df --format '{{if eq .Type "Build Cache"}}{{.Size}} {{.Reclaimable}}{{end}}' | grep B)
+    same "${said%% *}" "$(dewar builder prune -f | sed -n 's/^Total reclaimed space: //p')"
+    same "$(dewar system df --format '{{if eq .Type "Build Cache"}}{{.TotalCount}} {{.Size}}{{end}}' | grep B)" "0 0B"
+}
+
+@test "a whiteout of nothing is not seen in a container, and does not keep its folder" {
+    mkdir -p low/etc high/only arch
+    cp "$(command -v busybox)" low/busybox
+    echo text >high/only/file
+    : >high/only/.wh.ghost
+    tar -C low --owner=0 --group=0 -cf arch/1.tar .
+    tar -C high --owner=0 --group=0 -cf arch/2.tar ./only
+    printf '{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:%s","sha256:%s"]}}' \
+        "$(sha256sum <arch/1.tar | cut -c1-64)" "$(sha256sum <arch/2.tar | cut -c1-64)" >arch/config.json
+    echo '[{"Config":"config.json","RepoTags":["ghost:1"],"Layers":["1.tar","2.tar"]}]' >arch/manifest.json
+    tar -C arch -cf ghost.tar .
+    dewar load -q -i ghost.tar
+    try dewar run --rm --network none ghost:1 /busybox ls /only
+    ok
+    same "$output$stderr" file
+    try dewar run --rm --network none ghost:1 /busybox rm -r /only
+    ok
+    # The archive keeps it.
+    dewar save ghost:1 >again.tar
+    tar xOf again.tar "blobs/sha256/$(sha256sum <arch/2.tar | cut -c1-64)" | cmp - arch/2.tar
+    dewar system check >/dev/null
+}
