@@ -115,6 +115,13 @@ deny_syscall() {
     [ "$status" = 1 ]
     err_has "system check --repair"
     dewar system check --repair >/dev/null
+    [ -e own/store/damaged ]
     dewar load -q -i image.tar
     dewar run --rm --network none "$IMG" true
+    rm "$(find own/store/layers -name meta)"
+    try dewar run --rm --network none "$IMG" true
+    [ "$status" = 125 ]
+    err_has "system check --repair"
+    dewar system prune -af >/dev/null
+    [ ! -e own/store/damaged ]
 }
