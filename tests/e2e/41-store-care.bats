@@ -125,3 +125,11 @@ deny_syscall() {
     dewar system prune -af >/dev/null
     [ ! -e own/store/damaged ]
 }
+
+@test "prune removes the empty folders of a name that was never written" {
+    mkdir -p "$DEWAR_STORE/refs/h.x/a/b/_tags" "$DEWAR_STORE/refs/h.x/c/_tags"
+    echo half >"$DEWAR_STORE/refs/h.x/c/_tags/.tmp-1"
+    dewar system prune -f >/dev/null
+    [ ! -e "$DEWAR_STORE/refs/h.x" ]
+    dewar run --rm --network none "$IMG" true
+}
