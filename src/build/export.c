@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -167,7 +168,11 @@ static int write_archive(struct build_job *job, const struct output *o, struct e
 static int write_tar_file(struct build_job *job, const struct build_state *s, const char *dest,
                           struct err *e)
 {
+    struct stat st;
     if (strcmp(dest, "-") == 0) return write_tar(job, s, STDOUT_FILENO, e);
+    own(fd) int direct = fs_open(dest, O_WRONLY, 0, e);  // a device or fifo is written as it stands
+    if (direct >= 0 && fstat(direct, &st) == 0 && !S_ISREG(st.st_mode))
+        return write_tar(job, s, direct, e);
     own(free) char *part = str_fmt("%s.part", dest);
     own(fd) int fd = fs_open(part, O_WRONLY | O_CREAT | O_TRUNC, 0644, e);
     if (fd < 0) return -1;
@@ -214,7 +219,7 @@ static int write_reports(struct build_job *job, struct err *e)
     char id[OCI_DIGEST_TEXT], manifest[OCI_DIGEST_TEXT];
     oci_digest_print(&job->result->image, id);
     if (job->opt->iidfile &&
-        fs_replace(AT_FDCWD, job->opt->iidfile, sv_of(id), 0644, e) < 0)
+        fs_write_result(job->opt->iidfile, sv_of(id), 0644, e) < 0)
         return -1;
     if (!job->opt->metadata_file) return 0;
     struct codec_json *j = codec_json_new_object();
@@ -228,7 +233,7 @@ static int write_reports(struct build_job *job, struct err *e)
     codec_json_print_pretty(j, 2, &text);
     str_addc(&text, '\n');
     codec_json_free(j);
-    return fs_replace(AT_FDCWD, job->opt->metadata_file, str_sv(&text), 0644, e);
+    return fs_write_result(job->opt->metadata_file, str_sv(&text), 0644, e);
 }
 
 int build_export(struct build_job *job, const struct build_state *given, struct err *e)
