@@ -110,7 +110,9 @@ docker_here() {
 @test "podman loads what save wrote and saves what load reads" {
     need_root
     need_program podman
-    local f p=(podman --root "$WORK/p" --runroot "$WORK/prun" --storage-driver vfs --tmpdir "$WORK/ptmp")
+    local f prun
+    prun=$(mktemp -d /tmp/p.XXXXXX) # podman takes no longer one than 50 characters
+    local p=(podman --root "$WORK/p" --runroot "$prun" --storage-driver vfs --tmpdir "$WORK/ptmp")
     dewar save -o out.tar x/out:1
     "${p[@]}" load -q -i out.tar
     same "sha256:$("${p[@]}" image inspect --format '{{.Id}}' docker.io/x/out:1)" "$(image_id x/out:1)"
@@ -126,6 +128,7 @@ docker_here() {
     "${p[@]}" load -q -i oci.tar
     same "sha256:$("${p[@]}" images -q --no-trunc | sed 's/^sha256://')" "$(image_id x/out:1)"
     "${p[@]}" rmi -af >/dev/null
+    rm -rf "$prun"
 }
 
 @test "skopeo copies from and to every kind of archive" {
