@@ -245,6 +245,13 @@ static int write_map_file(pid_t pid, const char *file, const struct idmap_side *
     return 0;
 }
 
+int idmap_write(pid_t child, const struct idmap_side *uid, const struct idmap_side *gid,
+                struct err *e)
+{
+    if (write_map_file(child, "uid_map", uid, e) < 0) return -1;
+    return write_map_file(child, "gid_map", gid, e);
+}
+
 int idmap_userns_open(const struct idmap_side *uid, const struct idmap_side *gid, int *out_fd,
                       struct err *e)
 {
@@ -258,8 +265,7 @@ int idmap_userns_open(const struct idmap_side *uid, const struct idmap_side *gid
     }
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/ns/user", (int)p.pid);
-    int rc = write_map_file(p.pid, "uid_map", uid, e);
-    if (rc == 0) rc = write_map_file(p.pid, "gid_map", gid, e);
+    int rc = idmap_write(p.pid, uid, gid, e);
     int fd = rc == 0 ? fs_open(path, O_RDONLY, 0, e) : -1;
     struct err ignored;
     int status;

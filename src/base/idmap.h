@@ -42,6 +42,9 @@ bool idmap_has(const struct idmap_side *s, uint32_t inside);
 // "root", "map-<16 hex of FNV over the ranges>", "single": names the on-disk form.
 void idmap_form(const struct idmap *m, char out[32]);
 const char *idmap_mode_name(enum idmap_mode mode);
+// Writes the maps of a child in a new user namespace; for a caller with the rights over all ids.
+int idmap_write(pid_t child, const struct idmap_side *uid, const struct idmap_side *gid,
+                struct err *e);
 // Opens a user namespace with the given maps (for --userns auto); fd to it in *out_fd.
 int idmap_userns_open(const struct idmap_side *uid, const struct idmap_side *gid, int *out_fd,
                       struct err *e);

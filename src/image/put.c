@@ -5,6 +5,7 @@
 #include "image/image.h"
 #include "image/internal.h"
 #include "store/blob.h"
+#include "store/fresh.h"
 #include "store/lock.h"
 
 static void plain_layer(const struct store_layer *l, struct oci_descriptor *out)
@@ -61,10 +62,13 @@ int image_put_manifest(struct engine *en, const struct image_put *put,
     return str_check(out, e) < 0 ? err_wrap(e, "the image's manifest") : 0;
 }
 
-// Every name points at this very image: whoever wrote them synced it before.
+// Every name points at this very image: whoever wrote them synced it before. Unless a layer was lost
+// and made again since.
 static bool is_named(struct engine *en, const struct image_put *put, const struct store_ref *r)
 {
     struct err ignored;
+    own(strv) struct strv fresh = {0};
+    if (store_fresh_list(en, &fresh, &ignored) < 0 || fresh.n > 0) return false;
     for (size_t i = 0; i < put->refs_n; i++) {
         struct store_ref have;
         if (store_ref_find(en, &put->refs[i], &have, &ignored) != 1 ||

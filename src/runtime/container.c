@@ -238,7 +238,9 @@ static int read_options(struct engine *en, const struct runtime_run_options *o,
                         struct runtime_spec *s, struct anonymous_list *anon, struct strv *env,
                         struct err *e)
 {
-    if (check_terminal(o, e) < 0 || pull_option(o, e) < 0 || userns_option(o, s, e) < 0) return -1;
+    if (check_terminal(o, e) < 0 || pull_option(o, e) < 0 || userns_option(o, s, e) < 0 ||
+        userns_check(en, s, e) < 0)
+        return -1;
     if (o->name && !parse_name_ok(o->name)) {
         struct record none = RECORD_NONE;
         return record_name(en, &none, o->name, e);
@@ -337,7 +339,7 @@ static int merge(const struct runtime_run_options *o, const struct oci_image *im
 
 // The merged root folder takes mode and owner from the upper one, so that gets the image's.
 static int make_upper(struct engine *en, const struct record *r, const struct image_view *im,
-                      int *out_upper, int *out_work, struct err *e)
+                      const struct runtime_ids *ids, int *out_upper, int *out_work, struct err *e)
 {
     static const char *const names[] = {"upper", "work"};
     int fds[2] = {-1, -1};
@@ -353,20 +355,23 @@ static int make_upper(struct engine *en, const struct record *r, const struct im
         if (top < 0) return -1;
         if (fstat(top, &st) != 0) return err_sys(e, "stat the image's root");
     }
-    if (fchown(fds[0], st.st_uid, st.st_gid) != 0 || fchmod(fds[0], st.st_mode & 07777) != 0)
+    uid_t uid = userns_uid(ids, st.st_uid);
+    gid_t gid = userns_gid(ids, st.st_gid);
+    if (fchown(fds[0], uid, gid) != 0 || fchmod(fds[0], st.st_mode & 07777) != 0)
         return err_sys(e, "set the owner of the container's root");
     return 0;
 }
 
 static int open_root(struct engine *en, const struct record *r, const struct image_view *im,
-                     struct err *e)
+                     const struct runtime_ids *ids, struct err *e)
 {
     own(fd) int upper = -1;
     own(fd) int work = -1;
     own(fd) int stub = runtime_stub_open(en, e);
-    if (stub < 0 || make_upper(en, r, im, &upper, &work, e) < 0) return -1;
+    if (stub < 0 || make_upper(en, r, im, ids, &upper, &work, e) < 0) return -1;
     struct store_overlay o = {.layers = im->layers, .n = im->n, .extra_bottom_fd = stub,
-                              .upper_fd = upper, .work_fd = work, .durable = !r->rm};
+                              .upper_fd = upper, .work_fd = work, .durable = !r->rm,
+                              .userns_fd = ids->userns_fd};
     return store_overlay_open(en, &o, e);
 }
 
@@ -386,7 +391,7 @@ static int add_anonymous(struct engine *en, struct record *r, struct runtime_spe
         return err_set(e, ERR_INPUT, "the volume '%s' is not an absolute path below '/'", target);
     if (has_mount(s, clean.p)) return 0;
     struct root root = {s->rootfs_fd, "the image"};
-    int fd = volume_make(en, r, &root, clean.p, copy, e);
+    int fd = volume_make(en, r, &root, clean.p, copy, &s->ids, e);
     if (fd < 0) return -1;
     struct runtime_mount *m = vec_add(&s->mounts);
     m->kind = RUNTIME_MOUNT_BIND;
@@ -447,6 +452,13 @@ static int print_record(struct engine *en, const struct runtime_run_options *o,
     codec_json_set_text(j, "workdir", s->workdir);
     codec_json_set_text(j, "hostname", s->hostname);
     codec_json_set_text(j, "network", s->net == RUNTIME_NET_HOST ? "host" : "none");
+    if (s->ids.uid) {
+        struct codec_json *ids = codec_json_new_object();
+        codec_json_set(ids, "uid", codec_json_new_int(s->ids.uid));
+        codec_json_set(ids, "gid", codec_json_new_int(s->ids.gid));
+        codec_json_set(ids, "size", codec_json_new_int(RUNTIME_IDS));
+        codec_json_set(j, "userns", ids);
+    }
     codec_json_set_text(j, "stop_signal", o->stop_signal ? o->stop_signal : im->config.stop_signal);
     codec_json_set(j, "labels", labels);
     codec_json_set(j, "volumes", codec_json_new_strv(&r->volumes));
@@ -493,7 +505,8 @@ static int prepare(struct engine *en, const struct runtime_run_options *o,
         merge(o, &im.config, env, &p->record, &p->spec, e) < 0 ||
         record_name(en, &p->record, o->name, e) < 0)
         return -1;
-    p->spec.rootfs_fd = open_root(en, &p->record, &im, e);
+    if (userns_take(en, p->record.id, &p->spec, e) < 0) return -1;
+    p->spec.rootfs_fd = open_root(en, &p->record, &im, &p->spec.ids, e);
     if (p->spec.rootfs_fd < 0 || make_volumes(en, &p->record, anon, &im.config, &p->spec, e) < 0)
         return -1;
     own(str) struct str text = {0};

@@ -188,9 +188,23 @@ static void follow_parent(const struct plan *p)
     if (send(p->status_fd, &r, sizeof r, MSG_NOSIGNAL) < 0) _exit(125);
 }
 
+// The parent writes the mapping and says so. Before anything that a change of ids would undo.
+static void enter_userns(const struct plan *p)
+{
+    char go;
+    ssize_t n;
+    do n = recv(p->status_fd, &go, 1, 0);
+    while (n < 0 && errno == EINTR);
+    if (n != 1) _exit(125);  // the parent failed and knows why, or is dead
+    need(p, syscall(SYS_setgroups, 0, NULL) == 0, STEP_USERNS);
+    need(p, syscall(SYS_setresgid, 0, 0, 0) == 0, STEP_USERNS);
+    need(p, syscall(SYS_setresuid, 0, 0, 0) == 0, STEP_USERNS);
+}
+
 static void begin(const struct plan *p)
 {
     close(p->peer_fd);  // the parent's end: only then its death can be seen
+    if (p->own_userns) enter_userns(p);
     follow_parent(p);
     prctl(PR_SET_DUMPABLE, 0);
     need(p, setsid() >= 0, STEP_SESSION);

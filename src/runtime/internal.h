@@ -35,6 +35,23 @@ int user_number(struct sv text, uint32_t *out, struct err *e);
 int user_passwd_with(const struct root *root, const struct user_ids *u, const char *home,
                      struct str *out, struct err *e);
 
+// --- userns.c: ids of a container's own ---------------------------------------------------------
+// What cannot be asked for, before anything is made.
+int userns_check(struct engine *en, const struct runtime_spec *s, struct err *e);
+// Takes unused ids (s->ids) when the spec asks for a namespace of its own; `id`: where to begin to
+// look, at least eight hex digits.
+int userns_take(struct engine *en, const char *id, struct runtime_spec *s, struct err *e);
+void userns_sides(const struct runtime_ids *ids, struct idmap_side *uid, struct idmap_side *gid);
+// The host's id for one of the container's. What is not in the mapping stays as it is.
+static inline uint32_t userns_uid(const struct runtime_ids *ids, uint32_t inside)
+{
+    return inside < RUNTIME_IDS ? ids->uid + inside : inside;
+}
+static inline uint32_t userns_gid(const struct runtime_ids *ids, uint32_t inside)
+{
+    return inside < RUNTIME_IDS ? ids->gid + inside : inside;
+}
+
 // --- caps.c ------------------------------------------------------------------------------------
 // The bounding set as bits; `last` is the kernel's highest capability.
 int caps_plan(const struct runtime_spec *s, uint64_t *out, struct err *e);
@@ -78,6 +95,7 @@ void cgroup_remove(const char *name, bool *out_oom); // the folders; asks first 
 // The steps of the child, with the text that the parent prints when one fails.
 #define STEPS(X)                                                                    \
     X(NONE, "start the container")                                                  \
+    X(USERNS, "become root of the user namespace")                                  \
     X(PARENT, "follow the parent process")                                          \
     X(SESSION, "begin a session")                                                   \
     X(CGROUP, "enter the control group")                                            \
@@ -177,7 +195,9 @@ struct plan_sysctl {
 struct plan {
     const struct runtime_spec *spec;
     pid_t parent;
-    bool user_mode;   // in a user namespace: bind device nodes instead of making them
+    bool user_mode;   // the engine is in a user namespace: bind device nodes, do not make them
+    bool own_userns;  // the child gets one; what the parent makes is given to its ids
+    struct runtime_ids ids;  // the spec's; its descriptors are borrowed
     uint64_t clone_flags;
     int status_fd;    // child's end
     int peer_fd;      // the parent's, for the child to close; owned by the parent

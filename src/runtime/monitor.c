@@ -92,7 +92,7 @@ static int by_number(const void *a, const void *b)
 static void close_others(const struct monitor *m, const struct runtime_sandbox *box)
 {
     int keep[] = {m->en->store_fd,      m->en->run_fd, m->record->fd, m->record->state_fd,
-                  m->sock, box->proc.fd, box->pty_fd, 2};
+                  m->sock, m->spec->ids.lock_fd, box->proc.fd, box->pty_fd, 2};
     size_t n = sizeof keep / sizeof *keep;
     qsort(keep, n, sizeof *keep, by_number);
     for (size_t i = 0; i < n; i++) {
@@ -155,6 +155,7 @@ static int start(struct monitor *m, struct runtime_sandbox *box, struct err *e)
     if (runtime_sandbox_start(m->en, m->spec, &io, NULL, box, e) < 0) return -1;
     // The root is held by the container alone from here on, so that it is gone when that ends.
     if (m->spec->rootfs_fd >= 0) close(take_fd(m->spec->rootfs_fd));
+    if (m->spec->ids.userns_fd > 2) close(take_fd(m->spec->ids.userns_fd));
     vec_each (mount, &m->spec->mounts)
         if (mount->source_fd > 2) close(take_fd(mount->source_fd));
     return record_state(m->record, box->proc.pid, e);

@@ -76,8 +76,10 @@ int mounts_clone(int fd, bool recursive, bool readonly, uint64_t attr, const cha
     return take_fd(tree);
 }
 
-static int bind_source(const struct runtime_mount *m, bool *out_dir, struct err *e)
+static int bind_source(const struct plan *p, const struct runtime_mount *m, bool *out_dir,
+                       struct err *e)
 {
+    (void)p;
     own(fd) int mine = -1;
     int fd = m->source_fd;
     if (fd < 0) {
@@ -104,8 +106,10 @@ static int bind_source(const struct runtime_mount *m, bool *out_dir, struct err 
     return tree;
 }
 
-static int tree_source(const struct runtime_mount *m, bool *out_dir, struct err *e)
+static int tree_source(const struct plan *p, const struct runtime_mount *m, bool *out_dir,
+                       struct err *e)
 {
+    (void)p;
     struct stat st;
     int fd = fcntl(m->source_fd, F_DUPFD_CLOEXEC, 3);
     if (fd < 0 || fstat(fd, &st) != 0) return err_sys(e, "use the mount for '%s'", m->target);
@@ -120,10 +124,12 @@ static int tree_source(const struct runtime_mount *m, bool *out_dir, struct err 
     return fd;
 }
 
-static int tmpfs_source(const struct runtime_mount *m, bool *out_dir, struct err *e)
+static int tmpfs_source(const struct plan *p, const struct runtime_mount *m, bool *out_dir,
+                        struct err *e)
 {
-    struct tmpfs_options o = {m->tmpfs_size, m->tmpfs_mode ? m->tmpfs_mode : 01777, m->tmpfs_uid,
-                              m->tmpfs_gid, 0};
+    struct tmpfs_options o = {m->tmpfs_size, m->tmpfs_mode ? m->tmpfs_mode : 01777,
+                              userns_uid(&p->ids, m->tmpfs_uid), userns_gid(&p->ids, m->tmpfs_gid),
+                              0};
     if (m->nosuid) o.attr |= MOUNT_ATTR_NOSUID;
     if (m->nodev) o.attr |= MOUNT_ATTR_NODEV;
     if (m->noexec) o.attr |= MOUNT_ATTR_NOEXEC;
@@ -133,7 +139,8 @@ static int tmpfs_source(const struct runtime_mount *m, bool *out_dir, struct err
     return fd < 0 ? err_wrap(e, "mounting a tmpfs on '%s'", m->target) : fd;
 }
 
-static int (*const sources[RUNTIME_MOUNT_KIND_COUNT])(const struct runtime_mount *, bool *,
+static int (*const sources[RUNTIME_MOUNT_KIND_COUNT])(const struct plan *,
+                                                      const struct runtime_mount *, bool *,
                                                       struct err *) = {
     [RUNTIME_MOUNT_BIND] = bind_source,
     [RUNTIME_MOUNT_TMPFS] = tmpfs_source,
@@ -151,7 +158,7 @@ static int add_mount(struct plan *p, const struct runtime_mount *m, struct err *
     if (strcmp(str_z(&clean), "/") == 0)
         return err_set(e, ERR_INPUT, "nothing can be mounted over the container's root '/'");
     bool dir = false;
-    int fd = sources[m->kind](m, &dir, e);
+    int fd = sources[m->kind](p, m, &dir, e);
     if (fd < 0) return -1;
     vec_push(&p->mounts, (struct plan_mount){.fd = fd, .target = str_take(&clean), .dir = dir});
     return 0;

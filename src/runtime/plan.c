@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that can be checked, opened, allocated or spelled out before the child exists. What is
 // left for the child is a walk over finished data with raw system calls (enter.c).
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,10 +67,20 @@ void plan_fini(struct plan *p)
 
 // --- the engine's files ------------------------------------------------------------------------
 
-static int put_file(int dirfd, const char *name, struct sv text, struct err *e)
+// What we make for a container with ids of its own belongs to its root.
+static int give(const struct plan *p, int dirfd, const char *name, struct err *e)
+{
+    if (!p->own_userns) return 0;
+    int flags = AT_SYMLINK_NOFOLLOW | (name[0] ? 0 : AT_EMPTY_PATH);
+    if (fchownat(dirfd, name, p->ids.uid, p->ids.gid, flags) == 0) return 0;
+    return err_sys(e, "give '%s' to the container's root", name);
+}
+
+static int put_file(const struct plan *p, int dirfd, const char *name, struct sv text,
+                    struct err *e)
 {
     own(fd) int fd = fs_openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, 0644, e);
-    if (fd < 0) return -1;
+    if (fd < 0 || give(p, fd, "", e) < 0) return -1;
     return fs_write_all(fd, text.p, text.n, e);
 }
 
@@ -112,7 +124,7 @@ static int put_engine_file(struct plan *p, int which, const char *name, const ch
 {
     if (target_taken(p, target)) return 0;  // the user's own mount wins
     p->files[which] = (struct plan_file){name, target, readonly, true};
-    if (put_file(p->scratch_fd, name, text, e) < 0) return err_wrap(e, "writing '%s'", target);
+    if (put_file(p, p->scratch_fd, name, text, e) < 0) return err_wrap(e, "writing '%s'", target);
     return 0;
 }
 
@@ -136,7 +148,7 @@ static int engine_files(struct plan *p, const struct root *root, struct err *e)
 
 // --- /dev --------------------------------------------------------------------------------------
 
-static int dev_parents(int dev, const char *target, struct err *e)
+static int dev_parents(const struct plan *p, int dev, const char *target, struct err *e)
 {
     own(free) char *path = str_dup(target);
     for (char *q = path; *q; q++) {
@@ -144,6 +156,7 @@ static int dev_parents(int dev, const char *target, struct err *e)
         *q = '\0';
         if (mkdirat(dev, path, 0755) != 0 && errno != EEXIST)
             return err_sys(e, "make '/dev/%s'", path);
+        if (give(p, dev, path, e) < 0) return -1;
         *q = '/';
     }
     return 0;
@@ -151,12 +164,14 @@ static int dev_parents(int dev, const char *target, struct err *e)
 
 static int dev_node(struct plan *p, int dev, const struct plan_device *d, struct err *e)
 {
-    if (dev_parents(dev, d->target, e) < 0) return -1;
+    if (dev_parents(p, dev, d->target, e) < 0) return -1;
     mode_t mode = p->user_mode ? S_IFREG | 0600 : d->mode;
     if (mknodat(dev, d->target, mode, p->user_mode ? 0 : d->rdev) != 0)
         return err_sys(e, "make '/dev/%s'", d->target);
-    if (!p->user_mode && (d->uid || d->gid) &&
-        fchownat(dev, d->target, d->uid, d->gid, AT_SYMLINK_NOFOLLOW) != 0)
+    uid_t uid = userns_uid(&p->ids, d->uid);
+    gid_t gid = userns_gid(&p->ids, d->gid);
+    if (!p->user_mode && (uid || gid) &&
+        fchownat(dev, d->target, uid, gid, AT_SYMLINK_NOFOLLOW) != 0)
         return err_sys(e, "set the owner of '/dev/%s'", d->target);
     return 0;
 }
@@ -172,12 +187,17 @@ static int fill_dev(struct plan *p, int dev, struct err *e)
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
         if (symlinkat(links[i][0], dev, links[i][1]) != 0)
             return err_sys(e, "make '/dev/%s'", links[i][1]);
+        else if (give(p, dev, links[i][1], e) < 0)
+            return -1;
     for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
-        if (mkdirat(dev, dirs[i], 0755) != 0) return err_sys(e, "make '/dev/%s'", dirs[i]);
+        if (mkdirat(dev, dirs[i], 0755) != 0)
+            return err_sys(e, "make '/dev/%s'", dirs[i]);
+        else if (give(p, dev, dirs[i], e) < 0)
+            return -1;
     vec_each (d, &p->devices)
         if (dev_node(p, dev, d, e) < 0) return -1;
-    if (p->spec->tty && put_file(dev, "console", SV(""), e) < 0) return -1;
-    if (p->spec->init && put_file(dev, INIT_NAME, SV(""), e) < 0) return -1;
+    if (p->spec->tty && put_file(p, dev, "console", SV(""), e) < 0) return -1;
+    if (p->spec->init && put_file(p, dev, INIT_NAME, SV(""), e) < 0) return -1;
     return 0;
 }
 
@@ -194,7 +214,9 @@ int plan_scratch(struct engine *en, struct plan *p, const struct root *root, str
     if (mkdirat(p->scratch_fd, "dev", 0755) != 0 || mkdirat(p->scratch_fd, "empty", 0555) != 0)
         rc = err_sys(e, "make '/dev'");
     own(fd) int dev = rc == 0 ? fs_open_dir(p->scratch_fd, "dev", e) : -1;
-    rc = dev < 0 ? -1 : fill_dev(p, dev, e);
+    rc = dev < 0 ? -1 : give(p, dev, "", e);
+    if (rc == 0) rc = give(p, p->scratch_fd, "empty", e);
+    if (rc == 0) rc = fill_dev(p, dev, e);
     if (rc == 0) rc = engine_files(p, root, e);
     umask(old);
     return rc;
@@ -210,7 +232,9 @@ static int plan_pts(struct plan *p, struct err *e)
     for (size_t i = 0; i < 3; i++)
         ok = ok && fsconfig(fs, FSCONFIG_SET_STRING, options[i][0], options[i][1], 0) == 0;
     if (!ok) return err_sys(e, "set the options of devpts");
-    fsconfig(fs, FSCONFIG_SET_STRING, "gid", "5", 0);  // fails where gid 5 is not mapped: fine
+    char gid[16];
+    snprintf(gid, sizeof gid, "%u", userns_gid(&p->ids, 5));
+    fsconfig(fs, FSCONFIG_SET_STRING, "gid", gid, 0);  // fails where it is not mapped: fine
     fsconfig(fs, FSCONFIG_SET_FLAG, "newinstance", NULL, 0);  // the only kind since 4.7
     if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0) return err_sys(e, "make a devpts");
     p->pts_fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
@@ -224,6 +248,8 @@ static int plan_shm(struct plan *p, struct err *e)
     struct tmpfs_options o = {
         .size = p->spec->shm_size,
         .mode = 01777,
+        .uid = p->ids.uid,
+        .gid = p->ids.gid,
         .attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
     };
     struct sysinfo si;
@@ -235,18 +261,19 @@ static int plan_shm(struct plan *p, struct err *e)
     return p->shm_fd < 0 ? -1 : 0;
 }
 
-// A new sysfs needs a network namespace of our own, a new proc a pid namespace, when we are not
-// root.
+// A new sysfs needs a network namespace of our own, a new proc a pid namespace, in a user
+// namespace.
 static int plan_host_views(struct plan *p, struct err *e)
 {
     const uint64_t safe = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-    if (p->user_mode && p->spec->net == RUNTIME_NET_HOST) {
+    bool user = p->user_mode || p->own_userns;
+    if (user && p->spec->net == RUNTIME_NET_HOST) {
         own(fd) int fd = fs_open("/sys", O_PATH | O_DIRECTORY, 0, e);
         if (fd < 0) return -1;
         p->sys_fd = mounts_clone(fd, true, true, safe, NULL, e);
         if (p->sys_fd < 0) return err_wrap(e, "binding the host's /sys");
     }
-    if (p->user_mode && p->spec->host_pid) {
+    if (user && p->spec->host_pid) {
         own(fd) int fd = fs_open("/proc", O_PATH | O_DIRECTORY, 0, e);
         if (fd < 0) return -1;
         p->proc_fd = mounts_clone(fd, true, false, safe, NULL, e);
@@ -263,21 +290,24 @@ static int plan_user(struct engine *en, struct plan *p, const struct root *root,
 {
     const struct runtime_spec *s = p->spec;
     if (user_find(root, s->user, &s->groups_add, &p->user, e) < 0) return -1;
+    struct idmap_side uids = en->ids.uid, gids = en->ids.gid;
+    if (p->own_userns) userns_sides(&p->ids, &uids, &gids);
     const struct {
         const char *what;
         const struct idmap_side *side;
         uint32_t id;
-    } checks[] = {{"user", &en->ids.uid, p->user.uid}, {"group", &en->ids.gid, p->user.gid}};
+    } checks[] = {{"user", &uids, p->user.uid}, {"group", &gids, p->user.gid}};
     for (size_t i = 0; i < 2; i++)
         if (!idmap_has(checks[i].side, checks[i].id)) {
-            err_set(e, ERR_UNSUPPORTED, "the %s id %u is not among the ids of this user",
-                    checks[i].what, checks[i].id);
+            err_set(e, ERR_UNSUPPORTED, "the %s id %u is not among the ids of this %s",
+                    checks[i].what, checks[i].id, p->own_userns ? "container" : "user");
+            if (p->own_userns) return err_hint(e, "with --userns auto they are 0 to 65535");
             return err_hint(
                 e, "the ranges are in /etc/subuid and /etc/subgid; 'dewar doctor' shows them");
         }
     size_t kept = 0;  // a supplementary group that is not mapped cannot be had
     for (size_t i = 0; i < p->user.n; i++)
-        if (idmap_has(&en->ids.gid, p->user.groups[i])) p->user.groups[kept++] = p->user.groups[i];
+        if (idmap_has(&gids, p->user.groups[i])) p->user.groups[kept++] = p->user.groups[i];
     p->user.n = kept;
     return 0;
 }
@@ -346,9 +376,10 @@ static int plan_sysctls(struct plan *p, struct err *e)
         {"sys/net/ipv4/ip_unprivileged_port_start", "0"},
         {"sys/net/ipv4/ping_group_range", "0 2147483647"},
     };
+    bool user = p->user_mode || p->own_userns;
     // A program that is not root may listen on port 80 and ping, in a network of its own. In a user
     // namespace most of the group range is not mapped and the kernel refuses it.
-    for (size_t i = 0; p->spec->net != RUNTIME_NET_HOST && i < (p->user_mode ? 1u : 2u); i++)
+    for (size_t i = 0; p->spec->net != RUNTIME_NET_HOST && i < (user ? 1u : 2u); i++)
         vec_push(&p->sysctls, (struct plan_sysctl){str_dup(defaults[i][0]),
                                                    str_dup(defaults[i][1]), true});
     for (size_t i = 0; i < p->spec->sysctls.n; i++) {
@@ -383,6 +414,16 @@ static int plan_init(struct plan *p, struct err *e)
     return p->init_fd < 0 ? err_wrap(e, "binding dewar-init") : 0;
 }
 
+// A program opens a pipe again through /dev/stdout, and may only when it owns it. Other kinds either
+// have a life of their own or cannot be opened again.
+static void give_pipe(const struct plan *p, int fd)
+{
+    struct statfs fs;
+    if (fstatfs(fd, &fs) != 0 || fs.f_type != PIPEFS_MAGIC) return;
+    // Best effort: without it the descriptor itself still works.
+    if (fchown(fd, userns_uid(&p->ids, p->user.uid), userns_gid(&p->ids, p->user.gid)) != 0) return;
+}
+
 static int plan_stdio(struct plan *p, const struct runtime_stdio *io, struct err *e)
 {
     const int fds[3] = {io->in, io->out, io->err};
@@ -399,6 +440,7 @@ static int plan_stdio(struct plan *p, const struct runtime_stdio *io, struct err
             p->io[i] = high;
         }
         if (p->io[i] < 0) return err_sys(e, "hand on stdin, stdout and stderr");
+        if (p->own_userns) give_pipe(p, p->io[i]);
     }
     return 0;
 }
@@ -408,7 +450,7 @@ static int plan_root(struct plan *p, struct err *e)
     p->root_fd = fcntl(p->spec->rootfs_fd, F_DUPFD_CLOEXEC, 3);
     if (p->root_fd < 0) return err_sys(e, "use the root file system");
     // Device nodes that came out of an image layer must not open the host's disks.
-    bool nodes = p->spec->privileged || (p->caps & (uint64_t)1 << 27);
+    bool nodes = !p->own_userns && (p->spec->privileged || (p->caps & (uint64_t)1 << 27));
     struct mount_attr a = {.attr_set = nodes ? 0 : MOUNT_ATTR_NODEV, .propagation = MS_PRIVATE};
     if (mount_setattr(p->root_fd, "", AT_EMPTY_PATH, &a, sizeof a) != 0)
         return err_sys(e, "set the options of the root file system");
@@ -423,6 +465,7 @@ static void plan_namespaces(struct plan *p)
     if (!s->host_ipc) p->clone_flags |= CLONE_NEWIPC;
     if (!s->host_uts) p->clone_flags |= CLONE_NEWUTS;
     if (s->net == RUNTIME_NET_NONE) p->clone_flags |= CLONE_NEWNET;
+    if (p->own_userns) p->clone_flags |= CLONE_NEWUSER;
 }
 
 static int plan_all(struct engine *en, struct plan *p, const struct runtime_stdio *io,
@@ -430,11 +473,7 @@ static int plan_all(struct engine *en, struct plan *p, const struct runtime_stdi
 {
     const struct runtime_spec *s = p->spec;
     struct root root = {s->rootfs_fd, "the container"};
-    if (s->userns != RUNTIME_USERNS_HOST) {
-        err_set(e, ERR_UNSUPPORTED, "a user namespace for each container is not supported yet");
-        return err_hint(
-            e, "leave out --userns; as an ordinary user every container is in one already");
-    }
+    assert(s->userns == RUNTIME_USERNS_HOST || s->ids.uid);  // else userns_take was forgotten
     plan_namespaces(p);
     if (caps_plan(s, &p->caps, e) < 0 || plan_hostname(p, e) < 0 || plan_root(p, e) < 0 ||
         plan_user(en, p, &root, e) < 0)
@@ -466,6 +505,8 @@ int plan_make(struct engine *en, const struct runtime_spec *spec, const struct r
     out->spec = spec;
     out->parent = getpid();
     out->user_mode = en->ids.mode != IDMAP_ROOT;
+    out->own_userns = spec->ids.uid != 0;
+    out->ids = spec->ids;
     if (plan_all(en, out, io, e) == 0) return 0;
     char name[256];
     snprintf(name, sizeof name, "%s", out->cgroup.name);

@@ -36,9 +36,10 @@ void record_close(struct record *r);  // descriptors and memory only
 
 // --- volume.c: anonymous volumes ---------------------------------------------------------------
 // Makes volumes/<id>/_data, filled from `path` inside the image's root (owner and mode too), and
-// adds the id to r->volumes. Returns a descriptor of _data.
+// adds the id to r->volumes. A folder that the image does not have belongs to the root of `ids`.
+// Returns a descriptor of _data.
 int volume_make(struct engine *en, struct record *r, const struct root *image, const char *path,
-                bool copy, struct err *e);
+                bool copy, const struct runtime_ids *ids, struct err *e);
 
 // --- monitor.c and client.c: the two ends of one seqpacket socket ------------------------------
 enum message_kind {

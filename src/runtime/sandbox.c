@@ -43,6 +43,8 @@ void runtime_spec_fini(struct runtime_spec *s)
     vec_fini(&s->devices);
     vec_fini(&s->rlimits);
     if (s->rootfs_fd > 2) close(s->rootfs_fd);
+    if (s->ids.userns_fd > 2) close(s->ids.userns_fd);
+    if (s->ids.lock_fd > 2) close(s->ids.lock_fd);
     memset(s, 0, sizeof *s);
     s->rootfs_fd = -1;
 }
@@ -266,6 +268,16 @@ static int listen_to(const struct plan *p, int fd, struct strv *stubs, int *out_
     return 0;
 }
 
+// The child waits for one byte before it does anything in its new user namespace.
+static int map_child(const struct plan *p, pid_t pid, int fd, struct err *e)
+{
+    struct idmap_side uid, gid;
+    userns_sides(&p->ids, &uid, &gid);
+    if (idmap_write(pid, &uid, &gid, e) < 0) return -1;
+    if (send(fd, "x", 1, MSG_NOSIGNAL) == 1) return 0;
+    return err_sys(e, "begin the container's user namespace");
+}
+
 int runtime_sandbox_start(struct engine *en, const struct runtime_spec *spec,
                           const struct runtime_stdio *io, struct strv *stubs,
                           struct runtime_sandbox *out, struct err *e)
@@ -291,7 +303,8 @@ int runtime_sandbox_start(struct engine *en, const struct runtime_spec *spec,
         return -1;
     }
     close(take_fd(plan.status_fd));
-    int rc = listen_to(&plan, mine, stubs, &out->pty_fd, e);
+    int rc = plan.ids.uid ? map_child(&plan, out->proc.pid, mine, e) : 0;
+    if (rc == 0) rc = listen_to(&plan, mine, stubs, &out->pty_fd, e);
     if (rc == 0) return 0;
     struct err ignored;
     int status;

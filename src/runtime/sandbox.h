@@ -49,8 +49,17 @@ enum runtime_net {
 enum runtime_userns {
     RUNTIME_USERNS_HOST,   // the engine's own: root's real ids, or the user's one mapping
     RUNTIME_USERNS_AUTO,   // a namespace of the container's own over unused ids (root only)
-    RUNTIME_USERNS_NOMAP,  // as auto, and the caller's own id is not in it
+    RUNTIME_USERNS_NOMAP,  // the caller's own id is not in it: for root that is auto as well
     RUNTIME_USERNS_COUNT,
+};
+
+// Where the ids of a container with a user namespace of its own begin outside. All zero: it has the
+// engine's. The descriptors are owned by the spec; 0 is none.
+#define RUNTIME_IDS 65536U
+struct runtime_ids {
+    uint32_t uid, gid;
+    int userns_fd;  // a namespace with this mapping, for mapped mounts
+    int lock_fd;    // these ids are taken while it is open
 };
 
 struct runtime_device {
@@ -108,6 +117,7 @@ struct runtime_spec {
     bool host_pid, host_ipc, host_uts;
     bool detach;  // the program outlives the process that started it
     enum runtime_userns userns;
+    struct runtime_ids ids;
     char *cgroup_name; // folder name of a cgroup, made only when a limit asks for one; NULL: random
 };
 void runtime_spec_fini(struct runtime_spec *s);

@@ -95,11 +95,15 @@ static int copy_dir(int from, int to, int depth, struct err *e)
     return copy_meta(to, &st, e);
 }
 
-static int fill(const struct root *image, const char *path, int to, bool copy, struct err *e)
+static int fill(const struct root *image, const char *path, int to, bool copy,
+                const struct runtime_ids *ids, struct err *e)
 {
     own(fd) int from = fs_in_try(image, path, O_RDONLY | O_DIRECTORY, 0);
     struct stat st;
-    if (from < 0 || fstat(from, &st) != 0) return fchmod(to, 0755) == 0 ? 0 : err_sys(e, "chmod");
+    if (from < 0 || fstat(from, &st) != 0) {
+        if (ids->uid && fchown(to, ids->uid, ids->gid) != 0) return err_sys(e, "chown");
+        return fchmod(to, 0755) == 0 ? 0 : err_sys(e, "chmod");
+    }
     return copy ? copy_dir(from, to, 0, e) : copy_meta(to, &st, e);
 }
 
@@ -112,7 +116,7 @@ static int new_id(char id[RUNTIME_ID], struct err *e)
 }
 
 int volume_make(struct engine *en, struct record *r, const struct root *image, const char *path,
-                bool copy, struct err *e)
+                bool copy, const struct runtime_ids *ids, struct err *e)
 {
     char id[RUNTIME_ID];
     if (new_id(id, e) < 0 || record_volume(r, id, e) < 0) return -1;
@@ -122,7 +126,7 @@ int volume_make(struct engine *en, struct record *r, const struct root *image, c
     if (dir < 0) return -1;
     if (mkdirat(dir, "_new", 0700) != 0) return err_sys(e, "make a volume for '%s'", path);
     own(fd) int data = fs_open_dir(dir, "_new", e);
-    if (data < 0 || fill(image, path, data, copy, e) < 0)
+    if (data < 0 || fill(image, path, data, copy, ids, e) < 0)
         return err_wrap(e, "filling the volume for '%s'", path);
     if (renameat(dir, "_new", dir, "_data") != 0) return err_sys(e, "make a volume for '%s'", path);
     return take_fd(data);

@@ -248,6 +248,7 @@ static int df_trash(struct engine *en, struct store_df *d, struct err *e)
     own(fd) int dir = -1;
     if (list_of(en, "trash", &dir, &names, e) < 0) return -1;
     for (size_t i = 0; i < names.n; i++) d->rubbish += store_du(dir, names.p[i]);
+    d->rubbish += store_du(en->store_fd, "damaged");
     return 0;
 }
 

@@ -91,6 +91,8 @@ struct store_overlay {
     int upper_fd;         // 0: read-only view
     int work_fd;
     bool durable;         // false: volatile (build steps)
+    int userns_fd;        // the lower folders' ids are seen through this namespace's mapping; 0: as
+                          // they are. The upper one then holds the ids as mapped. Linux 6.15.
     bool force_old;       // name the lower directories in one mount(2), for old kernels and tests
 };
 int store_overlay_open(struct engine *en, const struct store_overlay *o, struct err *e);  // fd

@@ -18,6 +18,7 @@
 #include "store/layer.h"
 
 #define OPTION_MAX 4096
+#define MAPPED_HINT "a user namespace for each container needs Linux 6.15 or newer"
 
 static int config(int fs, unsigned cmd, const char *key, const void *value, int aux)
 {
@@ -62,19 +63,58 @@ static int set_dir(int fs, const char *key, int fd)
     return config(fs, FSCONFIG_SET_STRING, key, path, 0);
 }
 
-static int lower_new(struct engine *en, int fs, const struct store_overlay *o, int empty,
+// A lower directory with its ids seen through another user namespace: a clone of the mount with the
+// mapping on it, detached.
+static int map_lower(const struct store_overlay *o, int fd, struct err *e)
+{
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
+    own(fd) int tree = (int)syscall(SYS_open_tree, fd, "", flags);
+    if (tree < 0) return err_sys(e, "copy the mount of a layer");
+    struct mount_attr a = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)o->userns_fd};
+    if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &a, sizeof a) == 0) return take_fd(tree);
+    err_sys(e, "map the ids of a layer");
+    if (e->sys == EINVAL || e->sys == EOPNOTSUPP) e->kind = ERR_UNSUPPORTED;
+    return err_hint(e, "the store's file system must be able to map ids: ext4, xfs and btrfs are");
+}
+
+// A clone that is not attached anywhere lives as long as its descriptor: the kernel makes its own
+// copy only when the overlay is made.
+struct trees {
+    int *p;
+    size_t n;
+    size_t cap;
+};
+static void own_trees(struct trees *t)
+{
+    vec_each (fd, t) close(*fd);
+    vec_fini(t);
+}
+
+// 1: this kernel takes no lower directories one by one, which the first of them tells.
+static int add_lower(int fs, const struct store_overlay *o, int fd, struct trees *hold, bool first,
                      struct err *e)
+{
+    int tree = o->userns_fd > 0 ? map_lower(o, fd, e) : -1;
+    if (o->userns_fd > 0 && tree < 0) return -1;
+    if (tree >= 0) vec_push(hold, tree);
+    if (set_dir(fs, "lowerdir+", tree < 0 ? fd : tree) == 0) return 0;
+    if (tree < 0) return errno == EINVAL && first ? 1 : refused(fs, "lower directory", e);
+    refused(fs, "layers with mapped ids", e);
+    e->kind = ERR_UNSUPPORTED;
+    return err_hint(e, MAPPED_HINT);
+}
+
+static int lower_new(struct engine *en, int fs, const struct store_overlay *o, int empty,
+                     struct trees *hold, struct err *e)
 {
     for (size_t i = o->n; i-- > 0;) {  // the kernel wants the top first
         own(fd) int fd = store_layer_open_fs(en, &o->layers[i], e);
         if (fd < 0) return -1;
-        if (set_dir(fs, "lowerdir+", fd) != 0)
-            return errno == EINVAL && i == o->n - 1 ? 1 : refused(fs, "lower directory", e);
+        int rc = add_lower(fs, o, fd, hold, i == o->n - 1, e);
+        if (rc != 0) return rc;
     }
     int last = o->extra_bottom_fd > 0 ? o->extra_bottom_fd : empty;
-    if (last > 0 && set_dir(fs, "lowerdir+", last) != 0)
-        return errno == EINVAL && o->n == 0 ? 1 : refused(fs, "lower directory", e);
-    return 0;
+    return last > 0 ? add_lower(fs, o, last, hold, o->n == 0, e) : 0;
 }
 
 static void add_dir(struct str *names, const char *key, int fd)
@@ -150,13 +190,18 @@ static int make_new(struct engine *en, const struct store_overlay *o, int empty,
         err_sys(e, "open the overlay file system");
         return err_hint(e, "is overlayfs there? 'dewar doctor' tells");
     }
-    int rc = lower_new(en, fs, o, empty, e);
+    own(trees) struct trees hold = {0};
+    int rc = lower_new(en, fs, o, empty, &hold, e);
     if (rc != 0) return rc < 0 ? -1 : -2;  // -2: this kernel wants the old way
     if (o->upper_fd > 0 && (set_dir(fs, "upperdir", o->upper_fd) != 0 ||
                             set_dir(fs, "workdir", o->work_fd) != 0))
         return refused(fs, "upper directory", e);
     if (flag_options(en, fs, o, e) < 0) return -1;
-    if (config(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0) return refused(fs, "mount", e);
+    if (config(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0) {
+        refused(fs, "mount", e);
+        if (o->userns_fd > 0) err_hint(e, MAPPED_HINT);
+        return -1;
+    }
     unsigned attr = o->upper_fd > 0 ? 0 : MOUNT_ATTR_RDONLY;
     int mnt = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attr);
     return mnt < 0 ? refused(fs, "mount", e) : mnt;

@@ -144,7 +144,8 @@ int store_sweep(struct engine *en, uint64_t *out_freed, struct err *e)
     return rc < 0 ? err_wrap(e, "emptying the trash of the store") : 0;
 }
 
-// Half-written files that a killed command left where it was about to rename them.
+// Half-written files that a killed command left where it was about to rename them, and folders that it
+// made for them. Nobody else writes: the caller is alone in the store.
 static int drop_parts(int dirfd, const char *name, unsigned depth, struct err *e)
 {
     own(strv) struct strv names = {0};
@@ -155,8 +156,9 @@ static int drop_parts(int dirfd, const char *name, unsigned depth, struct err *e
         if (strncmp(names.p[i], FS_PART, strlen(FS_PART)) == 0) {
             if (unlinkat(fd, names.p[i], 0) != 0 && errno != ENOENT)
                 return err_sys(e, "remove '%s/%s'", name, names.p[i]);
-        } else if (depth > 0 && drop_parts(fd, names.p[i], depth - 1, e) < 0) {
-            return -1;
+        } else if (depth > 0) {
+            if (drop_parts(fd, names.p[i], depth - 1, e) < 0) return -1;
+            unlinkat(fd, names.p[i], AT_REMOVEDIR);  // stays when it is a file or has one
         }
     }
     return 0;
@@ -167,7 +169,7 @@ int store_tmp_drop_parts(struct engine *en, struct err *e)
     static const struct {
         const char *name;
         unsigned depth;
-    } places[] = {{"refs", 64}, {"cache/steps", 1}, {"cache/sources", 1}, {"cache/files", 1}};
+    } places[] = {{"refs", 64}, {"cache/steps", 0}, {"cache/sources", 0}, {"cache/files", 0}};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         if (drop_parts(en->store_fd, places[i].name, places[i].depth, e) < 0) return -1;
     return 0;

@@ -90,3 +90,46 @@ deny_syscall() {
     tar xOf again.tar "blobs/sha256/$(sha256sum <arch/2.tar | cut -c1-64)" | cmp - arch/2.tar
     dewar system check >/dev/null
 }
+
+@test "save says so when the disk does not take the archive, and keeps the old one" {
+    need_root # deny-syscall follows with ptrace
+    echo old >out.tar
+    try deny_syscall --at fdatasync:1 --errno ENOSPC -- "$DEWAR" save -o out.tar "$IMG"
+    [ "$status" = 1 ]
+    err_has ENOSPC
+    same "$(cat out.tar)" old
+    same "$(ls -A)" out.tar
+}
+
+@test "a damaged layer is named with the way out, which works" {
+    fresh_store "$WORK/own"
+    import_image
+    dewar save -o image.tar "$IMG"
+    local meta
+    meta=$(find own/store/layers -name meta)
+    echo x >"$meta"
+    try dewar run --rm --network none "$IMG" true
+    [ "$status" = 125 ]
+    err_has "system check --repair"
+    try dewar load -i image.tar
+    [ "$status" = 1 ]
+    err_has "system check --repair"
+    dewar system check --repair >/dev/null
+    [ -e own/store/damaged ]
+    dewar load -q -i image.tar
+    dewar run --rm --network none "$IMG" true
+    rm "$(find own/store/layers -name meta)"
+    try dewar run --rm --network none "$IMG" true
+    [ "$status" = 125 ]
+    err_has "system check --repair"
+    dewar system prune -af >/dev/null
+    [ ! -e own/store/damaged ]
+}
+
+@test "prune removes the empty folders of a name that was never written" {
+    mkdir -p "$DEWAR_STORE/refs/h.x/a/b/_tags" "$DEWAR_STORE/refs/h.x/c/_tags"
+    echo half >"$DEWAR_STORE/refs/h.x/c/_tags/.tmp-1"
+    dewar system prune -f >/dev/null
+    [ ! -e "$DEWAR_STORE/refs/h.x" ]
+    dewar run --rm --network none "$IMG" true
+}
