@@ -216,16 +216,6 @@ int fs_atomic_write(int dirfd, const char *name, struct sv data, mode_t mode, st
     return fd < 0 ? -1 : fs_sync_dir(fd, e);
 }
 
-int fs_write_result(const char *path, struct sv data, mode_t mode, struct err *e)
-{
-    struct stat st;
-    if (lstat(path, &st) != 0 || S_ISREG(st.st_mode))
-        return fs_replace(AT_FDCWD, path, data, mode, e);
-    own(fd) int fd = fs_open(path, O_WRONLY | O_TRUNC, 0, e);
-    if (fd < 0) return -1;
-    return fs_write_all(fd, data.p, data.n, e) < 0 ? err_wrap(e, "writing '%s'", path) : 0;
-}
-
 int fs_rename(const char *from, const char *to, struct err *e)
 {
     return rename(from, to) == 0 ? 0 : err_sys(e, "rename '%s' to '%s'", from, to);

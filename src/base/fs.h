@@ -55,9 +55,6 @@ int fs_atomic_write(int dirfd, const char *name, struct sv data, mode_t mode, st
 // The same without the syncs: readers see the old or the new one, a power cut may lose it. For
 // what can be made again.
 int fs_replace(int dirfd, const char *name, struct sv data, mode_t mode, struct err *e);
-// A result where the user asked for it: a regular file is replaced whole, anything else (a device, a
-// fifo, a link to stdout) is written to as it stands.
-int fs_write_result(const char *path, struct sv data, mode_t mode, struct err *e);
 int fs_rename(const char *from, const char *to, struct err *e);
 int fs_mkdirs(int dirfd, const char *path, mode_t mode, struct err *e);  // existing is fine
 int fs_open_dir(int dirfd, const char *path, struct err *e);             // O_PATH-less, readable

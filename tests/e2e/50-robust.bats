@@ -364,6 +364,41 @@ END
     same first "$(R "$output" cat /g)"
 }
 
+@test "caches that are locked twice or crosswise do not wait for each other for ever" {
+    m() { printf -- '--mount=type=cache,id=%s,target=/%s,sharing=%s ' "$1" "$2" "${3:-locked}"; }
+    here < <(printf 'FROM busybox:test\nRUN %s echo one >/x/f\nRUN %s cat /x/f\n' "$(m a x && m a y && m a z shared)" "$(m a x shared && m a y)")
+    try timeout 10 "$DEWAR" build --no-cache -q .
+    ok
+    here < <(printf 'FROM busybox:test AS a\nRUN %s sleep 0.1\nFROM busybox:test AS b\nRUN %s sleep 0.1\nFROM scratch\nCOPY --from=a /etc/passwd /a\nCOPY --from=b /etc/passwd /b\n' \
+        "$(m a a && for i in $(seq 40); do m "s$i" "s$i" shared; done && m b b)" \
+        "$(m b b && for i in $(seq 40); do m "s$i" "s$i" shared; done && m a a)")
+    for _ in 1 2 3; do
+        try timeout 10 "$DEWAR" build --no-cache -q .
+        ok
+    done
+}
+
+@test "reports go into a device or a pipe instead of its place" {
+    here < <(printf 'FROM scratch\nCOPY Dockerfile /\n')
+    mkfifo pipe
+    cat pipe >got 3>&- &
+    try timeout 10 "$DEWAR" build -q --iidfile pipe .
+    ok
+    wait $!
+    [ -p pipe ]
+    same "$output" "$(cat got)"
+    tar -t <pipe >got 3>&- &
+    try timeout 10 "$DEWAR" build -q -o type=tar,dest=pipe .
+    ok
+    wait $!
+    [ -p pipe ]
+    grep -q Dockerfile got
+    ln -s /dev/null null
+    try timeout 10 "$DEWAR" build -q --metadata-file null .
+    ok
+    [ -c null ]
+}
+
 @test "an archive with a nameless file is refused" {
     need_program python3
     here <<'END'
