@@ -133,3 +133,15 @@ deny_syscall() {
     [ ! -e "$DEWAR_STORE/refs/h.x" ]
     dewar run --rm --network none "$IMG" true
 }
+
+@test "check --repair puts nothing aside for a lack of descriptors" {
+    need_root # deny-syscall follows with ptrace
+    fresh_store "$WORK/own"
+    import_image
+    deny_syscall --list list --all -- "$DEWAR" system check --repair >/dev/null
+    grep -E '^openat' list >points
+    while read -r at; do
+        deny_syscall --at "$at" --errno EMFILE -- "$DEWAR" system check --repair >/dev/null 2>&1 || true
+        [ ! -e own/store/damaged ] || { echo "EMFILE at $at" >&2; return 1; }
+    done <points
+}
