@@ -185,16 +185,20 @@ static void enter_userns(const struct plan *p)
     need(p, syscall(SYS_setresuid, 0, 0, 0) == 0, STEP_USERNS);
 }
 
+static void die_with_parent(const struct plan *p)
+{
+    if (p->spec->detach) return;
+    need(p, prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, STEP_PARENT);
+    // The parent may have died before that: its end of the socket is closed then.
+    struct report r = {.kind = REPORT_STUB};
+    if (send(p->status_fd, &r, sizeof r, MSG_NOSIGNAL) < 0) _exit(125);
+}
+
 static void begin(const struct plan *p)
 {
     close(p->peer_fd);  // the parent's end: only then its death can be seen
     if (p->own_userns) enter_userns(p);
-    if (!p->spec->detach) {
-        need(p, prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, STEP_PARENT);
-        // The parent may have died before that: its end of the socket is closed then.
-        struct report r = {.kind = REPORT_STUB};
-        if (send(p->status_fd, &r, sizeof r, MSG_NOSIGNAL) < 0) _exit(125);
-    }
+    die_with_parent(p);
     prctl(PR_SET_DUMPABLE, 0);
     need(p, setsid() >= 0, STEP_SESSION);
     umask(022);
@@ -578,7 +582,8 @@ static void become_user(const struct plan *p, uint64_t last)
     need(p, syscall(SYS_setresuid, p->user.uid, p->user.uid, p->user.uid) == 0, STEP_UID);
     need(p, set_caps(last | CAP_ADMIN, last | CAP_ADMIN) == 0, STEP_CAPS);
     need(p, prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) == 0, STEP_CAPS);
-    prctl(PR_SET_DUMPABLE, 0);  // a change of ids resets it
+    prctl(PR_SET_DUMPABLE, 0);  // a change of ids resets it, and the parent's death signal
+    if (p->user.uid || p->user.gid) die_with_parent(p);
 }
 
 static void check_readback(const struct plan *p, uint64_t last)
