@@ -23,3 +23,22 @@ load helpers
     dewar system prune -f >/dev/null
     same "$(ls "$DEWAR_STORE/trash")" ""
 }
+
+@test "the program dies with a killed monitor, whoever it runs as" {
+    local user i
+    for user in 0 1000 0:1000; do
+        mkfifo life  # whose reader sees the end of file when the program is gone
+        chmod 777 .
+        dewar run --rm -q --network none -u "$user" -v ./:/w $IMG \
+            sh -c 'echo up >/w/up; exec sleep 30' >life 2>/dev/null 3>&- &
+        exec 8<life
+        for i in $(seq 100); do [ -e up ] && break || sleep 0.1; done
+        program=$(sed -n 's/^{"pid":\([0-9]*\).*/\1/p' "$DEWAR_RUN"/containers/*)
+        [ -e up ] && [ -n "$program" ]
+        kill -9 "$(ps -o ppid= -p "$program" | tr -d ' ')"
+        timeout 5 cat <&8
+        exec 8<&-
+        rm -f up life
+        wait || true
+    done
+}
