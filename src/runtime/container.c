@@ -540,6 +540,33 @@ static int attach(struct engine *en, const struct runtime_run_options *o, struct
     return client_run(mine, o, out_code, e);
 }
 
+// A word of the command that is a file here but not in the container: most often a script that nobody
+// copied into the image. Said only when the program failed.
+static const char *script_left_out(const struct runtime_spec *s)
+{
+    struct root root = {s->rootfs_fd, "the image"};
+    for (size_t i = 0; i < s->mounts.n; i++)
+        if (!s->mounts.p[i].made_by_default) return NULL;  // it may come with a mount
+    for (size_t i = 1; i < s->args.n; i++) {
+        const char *word = s->args.p[i];
+        if (word[0] == '-' || word[0] == '/' || !strchr(word, '.')) continue;
+        struct stat st;
+        own(free) char *inside = str_fmt("%s/%s", s->workdir ? s->workdir : "", word);
+        own(fd) int there = fs_in_try(&root, inside, O_PATH, 0);
+        if (there < 0 && errno == ENOENT && fs_exists(AT_FDCWD, word) &&
+            fstatat(AT_FDCWD, word, &st, 0) == 0 && S_ISREG(st.st_mode))
+            return word;
+    }
+    return NULL;
+}
+
+static void hint_at_script(struct engine *en, const char *script, int exit_code)
+{
+    if (script && exit_code != 0)
+        event_info(&en->sink, "hint: '%s' is in the current folder but not in the image: COPY it, or "
+                   "mount it with -v \"$PWD:/work\" -w /work", script);
+}
+
 int runtime_run(struct engine *en, const struct runtime_run_options *o, int *out_exit_code,
                 struct err *e)
 {
@@ -559,10 +586,12 @@ int runtime_run(struct engine *en, const struct runtime_run_options *o, int *out
             record_purge(en, &p.record);
         }
     }
+    const char *script = rc == 0 ? script_left_out(&p.spec) : NULL;
     if (rc == 0 && (rc = attach(en, o, &p, out_exit_code, e)) < 0) {
         struct err ignored;
         runtime_sweep(en, &ignored);  // a monitor that was killed may have left its program
     }
+    if (rc == 0) hint_at_script(en, script, *out_exit_code);
     record_close(&p.record);
     runtime_spec_fini(&p.spec);
     return rc;

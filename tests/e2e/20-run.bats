@@ -351,3 +351,13 @@ on_tty() {
     try R --memory-swap 1g $IMG true
     fails 125 "--memory-swap needs --memory"
 }
+
+@test "a script that is here but not in the image is named when the program fails" {
+    echo 'echo here' >left.sh
+    try dewar run --rm --network none "$IMG" sh left.sh
+    [ "$status" != 0 ]
+    [[ $stderr == *"'left.sh' is in the current folder but not in the image"* ]]
+    try dewar run --rm --network none -v "$PWD:/w" -w /w "$IMG" sh left.sh
+    ok
+    [[ $stderr != *"not in the image"* ]]
+}
