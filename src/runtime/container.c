@@ -586,7 +586,8 @@ int runtime_run(struct engine *en, const struct runtime_run_options *o, int *out
             record_purge(en, &p.record);
         }
     }
-    const char *script = rc == 0 ? script_left_out(&p.spec) : NULL;
+    // A copy: the spec goes to the monitor.
+    own(free) char *script = rc == 0 ? str_dup(script_left_out(&p.spec)) : NULL;
     if (rc == 0 && (rc = attach(en, o, &p, out_exit_code, e)) < 0) {
         struct err ignored;
         runtime_sweep(en, &ignored);  // a monitor that was killed may have left its program
