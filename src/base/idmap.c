@@ -256,10 +256,11 @@ int idmap_userns_open(const struct idmap_side *uid, const struct idmap_side *gid
                       struct err *e)
 {
     struct proc p = PROC_NONE;
+    pid_t me = getpid();
     p.pid = proc_fork(CLONE_NEWUSER, &p.fd);
     if (p.pid < 0) return no_userns(errno, e);
     if (p.pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        proc_die_with_parent(me);
         for (;;) pause();
     }
     char path[64];

@@ -3,6 +3,7 @@
 #include "build/cachemount.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,13 +53,15 @@ static int lock_folder(struct build_work *w, const struct build_mount *m, const 
                    m->id);
 }
 
-int build_cachemount_open(struct build_work *w, const struct build_mount *m, int *out_lock,
-                          int *out_data, bool *out_fresh, struct err *e)
+int build_cachemount_open(struct build_work *w, const struct build_mount *m, int held,
+                          int *out_lock, int *out_data, bool *out_fresh, struct err *e)
 {
     char hex[CODEC_SHA256_HEX];
     own(fd) int lock = -1;
     codec_sha256_of(sv_of(m->id), hex);
-    if (lock_folder(w, m, hex, &lock, e) < 0) return -1;
+    if (held >= 0 && (lock = fcntl(held, F_DUPFD_CLOEXEC, 3)) < 0)
+        return err_sys(e, "use the cache mount '%s' twice", m->id);
+    if (held < 0 && lock_folder(w, m, hex, &lock, e) < 0) return -1;
     *out_fresh = mkdirat(lock, "data", 0700) == 0;
     if (!*out_fresh && errno != EEXIST) return err_sys(e, "make the cache mount '%s'", m->id);
     own(fd) int data = fs_openat(lock, "data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);

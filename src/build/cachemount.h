@@ -6,9 +6,10 @@
 #include "build/internal.h"
 
 // *out_lock is the mount's own folder and holds its lock as long as it is open: shared, alone
-// (locked), or alone on the first free one of several folders (private).
-int build_cachemount_open(struct build_work *w, const struct build_mount *m, int *out_lock,
-                          int *out_data, bool *out_fresh, struct err *e);
+// (locked), or alone on the first free one of several folders (private). `held`: the lock of another
+// mount of this step with the same id, which serves for both (it would wait for itself); or -1.
+int build_cachemount_open(struct build_work *w, const struct build_mount *m, int held,
+                          int *out_lock, int *out_data, bool *out_fresh, struct err *e);
 // Gives the present time to the COPY files that the last step with this mount did not see as they
 // are now. Their paths (relative, no leading '/') go to *out_touched. Until the step has succeeded
 // they count as not seen.

@@ -82,7 +82,10 @@ static void check_stable(const struct copier *c, const struct build_node *n, int
     struct stat st;
     if (!c->opt->unstable || fstat(in, &st) != 0) return;
     int64_t mtime = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    if (st.st_ino != n->ino || (uint64_t)st.st_size != n->size || mtime != n->mtime_ns)
+    int64_t ctime = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
+    // The mtime can be set back, the ctime cannot.
+    if (st.st_ino != n->ino || (uint64_t)st.st_size != n->size || mtime != n->mtime_ns ||
+        ctime != n->ctime_ns)
         *c->opt->unstable = true;
 }
 

@@ -163,11 +163,24 @@ static int write_archive(struct build_job *job, const struct output *o, struct e
     return image_save(job->en, &save, e);
 }
 
+// A device or a pipe is written to; renaming over it would take it away from everybody.
+static bool is_special(const char *path)
+{
+    struct err ignored;
+    struct stat st;
+    own(fd) int fd = fs_open(path, O_PATH, 0, &ignored);
+    return fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
 // A file at `dest` appears complete or not at all.
 static int write_tar_file(struct build_job *job, const struct build_state *s, const char *dest,
                           struct err *e)
 {
     if (strcmp(dest, "-") == 0) return write_tar(job, s, STDOUT_FILENO, e);
+    if (is_special(dest)) {
+        own(fd) int out = fs_open(dest, O_WRONLY, 0, e);
+        return out < 0 ? -1 : write_tar(job, s, out, e);
+    }
     own(free) char *part = str_fmt("%s.part", dest);
     own(fd) int fd = fs_open(part, O_WRONLY | O_CREAT | O_TRUNC, 0644, e);
     if (fd < 0) return -1;
@@ -209,13 +222,19 @@ static void add_labels(struct build_job *job, struct build_state *s)
     }
 }
 
+static int put_report(const char *path, struct sv text, struct err *e)
+{
+    if (!is_special(path)) return fs_replace(AT_FDCWD, path, text, 0644, e);
+    own(fd) int fd = fs_open(path, O_WRONLY, 0, e);
+    if (fd < 0 || fs_write_all(fd, text.p, text.n, e) < 0) return err_wrap(e, "writing '%s'", path);
+    return 0;
+}
+
 static int write_reports(struct build_job *job, struct err *e)
 {
     char id[OCI_DIGEST_TEXT], manifest[OCI_DIGEST_TEXT];
     oci_digest_print(&job->result->image, id);
-    if (job->opt->iidfile &&
-        fs_replace(AT_FDCWD, job->opt->iidfile, sv_of(id), 0644, e) < 0)
-        return -1;
+    if (job->opt->iidfile && put_report(job->opt->iidfile, sv_of(id), e) < 0) return -1;
     if (!job->opt->metadata_file) return 0;
     struct codec_json *j = codec_json_new_object();
     codec_json_set_text(j, "containerimage.config.digest", id);
@@ -228,7 +247,7 @@ static int write_reports(struct build_job *job, struct err *e)
     codec_json_print_pretty(j, 2, &text);
     str_addc(&text, '\n');
     codec_json_free(j);
-    return fs_replace(AT_FDCWD, job->opt->metadata_file, str_sv(&text), 0644, e);
+    return put_report(job->opt->metadata_file, str_sv(&text), e);
 }
 
 int build_export(struct build_job *job, const struct build_state *given, struct err *e)

@@ -78,6 +78,12 @@ void build_mounts_key(const struct build_mounts *ms, struct codec_sha256 *h)
         codec_sha256_addz(h, s->m->env ? s->m->env : "");
         codec_sha256_addu(h, s->m->read_only);
         codec_sha256_addu(h, s->m->size);
+        codec_sha256_addu(h, s->m->mode);
+        codec_sha256_addu(h, (uint64_t)s->m->uid << 32 | s->m->gid);
+        // What a fresh cache is filled with; of a bind the hash says all.
+        bool filled = s->m->type == BUILD_MOUNT_CACHE && s->m->from;
+        codec_sha256_addz(h, filled ? s->m->from : "");
+        codec_sha256_addz(h, filled && s->m->source ? s->m->source : "");
     }
 }
 
@@ -296,13 +302,24 @@ static int open_ssh(struct build_work *w, struct build_mounts *ms, struct build_
     return 0;
 }
 
+// The lock that this step has on the same cache already; private ones are apart.
+static int held_lock(const struct build_mounts *ms, const struct build_mount_state *s)
+{
+    vec_each(o, &ms->v)
+        if (o != s && o->cache_fd >= 0 && strcmp(o->m->id, s->m->id) == 0 &&
+            s->m->sharing != BUILD_SHARING_PRIVATE && o->m->sharing != BUILD_SHARING_PRIVATE)
+            return o->cache_fd;
+    return -1;
+}
+
 static int open_cache(struct build_work *w, struct build_mounts *ms,
                       struct build_mount_state *s, const struct root *root,
                       struct runtime_spec *spec, struct err *e)
 {
     own(fd) int data = -1;
     bool fresh = false;
-    if (build_cachemount_open(w, s->m, &s->cache_fd, &data, &fresh, e) < 0) return -1;
+    int held = held_lock(ms, s);
+    if (build_cachemount_open(w, s->m, held, &s->cache_fd, &data, &fresh, e) < 0) return -1;
     if (fresh && s->m->from) {
         if (build_source_scan(w, &s->source, &s->spec, &s->picks, e) < 0) return -1;
         struct root into = {data, "the cache mount"};
@@ -340,10 +357,32 @@ static int open_one(struct build_work *w, struct build_mounts *ms, size_t i,
     return 0;
 }
 
+// Caches come first and in one order everywhere, the stronger lock of two first: steps side by side
+// that lock the same caches would otherwise wait for each other.
+static bool goes_before(const struct build_mount *a, const struct build_mount *b)
+{
+    if (a->type != BUILD_MOUNT_CACHE || b->type != BUILD_MOUNT_CACHE)
+        return a->type == BUILD_MOUNT_CACHE && b->type != BUILD_MOUNT_CACHE;
+    int c = strcmp(a->id, b->id);
+    return c ? c < 0 : a->sharing == BUILD_SHARING_LOCKED && b->sharing != BUILD_SHARING_LOCKED;
+}
+
+static void opening_order(const struct build_mounts *ms, size_t *order)
+{
+    for (size_t i = 0; i < ms->v.n; i++) {
+        size_t k = i;
+        for (; k > 0 && goes_before(ms->v.p[i].m, ms->v.p[order[k - 1]].m); k--)
+            order[k] = order[k - 1];
+        order[k] = i;
+    }
+}
+
 int build_mounts_open(struct build_work *w, struct build_mounts *ms, const struct root *root,
                       int folder, struct runtime_spec *spec, struct err *e)
 {
-    for (size_t i = 0; i < ms->v.n; i++)
+    own(free) size_t *order = mem_alloc((ms->v.n + 1) * sizeof *order);
+    opening_order(ms, order);
+    for (size_t k = 0, i = 0; k < ms->v.n && (i = order[k], true); k++)
         if (open_one(w, ms, i, root, folder, spec, e) < 0)
             return err_wrap(e, "RUN --mount=type=%s", build_mount_type_name(ms->v.p[i].m->type));
     strv_add_all(&spec->env, &ms->env);

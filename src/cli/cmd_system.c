@@ -166,10 +166,9 @@ static int run_system_prune(struct cli *c, const void *options, struct err *e)
     const struct prune *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     own(image_removals) struct image_removals removed = {0};
-    struct store_pruned pruned = {0};
     uint64_t freed = 0;
-    const struct image_prune_options images = {.all = o->all, .filters = &o->filters};
-    const struct store_prune_options store = {.cache = o->all};
+    const struct image_prune_options images = {.all = o->all, .filters = &o->filters,
+                                               .cache = o->all};
     const char *question =
         o->all ? "WARNING! This will remove:\n  - all images that no container uses\n"
                  "  - the build cache\n  - what interrupted commands left behind\n"
@@ -181,8 +180,7 @@ static int run_system_prune(struct cli *c, const void *options, struct err *e)
     if (cli_engine(c, &en, e) < 0 || engine_enter(&en, e) < 0) return -1;
     // Containers of commands that were killed go first: they hold on to their images.
     if (runtime_sweep(&en, e) < 0 || image_prune(&en, &images, &removed, &freed, e) < 0) return -1;
-    if (store_prune(&en, &store, &pruned, e) < 0) return -1;
-    cli_print_pruned(c, &removed, freed + pruned.freed);
+    cli_print_pruned(c, &removed, freed);
     return 0;
 }
 

@@ -92,6 +92,7 @@ int image_remove(struct engine *en, const char *name, const struct image_remove_
 struct image_prune_options {
     bool all;                    // every image that no container uses, not only untagged ones
     const struct strv *filters;  // until=TIME, label=K[=V], label!=K[=V], dangling=BOOL
+    bool cache;  // the build cache too: of the age that `until` says; not at all with a label filter
 };
 int image_prune(struct engine *en, const struct image_prune_options *opt,
                 struct image_removals *out, uint64_t *out_freed, struct err *e);

@@ -5,6 +5,7 @@
 #include "image/image.h"
 #include "image/internal.h"
 #include "store/blob.h"
+#include "store/fresh.h"
 #include "store/lock.h"
 
 static void plain_layer(const struct store_layer *l, struct oci_descriptor *out)
@@ -61,6 +62,22 @@ int image_put_manifest(struct engine *en, const struct image_put *put,
     return str_check(out, e) < 0 ? err_wrap(e, "the image's manifest") : 0;
 }
 
+// Every name points at this very image: whoever wrote them synced it before. Unless a layer was lost
+// and made again since.
+static bool is_named(struct engine *en, const struct image_put *put, const struct store_ref *r)
+{
+    struct err ignored;
+    own(strv) struct strv fresh = {0};
+    if (store_fresh_list(en, &fresh, &ignored) < 0 || fresh.n > 0) return false;
+    for (size_t i = 0; i < put->refs_n; i++) {
+        struct store_ref have;
+        if (store_ref_find(en, &put->refs[i], &have, &ignored) != 1 ||
+            !oci_digest_eq(&have.image, &r->image) || !oci_digest_eq(&have.manifest, &r->manifest))
+            return false;
+    }
+    return put->refs_n > 0;
+}
+
 int image_put(struct engine *en, const struct image_put *put, struct store_ref *out,
               struct err *e)
 {
@@ -72,8 +89,9 @@ int image_put(struct engine *en, const struct image_put *put, struct store_ref *
     if (store_blob_put_batch(en, str_sv(&config), &r.image, e) < 0) return -1;
     if (image_put_manifest(en, put, &r.image, config.n, &manifest, e) < 0) return -1;
     if (store_blob_put_batch(en, str_sv(&manifest), &r.manifest, e) < 0) return -1;
-    if (store_sync(en, e) < 0) return -1;
-    for (size_t i = 0; i < put->refs_n; i++) {
+    bool named = is_named(en, put, &r);
+    if (!named && store_sync(en, e) < 0) return -1;
+    for (size_t i = 0; !named && i < put->refs_n; i++) {
         if (store_ref_set(en, &put->refs[i], &r.manifest, &r.image, e) < 0) return -1;
     }
     if (put->refs_n == 0 && store_ref_set_untagged(en, &r.manifest, &r.image, e) < 0) return -1;

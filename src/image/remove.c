@@ -211,11 +211,13 @@ int image_prune(struct engine *en, const struct image_prune_options *opt,
 {
     struct prune_filters f = {.until = INT64_MAX, .all = opt->all};
     struct store_pruned done = {0};
-    const struct store_prune_options gc = {0};
+    struct store_prune_options gc = {0};
     int rc = 0;
     for (size_t i = 0; rc == 0 && opt->filters && i < opt->filters->n; i++) {
         rc = add_filter(opt->filters->p[i], &f, e);
     }
+    gc.cache = opt->cache && f.labels.n == 0 && f.not_labels.n == 0;
+    gc.until = f.until == INT64_MAX ? 0 : f.until;
     if (rc == 0) rc = prune_refs(en, &f, out, e);
     if (rc == 0) rc = store_prune(en, &gc, &done, e);
     if (out_freed) *out_freed = done.freed;

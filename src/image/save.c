@@ -626,6 +626,8 @@ static int target_commit(struct target *t, struct err *e)
 {
     char self[64];
     if (t->direct) return 0;
+    // Disks of other machines and quotas tell of a lack of space only now; the old file still stands.
+    if (fdatasync(t->fd) != 0) return err_sys(e, "sync '%s'", t->name);
     snprintf(self, sizeof self, "/proc/self/fd/%d", t->fd);
     if (linkat(AT_FDCWD, self, t->dir, t->name, AT_SYMLINK_FOLLOW) == 0) return 0;
     if (errno != EEXIST) return err_sys(e, "create '%s'", t->name);

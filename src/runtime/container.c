@@ -559,7 +559,10 @@ int runtime_run(struct engine *en, const struct runtime_run_options *o, int *out
             record_purge(en, &p.record);
         }
     }
-    if (rc == 0) rc = attach(en, o, &p, out_exit_code, e);
+    if (rc == 0 && (rc = attach(en, o, &p, out_exit_code, e)) < 0) {
+        struct err ignored;
+        runtime_sweep(en, &ignored);  // a monitor that was killed may have left its program
+    }
     record_close(&p.record);
     runtime_spec_fini(&p.spec);
     return rc;

@@ -79,14 +79,20 @@ static int open_in(int root, const char *path, int flags, uint64_t resolve)
 
 // --- making what is missing below the root -----------------------------------------------------
 
-static void tell_stub(const struct plan *p, const char *path)
+// Says where `name` in the folder `fd` really is: the path asked for may go through links, which the
+// layer that the stub must leave again does not have.
+static void tell_stub(const struct plan *p, int fd, const char *name)
 {
     struct report r = {.kind = REPORT_STUB};
-    while (*path == '/') path++;
-    size_t n = strlen(path);
-    if (n >= sizeof r.head) return;
-    memcpy(r.head, path, n + 1);
-    r.head_n = (uint32_t)n;
+    long n = fchdir(fd) == 0 ? syscall(SYS_getcwd, r.head, sizeof r.head) : -1;  // ends in NUL
+    need(p, chdir("/") == 0, STEP_TARGET);
+    size_t name_n = strlen(name);
+    if (n <= 1 || r.head[0] != '/' || (size_t)n + 1 + name_n > sizeof r.head) return;
+    size_t at = n == 2 ? 1 : (size_t)n;
+    r.head[at - 1] = '/';
+    memcpy(r.head + at, name, name_n + 1);
+    r.head_n = (uint32_t)(at + name_n);
+    memmove(r.head, r.head + 1, r.head_n);  // relative, with its NUL
     send(p->status_fd, &r, sizeof r, MSG_NOSIGNAL);
 }
 
@@ -107,9 +113,9 @@ static int make_last(const struct plan *p, const char *path, bool dir)
     if (fd < 0) return -1;
     int rc = dir ? mkdirat(fd, name, 0755) : mknodat(fd, name, S_IFREG | 0644, 0);
     int code = errno;
+    if (rc == 0) tell_stub(p, fd, name);
     close(fd);
     errno = code;
-    if (rc == 0) tell_stub(p, path);
     return rc == 0 || code == EEXIST ? 0 : -1;
 }
 
@@ -172,6 +178,16 @@ struct views {
     bool empty_used;
 };
 
+// The kernel forgets the death signal at every change of ids, so this is said again after that.
+static void follow_parent(const struct plan *p)
+{
+    if (p->spec->detach) return;
+    need(p, prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, STEP_PARENT);
+    // The parent may have died before that: its end of the socket is closed then.
+    struct report r = {.kind = REPORT_STUB};
+    if (send(p->status_fd, &r, sizeof r, MSG_NOSIGNAL) < 0) _exit(125);
+}
+
 // The parent writes the mapping and says so. Before anything that a change of ids would undo.
 static void enter_userns(const struct plan *p)
 {
@@ -185,20 +201,11 @@ static void enter_userns(const struct plan *p)
     need(p, syscall(SYS_setresuid, 0, 0, 0) == 0, STEP_USERNS);
 }
 
-static void die_with_parent(const struct plan *p)
-{
-    if (p->spec->detach) return;
-    need(p, prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, STEP_PARENT);
-    // The parent may have died before that: its end of the socket is closed then.
-    struct report r = {.kind = REPORT_STUB};
-    if (send(p->status_fd, &r, sizeof r, MSG_NOSIGNAL) < 0) _exit(125);
-}
-
 static void begin(const struct plan *p)
 {
     close(p->peer_fd);  // the parent's end: only then its death can be seen
     if (p->own_userns) enter_userns(p);
-    die_with_parent(p);
+    follow_parent(p);
     prctl(PR_SET_DUMPABLE, 0);
     need(p, setsid() >= 0, STEP_SESSION);
     umask(022);
@@ -414,12 +421,16 @@ static void kernel_mounts(const struct plan *p, struct views *v)
 
 static void engine_files(const struct plan *p, const struct views *v)
 {
+    struct statx root = {0};
+    need(p, statx(p->root_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &root) == 0, STEP_SCRATCH);
     for (int i = 0; i < PLAN_FILES; i++) {
         if (v->file[i] < 0) continue;
         int at = open_or_make(p, p->files[i].target, false);
-        struct stat st;
-        // An image may have a folder or a broken link there: it keeps what it has.
-        if (at < 0 || fstat(at, &st) != 0 || !S_ISREG(st.st_mode)) {
+        struct statx st = {0};
+        // An image may have a folder or a broken link there: it keeps what it has. A link of its
+        // own must not lead our file over a part of /proc or /dev either.
+        if (at < 0 || statx(at, "", AT_EMPTY_PATH, STATX_TYPE | STATX_MNT_ID, &st) != 0 ||
+            !S_ISREG(st.stx_mode) || st.stx_mnt_id != root.stx_mnt_id) {
             if (at >= 0) close(at);
             continue;
         }
@@ -582,8 +593,8 @@ static void become_user(const struct plan *p, uint64_t last)
     need(p, syscall(SYS_setresuid, p->user.uid, p->user.uid, p->user.uid) == 0, STEP_UID);
     need(p, set_caps(last | CAP_ADMIN, last | CAP_ADMIN) == 0, STEP_CAPS);
     need(p, prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) == 0, STEP_CAPS);
-    prctl(PR_SET_DUMPABLE, 0);  // a change of ids resets it, and the parent's death signal
-    if (p->user.uid || p->user.gid) die_with_parent(p);
+    prctl(PR_SET_DUMPABLE, 0);  // a change of ids resets it
+    follow_parent(p);
 }
 
 static void check_readback(const struct plan *p, uint64_t last)

@@ -158,7 +158,7 @@ struct report {
     uint32_t index;  // which mount, device, sysctl, limit, candidate
     uint32_t exists; // EXEC: the file is there, what is missing lies behind it
     uint32_t head_n; // EXEC: its first bytes; STUB: the path
-    char head[256];
+    char head[4096];
 };
 
 struct plan_mount {

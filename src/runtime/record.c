@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -293,6 +295,24 @@ static void sweep_dead(struct engine *en, const char *id)
     record_close(&r);
 }
 
+// The program dies with its monitor, except one that is setuid: executing such a file makes the
+// kernel forget the death signal. Its number is trusted only with its start time.
+static void kill_orphan(int fd)
+{
+    struct err ignored;
+    own(str) struct str text = {0};
+    own(codec_json) struct codec_json *j = NULL;
+    uint64_t start = 0;
+    if (fs_read_fd(fd, RECORD_MAX, &text, &ignored) < 0 || text.n == 0) return;
+    if (codec_json_parse(str_sv(&text), "a container's state", &j, &ignored) < 0) return;
+    int64_t pid = codec_json_int(codec_json_get(j, "pid"));
+    int64_t began = codec_json_int(codec_json_get(j, "start"));
+    if (pid <= 1 || pid > INT32_MAX || began <= 0) return;
+    own(fd) int process = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    if (process < 0 || proc_start_time((pid_t)pid, &start) < 0 || start != (uint64_t)began) return;
+    syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
+}
+
 static void sweep_run(struct engine *en, const char *id)
 {
     if (!is_id(id)) return;
@@ -300,7 +320,9 @@ static void sweep_run(struct engine *en, const char *id)
     own(fd) int fd = openat(en->run_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) return;
-    if (fstat(fd, &st) == 0 && st.st_nlink > 0) sweep_dead(en, id);
+    if (fstat(fd, &st) != 0 || st.st_nlink == 0) return;
+    kill_orphan(fd);
+    sweep_dead(en, id);
 }
 
 static void sweep_store(struct engine *en, const char *id)

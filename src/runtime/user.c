@@ -87,12 +87,18 @@ static bool next_group(struct sv *rest, struct group_entry *out)
     return false;
 }
 
-static void add_group(struct user_ids *u, uint32_t gid)
+// The kernel takes no more than this in one set, and the image says how many there are.
+#define GROUPS_MAX 65536
+
+static int add_group(struct user_ids *u, uint32_t gid, struct err *e)
 {
     for (size_t i = 0; i < u->n; i++)
-        if (u->groups[i] == gid) return;
+        if (u->groups[i] == gid) return 0;
+    if (u->n == GROUPS_MAX)
+        return err_set(e, ERR_LIMIT, "the user is in more than %d groups", GROUPS_MAX);
     u->groups = mem_grow(u->groups, (u->n + 1) * sizeof *u->groups);
     u->groups[u->n++] = gid;
+    return 0;
 }
 
 static bool is_member(struct sv members, const char *name)
@@ -153,12 +159,13 @@ int user_find(const struct root *root, const char *text, const struct strv *extr
         struct sv rest = str_sv(&file);
         struct group_entry g;
         while (next_group(&rest, &g))
-            if (is_member(g.members, u.name)) add_group(&u, g.gid);
+            if (is_member(g.members, u.name) && add_group(&u, g.gid, e) < 0) return -1;
     }
     for (size_t i = 0; extra && i < extra->n; i++) {
         uint32_t gid;
-        if (find_group(str_sv(&file), sv_of(extra->p[i]), &gid, e) < 0) return -1;
-        add_group(&u, gid);
+        if (find_group(str_sv(&file), sv_of(extra->p[i]), &gid, e) < 0 ||
+            add_group(&u, gid, e) < 0)
+            return -1;
     }
     *out = u;
     memset(&u, 0, sizeof u);

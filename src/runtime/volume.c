@@ -45,8 +45,10 @@ static int copy_file(int from_dir, int to_dir, const char *name, const struct st
     own(fd) int in = fs_openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, e);
     own(fd) int out = in < 0 ? -1 : fs_openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
     if (out < 0 || fs_copy_bytes(in, out, (uint64_t)st->st_size, e) < 0) return -1;
+    // A change of owner takes file capabilities away, so attributes come after it.
+    if (copy_meta(out, st, e) < 0) return -1;
     copy_xattrs(in, out);
-    return copy_meta(out, st, e);
+    return 0;
 }
 
 static int copy_link(int from_dir, int to_dir, const char *name, const struct stat *st,

@@ -10,6 +10,7 @@
 #include "base/vec.h"
 #include "oci/image.h"
 #include "store/blob.h"
+#include "store/fresh.h"
 #include "store/gc.h"
 #include "store/internal.h"
 #include "store/layer.h"
@@ -57,6 +58,18 @@ static bool move_aside(struct checker *c, int dirfd, const char *name)
     return false;
 }
 
+// A lack of descriptors, memory or rights says nothing about what is checked: it ends the check.
+static bool is_lack(const struct err *why, struct err *e)
+{
+    static const int lacks[] = {EMFILE, ENFILE, ENOMEM, EACCES, EPERM, ENOSPC, EAGAIN, EINTR};
+    for (size_t i = 0; why->kind == ERR_SYSTEM && i < sizeof lacks / sizeof *lacks; i++) {
+        if (why->sys != lacks[i]) continue;
+        *e = *why;
+        return true;
+    }
+    return false;
+}
+
 // --- blobs --------------------------------------------------------------------------------------
 
 static int check_blob(struct checker *c, int dir, const char *name, struct err *e)
@@ -71,24 +84,26 @@ static int check_blob(struct checker *c, int dir, const char *name, struct err *
         found(c, take_ptr(what), "its name is not a digest")->moved = move_aside(c, dir, name);
         return 0;
     }
+    struct err bad = {0};
     own(fd) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) err_sys(&bad, "open blob '%s'", name);
+    if (fd < 0 && is_lack(&bad, e)) return -1;
     if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        if (fd < 0 && errno == ENOENT) return 0;  // removed just now
+        if (bad.sys == ENOENT) return 0;  // removed just now
         found(c, take_ptr(what), "it is not a file that can be read")->moved =
             move_aside(c, dir, name);
         return 0;
     }
     c->sum->bytes += (uint64_t)st.st_size;
     if (c->opt->quick) return 0;
-    struct err bad = {0};
     if (codec_sha256_fd(fd, &size, hex, &bad) < 0) {
+        if (is_lack(&bad, e)) return -1;
         found(c, take_ptr(what), err_cause(&bad))->moved = move_aside(c, dir, name);
         return 0;
     }
     if (strcmp(hex, want.hex) == 0) return 0;
     own(free) char *why = str_fmt("its digest is sha256:%s", hex);
     found(c, take_ptr(what), why)->moved = move_aside(c, dir, name);
-    (void)e;
     return 0;
 }
 
@@ -112,26 +127,26 @@ static int hash_write(void *arg, const void *p, size_t n, struct err *e)
     return 0;
 }
 
-static void check_bytes(struct checker *c, const struct store_layer *l, const char *id, int dir)
+static int check_bytes(struct checker *c, const struct store_layer *l, const char *id, int dir,
+                       struct err *e)
 {
     struct err bad = {0};
     char hex[CODEC_SHA256_HEX];
     struct codec_sha256 h;
     codec_sha256_init(&h);
     const struct codec_sink dst = {.write = hash_write, .arg = &h};
-    char *what = str_fmt("layer %s (%s)", id, c->en->form);
+    own(free) char *what = str_fmt("layer %s (%s)", id, c->en->form);
     if (store_layer_write_tar(c->en, l, dst, &bad) < 0) {
-        found(c, what, err_cause(&bad))->moved = move_aside(c, dir, id);
-        return;
+        if (is_lack(&bad, e)) return -1;
+        found(c, take_ptr(what), err_cause(&bad))->moved = move_aside(c, dir, id);
+        return 0;
     }
     codec_sha256_end(&h, hex);
-    if (strcmp(hex, l->diff_id.hex) == 0) {
-        free(what);
-        return;
-    }
+    if (strcmp(hex, l->diff_id.hex) == 0) return 0;
     own(free) char *why = str_fmt("its files give the digest sha256:%s instead of sha256:%s", hex,
                                   l->diff_id.hex);
-    found(c, what, why)->moved = move_aside(c, dir, id);
+    found(c, take_ptr(what), why)->moved = move_aside(c, dir, id);
+    return 0;
 }
 
 static int load_layer(int dir, const char *id, struct store_layer *out, struct err *e)
@@ -158,12 +173,13 @@ static int check_layers(struct checker *c, struct err *e)
         struct err bad = {0};
         c->sum->layers++;
         if (load_layer(dir, names.p[i], &l, &bad) < 0) {
+            if (is_lack(&bad, e)) return -1;
             char *what = str_fmt("layer %s (%s)", names.p[i], c->en->form);
             found(c, what, err_cause(&bad))->moved = move_aside(c, dir, names.p[i]);
             continue;
         }
         c->sum->bytes += l.bytes;
-        if (!c->opt->quick) check_bytes(c, &l, names.p[i], dir);
+        if (!c->opt->quick && check_bytes(c, &l, names.p[i], dir, e) < 0) return -1;
     }
     return 0;
 }
@@ -177,33 +193,34 @@ static void move_ref(struct checker *c, const char *folder, const char *name,
     d->moved = dir >= 0 && move_aside(c, dir, name);
 }
 
-// Whether everything that an image needs is there; *why says what is not.
-static bool image_whole(struct checker *c, const struct store_ref *r, struct str *why)
+// 1: everything that an image needs is there; 0: *why says what is not.
+static int image_whole(struct checker *c, const struct store_ref *r, struct str *why, struct err *e)
 {
-    struct err e = {0};
+    struct err bad = {0};
     struct oci_digest chain = {0};
     own(str) struct str text = {0};
     own(str) struct str config = {0};
     own(oci_manifest) struct oci_manifest m = {0};
     own(oci_image) struct oci_image im = {0};
-    if (store_blob_read(c->en, &r->manifest, LIMIT_MANIFEST, &text, &e) < 0 ||
-        oci_manifest_parse(str_sv(&text), "manifest", &m, &e) < 0 ||
-        store_blob_read(c->en, &r->image, LIMIT_CONFIG, &config, &e) < 0 ||
-        oci_image_parse(str_sv(&config), "config", &im, &e) < 0) {
-        str_addz(why, err_cause(&e));
-        return false;
+    if (store_blob_read(c->en, &r->manifest, LIMIT_MANIFEST, &text, &bad) < 0 ||
+        oci_manifest_parse(str_sv(&text), "manifest", &m, &bad) < 0 ||
+        store_blob_read(c->en, &r->image, LIMIT_CONFIG, &config, &bad) < 0 ||
+        oci_image_parse(str_sv(&config), "config", &im, &bad) < 0) {
+        str_addz(why, err_cause(&bad));
+        return is_lack(&bad, e) ? -1 : 0;
     }
     for (size_t i = 0; i < im.layers; i++) {
         struct store_layer l = {0};
-        int rc = store_layer_find(c->en, &im.diff_ids[i], &chain, &l, &e);
+        int rc = store_layer_find(c->en, &im.diff_ids[i], &chain, &l, &bad);
+        if (rc < 0 && is_lack(&bad, e)) return -1;
         chain = oci_digest_chain(&chain, &im.diff_ids[i]);
         bool blob = i < m.n && store_blob_exists(c->en, &m.items[i].digest, NULL);
         if (rc == 1 || blob) continue;
         str_addf(why, "layer %zu of %zu (sha256:%s) is missing", i + 1, im.layers,
                  im.diff_ids[i].hex);
-        return false;
+        return 0;
     }
-    return true;
+    return 1;
 }
 
 static int check_ref(void *arg, const char *folder, const char *name, const struct store_ref *r,
@@ -211,14 +228,14 @@ static int check_ref(void *arg, const char *folder, const char *name, const stru
 {
     struct checker *c = arg;
     own(str) struct str why = {0};
-    (void)e;
     c->sum->refs++;
     if (!r) {
         struct store_damage *d = found(c, str_fmt("ref %s/%s", folder, name), "its file is damaged");
         move_ref(c, folder, name, d);
         return 0;
     }
-    if (image_whole(c, r, &why)) return 0;
+    int whole = image_whole(c, r, &why, e);
+    if (whole != 0) return whole < 0 ? -1 : 0;
     own(str) struct str text = {0};
     if (r->ref.name[0]) oci_ref_print(&r->ref, &text);
     char *what = text.n ? str_fmt("image %s", str_z(&text))
@@ -235,6 +252,7 @@ int store_check(struct engine *en, const struct store_check_options *opt,
     if (engine_enter(en, e) < 0) return -1;
     own(fd) int lock = opt->repair ? store_lock_alone(en, 10, e) : store_lock_shared(en, e);
     if (lock < 0) return -1;
+    if (store_fresh_sweep(en, e) < 0) return -1;
     // Contents first: repair takes away what is damaged, and then the images that need it show.
     if (check_blobs(&c, e) < 0 || check_layers(&c, e) < 0) return -1;
     return store_ref_walk(en, check_ref, &c, e);

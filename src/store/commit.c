@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "store/fresh.h"
 #include "store/meta.h"
 #include "store/tartree.h"
 
@@ -236,6 +237,8 @@ static int publish(struct engine *en, int dirfd, const char *name, const struct 
     if (fs_mkdirs(en->store_fd, forms, 0700, e) < 0) return -1;
     own(fd) int place = fs_open_dir(en->store_fd, forms, e);
     if (place < 0) return -1;
+    own(fd) int mark = store_fresh_mark(en, meta->diff_id.hex, e);
+    if (mark < 0) return -1;
     if (renameat(dirfd, fresh, place, meta->diff_id.hex) == 0) return 0;
     if (errno != EEXIST && errno != ENOTEMPTY) return err_sys(e, "put the layer into place");
     return store_trash(en, dirfd, fresh, e);  // an equal one is there already

@@ -2,6 +2,7 @@
 // `system df`: exact sums. A layer counts once in the total however many images have it; an image's unique
 // bytes are those of layers that only it has.
 #include <errno.h>
+#include <sys/file.h>
 
 #include "base/own.h"
 #include "base/vec.h"
@@ -247,15 +248,30 @@ static int df_trash(struct engine *en, struct store_df *d, struct err *e)
     own(fd) int dir = -1;
     if (list_of(en, "trash", &dir, &names, e) < 0) return -1;
     for (size_t i = 0; i < names.n; i++) d->rubbish += store_du(dir, names.p[i]);
+    d->rubbish += store_du(en->store_fd, "damaged");
     return 0;
 }
 
-// Layers that only build records need are build cache.
+// Temporary folders whose owner is dead: nobody holds their lock.
+static int df_dead(struct engine *en, struct store_df *d, struct err *e)
+{
+    own(strv) struct strv names = {0};
+    own(fd) int dir = -1;
+    if (list_of(en, "tmp", &dir, &names, e) < 0) return -1;
+    for (size_t i = 0; i < names.n; i++) {
+        own(fd) int fd = openat(dir, names.p[i], O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd >= 0 && fs_lock(fd, LOCK_SH | LOCK_NB, e) == 0) d->rubbish += store_du(dir, names.p[i]);
+    }
+    return 0;
+}
+
+// Layers that no image has are build cache; in use when a container needs them (its image was removed).
 static int df_cached_layers(struct engine *en, struct store_df *d, const struct store_keep *keep,
                             struct err *e)
 {
     struct map images = {0};
     own(strv) struct strv names = {0};
+    own(store_keep) struct store_keep used = {0};
     own(fd) int dir = -1;
     own(free) char *path = str_fmt("layers/%s", en->form);
     vec_each(im, &d->images) {
@@ -265,10 +281,12 @@ static int df_cached_layers(struct engine *en, struct store_df *d, const struct 
         if (layers_of(en, &im->id, &config, &layers, &lost) < 0) continue;
         for (size_t i = 0; i < config.layers; i++) map_set(&images, layers[i].id, NULL);
     }
-    int rc = list_of(en, path, &dir, &names, e);
+    int rc = store_keep_containers(en, &used, e);
+    if (rc == 0) rc = list_of(en, path, &dir, &names, e);
     for (size_t i = 0; rc == 0 && i < names.n; i++) {
         if (map_has(&images, names.p[i]) || !map_has(&keep->hexes, names.p[i])) continue;
-        add_item(&d->cache, &d->cache_sum, names.p[i], "layer", store_du(dir, names.p[i]), false);
+        add_item(&d->cache, &d->cache_sum, names.p[i], "layer", store_du(dir, names.p[i]),
+                 map_has(&used.hexes, names.p[i]));
     }
     map_fini(&images);
     return rc;
@@ -288,7 +306,7 @@ int store_df(struct engine *en, struct store_df *out, struct err *e)
         store_df_fini(&d);
         return -1;
     }
-    if (df_trash(en, &d, e) < 0) {
+    if (df_trash(en, &d, e) < 0 || df_dead(en, &d, e) < 0) {
         store_df_fini(&d);
         return -1;
     }

@@ -57,7 +57,8 @@ static inline void own_store_df(struct store_df *d)
 
 // --- prune --------------------------------------------------------------------------------------
 struct store_prune_options {
-    bool cache;        // drop all build records and cache mounts (else only broken records)
+    bool cache;        // drop all build records and cache mounts (else only broken records), and,
+                       // without `until`, what check put aside
     int64_t until;     // with `cache`: only what was last used before this time; 0: any
     unsigned wait;     // seconds to wait for other commands to end; 0: 10
 };

@@ -18,6 +18,7 @@ struct store_keep {
     size_t damaged;
 };
 int store_keep_collect(struct engine *en, struct store_keep *out, struct err *e);
+int store_keep_containers(struct engine *en, struct store_keep *out, struct err *e);  // only theirs
 void store_keep_fini(struct store_keep *k);
 static inline void own_store_keep(struct store_keep *k)
 {

@@ -27,7 +27,9 @@ uint64_t store_du(int dirfd, const char *name)
     static unsigned depth;  // of this walk; a deeper tree is only counted short
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return 0;
     uint64_t sum = (uint64_t)st.st_blocks * 512;
-    if (!S_ISDIR(st.st_mode) || depth >= DU_DEPTH) return sum;
+    // Each name of a file takes its share, so the names of one together make the whole.
+    if (!S_ISDIR(st.st_mode)) return sum / (st.st_nlink ? st.st_nlink : 1);
+    if (depth >= DU_DEPTH) return sum;
     int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) return sum;
     own(dir) DIR *d = fdopendir(fd);
@@ -115,7 +117,7 @@ static int visit_ref(void *arg, const char *folder, const char *name, const stru
 
 // A container's record names its image (or only a layer): whichever of its digits is a config leads
 // on to layers.
-static int keep_containers(struct engine *en, struct store_keep *k, struct err *e)
+int store_keep_containers(struct engine *en, struct store_keep *k, struct err *e)
 {
     own(store_users) struct store_users users = {0};
     if (store_user_list(en, &users, e) < 0) return -1;
@@ -203,6 +205,6 @@ int store_keep_collect(struct engine *en, struct store_keep *out, struct err *e)
 {
     struct collector c = {.en = en, .k = out};
     if (store_ref_walk(en, visit_ref, &c, e) < 0) return -1;
-    if (keep_containers(en, out, e) < 0) return -1;
+    if (store_keep_containers(en, out, e) < 0) return -1;
     return store_cache_walk(en, keep_record, &c, e);
 }

@@ -13,6 +13,7 @@
 #include "base/own.h"
 #include "oci/image.h"
 #include "store/blob.h"
+#include "store/fresh.h"
 #include "store/meta.h"
 #include "store/ref.h"
 
@@ -27,6 +28,8 @@ static int try_id(struct engine *en, const char *id, struct store_layer *out, st
 {
     own(fd) int dir = open_layer(en, id, e);
     if (dir < 0) return e->sys == ENOENT ? 0 : -1;
+    int rc = store_fresh_believe(en, id, e);
+    if (rc <= 0) return rc;
     own(store_meta) struct store_meta meta = {0};
     if (store_meta_load(dir, &meta, e) < 0) return err_wrap(e, "layer '%s'", id);
     store_meta_to_layer(&meta, id, out);
@@ -188,5 +191,8 @@ int store_layer_remove(struct engine *en, const char *id, struct err *e)
 
 int store_sync(struct engine *en, struct err *e)
 {
-    return syncfs(en->store_fd) == 0 ? 0 : err_sys(e, "sync the store");
+    own(strv) struct strv marks = {0};
+    if (store_fresh_list(en, &marks, e) < 0) return -1;
+    if (syncfs(en->store_fd) != 0) return err_sys(e, "sync the store");
+    return store_fresh_clear(en, &marks, e);
 }

@@ -39,6 +39,19 @@ int layer_set_opaque(const struct engine *en, int parent, const char *name, stru
     return err_sys(e, "set attribute '%s' of '%s'", key, name);
 }
 
+// overlayfs hides whiteouts from a listing only where layers are merged. A folder that one layer alone
+// has is read as it is, whiteouts of nothing and all, and `rm -r` in a container then fails on a name
+// that cannot be opened; unless the folder has an origin, which an empty value gives it.
+int layer_set_origin(const struct engine *en, int parent, struct err *e)
+{
+    struct attr_path p;
+    char key[40];
+    path_of(parent, ".", &p);
+    snprintf(key, sizeof key, "%sorigin", layer_overlay_prefix(en));
+    if (lsetxattr(p.z, key, "", 0, XATTR_CREATE) == 0 || errno == EEXIST || errno == ENOTSUP) return 0;
+    return err_sys(e, "set attribute '%s'", key);
+}
+
 bool layer_is_whiteout(const struct stat *st)
 {
     return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);

@@ -11,6 +11,7 @@
 // "trusted.overlay." as root, "user.overlay." in a user namespace.
 const char *layer_overlay_prefix(const struct engine *en);
 int layer_set_opaque(const struct engine *en, int parent, const char *name, struct err *e);
+int layer_set_origin(const struct engine *en, int parent, struct err *e);  // it holds whiteouts
 bool layer_is_whiteout(const struct stat *st);  // character device 0:0
 struct layer_attrs {
     struct codec_xattrs keep;  // what may stand in an archive

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/own.h"
+#include "store/fresh.h"
 #include "store/layer_internal.h"
 #include "store/tartree.h"
 
@@ -28,6 +29,8 @@ int store_layer_publish(struct engine *en, struct store_tmp *tmp, const char *na
     own(fd) int place = fs_open_dir(en->store_fd, form, e);
     if (place < 0) return -1;
     store_meta_to_layer(&meta, id.hex, out);
+    own(fd) int mark = store_fresh_mark(en, id.hex, e);
+    if (mark < 0) return -1;
     if (renameat2(tmp->fd, name, place, id.hex, RENAME_NOREPLACE) == 0) return 0;
     if (errno != EEXIST && errno != ENOTEMPTY) return err_sys(e, "put layer '%s' into place", id.hex);
     return store_trash(en, tmp->fd, name, e);  // an equal one is there already

@@ -533,7 +533,8 @@ static int put_whiteout(struct unpack *u, int parent, const char *name,
 {
     if (mknodat(parent, name, S_IFCHR, makedev(0, 0)) == 0) {
         struct timespec times[2] = {time_of(t), time_of(t)};
-        if (utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW) == 0) return 0;
+        if (utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW) == 0)
+            return layer_set_origin(u->en, parent, e);
         return err_sys(e, "set the time of whiteout '%s'", t->name);
     }
     struct stat st;

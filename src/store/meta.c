@@ -2,6 +2,7 @@
 // The file `meta` of an unpacked layer. See store/meta.h.
 #include "store/meta.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,16 +36,22 @@ int store_meta_save(int dirfd, const struct store_meta *m, struct err *e)
     return fs_replace(dirfd, "meta", str_sv(&text), 0600, e);
 }
 
+static int damaged(struct err *e)
+{
+    err_set(e, ERR_CORRUPT, "a layer's meta file is damaged");
+    return err_hint(e, "'dewar system check --repair' puts damaged layers aside; then load or build again");
+}
+
 int store_meta_load(int dirfd, struct store_meta *out, struct err *e)
 {
     own(codec_json) struct codec_json *j = NULL;
     own(str) struct str text = {.max = META_MAX};
     *out = (struct store_meta){0};
-    if (fs_read_at(dirfd, "meta", META_MAX, &text, e) < 0) return -1;
+    if (fs_read_at(dirfd, "meta", META_MAX, &text, e) < 0) return e->sys == ENOENT ? damaged(e) : -1;
     if (codec_json_parse(str_sv(&text), "layer's meta", &j, e) < 0 ||
         codec_json_int(codec_json_get(j, "format")) != META_FORMAT ||
         !oci_digest_parse_hex(codec_json_text(codec_json_get(j, "diff_id")), &out->diff_id))
-        return err_set(e, ERR_CORRUPT, "a layer's meta file is damaged");
+        return damaged(e);
     out->bytes = (uint64_t)codec_json_int(codec_json_get(j, "bytes"));
     out->tar_size = (uint64_t)codec_json_int(codec_json_get(j, "tar_size"));
     out->entries = (uint64_t)codec_json_int(codec_json_get(j, "entries"));

@@ -8,6 +8,7 @@
 
 #include "base/own.h"
 #include "base/vec.h"
+#include "store/fresh.h"
 #include "store/gc.h"
 #include "store/internal.h"
 #include "store/layer.h"
@@ -131,6 +132,10 @@ static int prune(struct pruner *p, struct err *e)
 {
     own(store_keep) struct store_keep keep = {0};
     uint64_t swept = 0;
+    if (store_fresh_sweep(p->en, e) < 0) return -1;
+    // What check put aside: whoever frees all has looked at it, or does not want to.
+    if (p->opt->cache && p->opt->until == 0 && store_trash(p->en, p->en->store_fd, "damaged", e) < 0)
+        return -1;
     if (store_cache_walk(p->en, prune_item, p, e) < 0) return -1;
     if (store_keep_collect(p->en, &keep, e) < 0) return -1;
     if (keep.damaged > 0) {

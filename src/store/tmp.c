@@ -21,9 +21,9 @@
 #include "base/own.h"
 #include "base/proc.h"
 #include "base/vec.h"
+#include "store/internal.h"
 
 #define TMP_TRIES 100
-#define DU_DEPTH 200  // deeper trees are removed all the same, only not counted
 
 static int random_name(char *out, size_t size, struct err *e)
 {
@@ -106,27 +106,6 @@ int store_trash(struct engine *en, int dirfd, const char *name, struct err *e)
     return err_set(e, ERR_INTERNAL, "no free name in the trash after %d tries", TMP_TRIES);
 }
 
-static uint64_t disk_use(int at, const char *name, unsigned depth)
-{
-    struct stat st;
-    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return 0;
-    // A file with other names is freed with its last one; half the truth is enough here.
-    uint64_t sum = st.st_nlink > 1 && !S_ISDIR(st.st_mode) ? 0 : (uint64_t)st.st_blocks * 512;
-    if (!S_ISDIR(st.st_mode) || depth == 0) return sum;
-    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) return sum;
-    own(dir) DIR *d = fdopendir(fd);
-    if (!d) {
-        close(fd);
-        return sum;
-    }
-    struct dirent *de;
-    while ((de = readdir(d)) != NULL)
-        if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
-            sum += disk_use(fd, de->d_name, depth - 1);
-    return sum;
-}
-
 static int sweep_tmp(struct engine *en, struct err *e)
 {
     own(fd) int parent = open_made(en->store_fd, "tmp", e);
@@ -156,7 +135,7 @@ int store_sweep(struct engine *en, uint64_t *out_freed, struct err *e)
     if (fs_list(trash, ".", &names, e) < 0) return -1;
     int rc = 0;
     vec_each(name, &names) {  // one that resists does not keep the others
-        uint64_t size = out_freed ? disk_use(trash, *name, DU_DEPTH) : 0;
+        uint64_t size = out_freed ? store_du(trash, *name) : 0;
         struct err one = {0};
         if (fs_remove_tree(trash, *name, &one) == 0) freed += size;
         else if (rc == 0) *e = one, rc = -1;
@@ -165,7 +144,8 @@ int store_sweep(struct engine *en, uint64_t *out_freed, struct err *e)
     return rc < 0 ? err_wrap(e, "emptying the trash of the store") : 0;
 }
 
-// Half-written files that a killed command left where it was about to rename them.
+// Half-written files that a killed command left where it was about to rename them, and folders that it
+// made for them. Nobody else writes: the caller is alone in the store.
 static int drop_parts(int dirfd, const char *name, unsigned depth, struct err *e)
 {
     own(strv) struct strv names = {0};
@@ -176,8 +156,9 @@ static int drop_parts(int dirfd, const char *name, unsigned depth, struct err *e
         if (strncmp(names.p[i], FS_PART, strlen(FS_PART)) == 0) {
             if (unlinkat(fd, names.p[i], 0) != 0 && errno != ENOENT)
                 return err_sys(e, "remove '%s/%s'", name, names.p[i]);
-        } else if (depth > 0 && drop_parts(fd, names.p[i], depth - 1, e) < 0) {
-            return -1;
+        } else if (depth > 0) {
+            if (drop_parts(fd, names.p[i], depth - 1, e) < 0) return -1;
+            unlinkat(fd, names.p[i], AT_REMOVEDIR);  // stays when it is a file or has one
         }
     }
     return 0;
@@ -188,7 +169,7 @@ int store_tmp_drop_parts(struct engine *en, struct err *e)
     static const struct {
         const char *name;
         unsigned depth;
-    } places[] = {{"refs", 64}, {"cache/steps", 1}, {"cache/sources", 1}, {"cache/files", 1}};
+    } places[] = {{"refs", 64}, {"cache/steps", 0}, {"cache/sources", 0}, {"cache/files", 0}};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         if (drop_parts(en->store_fd, places[i].name, places[i].depth, e) < 0) return -1;
     return 0;

@@ -323,3 +323,14 @@ names() { dewar build -q -o type=tar,dest=- "${@:-.}" | tar -t | LC_ALL=C sort |
     ! pgrep -u "$(id -u)" -x -f 'sleep 61' >/dev/null
     store_is_clean
 }
+
+@test "results are written into what is no regular file, never over it" {
+    ctx
+    printf 'FROM busybox:test\n' >Dockerfile
+    ln -s /dev/null id
+    ln -s /dev/null meta
+    ln -s /dev/null out.tar
+    try dewar build -q --iidfile id --metadata-file meta -o type=tar,dest=out.tar .
+    ok
+    [ -L id ] && [ -L meta ] && [ -L out.tar ] && [ -c /dev/null ]
+}

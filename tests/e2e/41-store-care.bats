@@ -7,7 +7,7 @@ deny_syscall() {
     tool=$(dirname "$DEWAR")/../../tests/tools/deny-syscall
     [ -x "$tool" ] || tool=$TESTS_DIR/../build/tests/tools/deny-syscall
     [ -x "$tool" ] || skip "deny-syscall is not built beside the program"
-    "$tool" "$@"
+    ASAN_OPTIONS=detect_leaks=0 "$tool" "$@"
 }
 
 @test "prune frees nothing that is needed, whichever file it cannot open or list" {
@@ -20,11 +20,12 @@ deny_syscall() {
     cp -a own good
     local at
     # every third point: the others are alike
-    for at in $(grep -E '^(openat|getdents64):' list | sed -n '1~3p'); do
+    grep -E '^(openat|getdents64):' list | sed -n '1~3p' >points
+    while read -r at; do
         deny_syscall --at "$at" --errno EIO -- "$DEWAR" system prune -f >/dev/null 2>&1 || true
         dewar system check >out || { echo "EIO at $at: $(cat out)" >&2; return 1; }
         same "$(ls own/store/layers/*)" "$(ls good/store/layers/*)"
-    done
+    done <points
 }
 
 @test "tag waits for a clean-up of the store to end" {
@@ -33,4 +34,114 @@ deny_syscall() {
     same "$status" 124
     dewar tag "$IMG" other:1
     dewar rmi other:1
+}
+
+@test "system prune keeps the build cache that is younger than until says" {
+    fresh_store "$WORK/own"
+    import_image
+    ctx
+    printf 'FROM busybox:test\nRUN echo x >/x\n' >Dockerfile
+    dewar build -q . >/dev/null
+    dewar system prune -af --filter until=24h >/dev/null
+    same "$(dewar images -q | wc -l)" 2
+    dewar build . 2>log >/dev/null
+    grep -q "#2 CACHED" log
+    dewar system prune -af --filter label=none >/dev/null
+    dewar build . 2>log >/dev/null
+    grep -q "#2 CACHED" log
+    dewar system prune -af >/dev/null
+    same "$(find own/store/layers own/store/cache -type f | wc -l)" 0
+}
+
+@test "system df says what pruning the build cache frees" {
+    fresh_store "$WORK/own"
+    import_image
+    ctx
+    printf 'FROM busybox:test\nRUN head -c 500000 /dev/urandom >/x && ln /x /y && rm /bin/vi\n' >Dockerfile
+    dewar build -q -t one:1 . >/dev/null
+    same "$(dewar system df --format '{{.Type}} {{.TotalCount}} {{.Active}}' | head -1)" "Images 2 0"
+    dewar rmi one:1
+    # The layer of the removed image is kept by its build record, and is build cache now.
+    local said
+    said=$(dewar system df --format '{{if eq .Type "Build Cache"}}{{.Size}} {{.Reclaimable}}{{end}}' | grep B)
+    same "${said%% *}" "$(dewar builder prune -f | sed -n 's/^Total reclaimed space: //p')"
+    same "$(dewar system df --format '{{if eq .Type "Build Cache"}}{{.TotalCount}} {{.Size}}{{end}}' | grep B)" "0 0B"
+}
+
+@test "a whiteout of nothing is not seen in a container, and does not keep its folder" {
+    mkdir -p low/etc high/only arch
+    cp "$(command -v busybox)" low/busybox
+    echo text >high/only/file
+    : >high/only/.wh.ghost
+    tar -C low --owner=0 --group=0 -cf arch/1.tar .
+    tar -C high --owner=0 --group=0 -cf arch/2.tar ./only
+    printf '{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:%s","sha256:%s"]}}' \
+        "$(sha256sum <arch/1.tar | cut -c1-64)" "$(sha256sum <arch/2.tar | cut -c1-64)" >arch/config.json
+    echo '[{"Config":"config.json","RepoTags":["ghost:1"],"Layers":["1.tar","2.tar"]}]' >arch/manifest.json
+    tar -C arch -cf ghost.tar .
+    dewar load -q -i ghost.tar
+    try dewar run --rm --network none ghost:1 /busybox ls /only
+    ok
+    same "$output$stderr" file
+    try dewar run --rm --network none ghost:1 /busybox rm -r /only
+    ok
+    # The archive keeps it.
+    dewar save ghost:1 >again.tar
+    tar xOf again.tar "blobs/sha256/$(sha256sum <arch/2.tar | cut -c1-64)" | cmp - arch/2.tar
+    dewar system check >/dev/null
+}
+
+@test "save says so when the disk does not take the archive, and keeps the old one" {
+    need_root # deny-syscall follows with ptrace
+    echo old >out.tar
+    try deny_syscall --at fdatasync:1 --errno ENOSPC -- "$DEWAR" save -o out.tar "$IMG"
+    [ "$status" = 1 ]
+    err_has ENOSPC
+    same "$(cat out.tar)" old
+    same "$(ls -A)" out.tar
+}
+
+@test "a damaged layer is named with the way out, which works" {
+    fresh_store "$WORK/own"
+    import_image
+    dewar save -o image.tar "$IMG"
+    local meta
+    meta=$(find own/store/layers -name meta)
+    echo x >"$meta"
+    try dewar run --rm --network none "$IMG" true
+    [ "$status" = 125 ]
+    err_has "system check --repair"
+    try dewar load -i image.tar
+    [ "$status" = 1 ]
+    err_has "system check --repair"
+    dewar system check --repair >/dev/null
+    [ -e own/store/damaged ]
+    dewar load -q -i image.tar
+    dewar run --rm --network none "$IMG" true
+    rm "$(find own/store/layers -name meta)"
+    try dewar run --rm --network none "$IMG" true
+    [ "$status" = 125 ]
+    err_has "system check --repair"
+    dewar system prune -af >/dev/null
+    [ ! -e own/store/damaged ]
+}
+
+@test "prune removes the empty folders of a name that was never written" {
+    mkdir -p "$DEWAR_STORE/refs/h.x/a/b/_tags" "$DEWAR_STORE/refs/h.x/c/_tags"
+    echo half >"$DEWAR_STORE/refs/h.x/c/_tags/.tmp-1"
+    dewar system prune -f >/dev/null
+    [ ! -e "$DEWAR_STORE/refs/h.x" ]
+    dewar run --rm --network none "$IMG" true
+}
+
+@test "check --repair puts nothing aside for a lack of descriptors" {
+    need_root # deny-syscall follows with ptrace
+    fresh_store "$WORK/own"
+    import_image
+    deny_syscall --list list --all -- "$DEWAR" system check --repair >/dev/null
+    grep -E '^openat' list >points
+    while read -r at; do
+        deny_syscall --at "$at" --errno EMFILE -- "$DEWAR" system check --repair >/dev/null 2>&1 || true
+        [ ! -e own/store/damaged ] || { echo "EMFILE at $at" >&2; return 1; }
+    done <points
 }

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include "base/own.h"
 #include "codec/tar.h"
@@ -300,8 +301,49 @@ static void a_hundred_layers_fit_the_old_way_too(void **state)
     store_tmp_close(&en, &tmp);
 }
 
+// A layer that was put into place, but not synced before the machine went down, is made again.
+static void a_layer_of_another_boot_that_was_never_synced_is_not_believed(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct store_layer l = {0}, found = {0};
+    struct store_tmp tmp;
+    char mark[200];
+    own(engine) struct engine en = {0};
+    open_store(&en);
+    for (int round = 0; round < 3; round++) {
+        ASSERT_OK(store_tmp_open(&en, &tmp, &e));
+        make(tmp.fd, "s/fs");
+        put(tmp.fd, "s/fs/a", "text", 0644, 1000);
+        check_commit(&en, &tmp, "s", &(struct store_commit){.newest = INT64_MAX}, &l);
+        store_tmp_close(&en, &tmp);
+        snprintf(mark, sizeof mark, "fresh/%s.%s", en.form, l.id);
+        assert_int_equal(store_layer_find(&en, &l.diff_id, NULL, &found, &e), 1);
+        struct stat st;
+        bool marked = fstatat(en.store_fd, mark, &st, AT_SYMLINK_NOFOLLOW) == 0;
+        assert_int_equal(marked, round < 2);  // the last round finds a synced one
+        if (round == 0) {  // another boot of the same host
+            char text[128] = "";
+            assert_true(readlinkat(en.store_fd, mark, text, sizeof text - 1) > 0);
+            text[0] = text[0] == 'a' ? 'b' : 'a';
+            assert_int_equal(unlinkat(en.store_fd, mark, 0), 0);
+            assert_int_equal(symlinkat(text, en.store_fd, mark), 0);
+            assert_int_equal(store_layer_find(&en, &l.diff_id, NULL, &found, &e), 0);
+            assert_int_equal(fstatat(en.store_fd, mark, &st, AT_SYMLINK_NOFOLLOW), -1);
+        } else {
+            ASSERT_OK(store_sync(&en, &e));
+            assert_int_equal(fstatat(en.store_fd, mark, &st, AT_SYMLINK_NOFOLLOW), -1);
+        }
+    }
+    // Another host's mark says nothing.
+    assert_int_equal(symlinkat("00000000-0000-0000-0000-000000000000 elsewhere.invalid", en.store_fd,
+                               mark), 0);
+    assert_int_equal(store_layer_find(&en, &l.diff_id, NULL, &found, &e), 1);
+}
+
 RUN_TESTS("store/layer", TEST(a_step_keeps_what_it_changed_and_no_more),
           TEST(the_archive_of_a_step_has_its_diff_id_also_after_a_round),
           TEST(a_wrong_size_digest_or_diff_id_is_refused_and_leaves_nothing),
           TEST(a_changed_file_in_the_store_is_noticed), TEST(both_ways_of_mounting_show_the_same),
-          TEST(a_hundred_layers_fit_the_old_way_too))
+          TEST(a_hundred_layers_fit_the_old_way_too),
+          TEST(a_layer_of_another_boot_that_was_never_synced_is_not_believed))
