@@ -97,7 +97,7 @@ test_setup() {
     run ! flock -n "$lock" true
     exec 7>&- 8>&-
     wait
-    flock -n "$lock" true
+    flock -w 5 "$lock" true
 }
 
 @test "ids that are in use are passed over" {
