@@ -31,6 +31,7 @@ load helpers
         chmod 777 .
         dewar run --rm -q --network none -u "$user" -v ./:/w $IMG \
             sh -c 'echo up >/w/up; exec sleep 30' >life 2>/dev/null 3>&- &
+        client=$!
         exec 8<life
         for i in $(seq 100); do [ -e up ] && break || sleep 0.1; done
         program=$(sed -n 's/^{"pid":\([0-9]*\).*/\1/p' "$DEWAR_RUN"/containers/*)
@@ -39,6 +40,6 @@ load helpers
         timeout 5 cat <&8
         exec 8<&-
         rm -f up life
-        wait || true
+        wait "$client" || true # by id: bats has a child of its own for the time limit
     done
 }

@@ -4,7 +4,7 @@ load helpers
 
 deny_syscall() {
     local tool
-    tool=$(dirname "$DEWAR")/../../tests/tools/deny-syscall
+    tool=${TOOLS:-$(dirname "$DEWAR")/../../tests/tools}/deny-syscall
     [ -x "$tool" ] || tool=$TESTS_DIR/../build/tests/tools/deny-syscall
     [ -x "$tool" ] || skip "deny-syscall is not built beside the program"
     ASAN_OPTIONS=detect_leaks=0 "$tool" "$@"
