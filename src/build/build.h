@@ -30,7 +30,6 @@ struct build_options {
     bool no_cache;
     bool no_scrub;
     bool shell_on_fail;
-    bool plain_stdout;       // nobody else writes to stdout: `-o -` may
     uint64_t shm_size;
     unsigned jobs;           // parallel steps; 0: one per CPU, at least 2
 };

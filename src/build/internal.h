@@ -101,7 +101,6 @@ struct build_work {
     unsigned serial;          // names folders in tmp
     struct str records;       // cache records to write once the store is synced
     unsigned cached, done;
-    char *shell_hint;
 };
 
 // --- plan.c ---------------------------------------------------------------------------------------

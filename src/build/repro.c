@@ -9,6 +9,7 @@
 #include "base/own.h"
 #include "build/internal.h"
 #include "image/view.h"
+#include "store/lock.h"
 
 #define ROWS_MAX 200
 
@@ -110,6 +111,9 @@ int build_check_repro(struct engine *en, const struct build_options *opt, struct
     struct build_options again = *opt;
     struct build_result second;
     again.no_cache = true;
+    // Held over both builds and the comparison: nobody may free the second image, which has no name.
+    own(fd) int lock = store_lock_shared(en, e);
+    if (lock < 0) return -1;
     if (build_image(en, &again, out, e) < 0) return -1;
     setenv("TZ", "Pacific/Chatham", 1);
     setenv("LC_ALL", "tr_TR.UTF-8", 1);

@@ -179,7 +179,6 @@ static int meta_cmd(struct build_work *w, const struct build_instr *in, struct e
     strv_fini(&w->state->image.cmd);
     w->state->image.cmd = words;
     w->state->image.has_cmd = true;
-    w->shell_hint = NULL;
     return 0;
 }
 
