@@ -30,7 +30,7 @@ one() {
     printf '%s\n' "FROM ${BASE:-busybox:test}" "$@" >Dockerfile
 }
 # terminal COMMAND...: runs it with a terminal and prints what it said.
-terminal() { script -qec "$(printf '%q ' "$@")" /dev/null </dev/null 2>&1 | tr -d '\r'; }
+terminal() { on_tty "$(printf '%q ' "$@")" || true; }
 
 # --- terminals and /dev (A5, A7) ----------------------------------------------------------------------
 @test "A5: the console is the peer of our own pty, whatever lies in /dev/pts" {

@@ -5,13 +5,6 @@
 load helpers
 
 R() { dewar run --rm -q --network none "$@"; }
-# A terminal around a command: what it prints, CRs removed; the exit code is the command's.
-on_tty() {
-    local code=0
-    script -qec "$*" /dev/null </dev/null >script.out || code=$?
-    tr -d '\r' <script.out
-    return "$code"
-}
 
 @test "a program runs, prints and its exit code is passed on" {
     try R $IMG echo hello

@@ -5,12 +5,6 @@
 load helpers
 
 R() { dewar run --rm -q --network none --userns auto "$@"; }
-on_tty() {
-    local code=0
-    script -qec "$*" /dev/null </dev/null >script.out || code=$?
-    tr -d '\r' <script.out
-    return "$code"
-}
 base_of() { awk 'NR == 1 && $1 == 0 && $3 == 65536 { print $2 }' "$@"; }
 
 file_setup() {

@@ -16,6 +16,7 @@
 #   try ...     like bats' run with stderr apart: $status, $output (stdout), $stderr, $lines
 #   ctx         makes $WORK/ctx current, for a build; dockerfile <<EOF writes its Dockerfile
 #   build_id    builds ctx (or the arguments) quietly and prints the image ID
+#   on_tty TEXT... runs a shell command on a terminal and prints what it showed, CRs removed
 #   ok, fails N [text], has TEXT, lacks TEXT, same A B    assertions about the last `try`
 #
 # A file that needs more set-up defines file_setup / file_teardown, test_setup / test_teardown.
@@ -47,6 +48,17 @@ as_other() {
     chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR" 2>/dev/null || true
     chown "${OTHER_ID:-65534}:${OTHER_ID:-65534}" "$home"
     HOME=$home setpriv --reuid "${OTHER_ID:-65534}" --regid "${OTHER_ID:-65534}" --clear-groups "$@"
+}
+
+# script(1) types an end-of-file character of its own when its input ends, and the terminal may echo
+# it: so its input is a pipe that nobody closes. The exit code is the command's.
+on_tty() {
+    local code=0 dir
+    dir=$(mktemp -d "$BATS_TEST_TMPDIR/tty.XXXXXX")
+    mkfifo "$dir/in"
+    script -qec "$*" /dev/null <>"$dir/in" >"$dir/out" || code=$?
+    tr -d '\r' <"$dir/out"
+    return "$code"
 }
 
 # Removes a tree of ours that may hold files of mapped ids, which only a user namespace may touch.
