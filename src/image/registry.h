@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Verbs that move images between the store, registries and other places.
+#pragma once
+
+#include "base/engine.h"
+#include "base/vec.h"
+#include "oci/ref.h"
+#include "store/ref.h"
+
+enum image_pull_policy {
+    IMAGE_PULL_MISSING, // ask the registry only for what the store lacks
+    IMAGE_PULL_ALWAYS,  // ask what the name means today; fetch what is not here
+    IMAGE_PULL_NEWER,   // as ALWAYS, but a registry that cannot be reached is a warning
+    IMAGE_PULL_NEVER,
+    IMAGE_PULL_POLICY_COUNT,
+};
+const char *image_pull_policy_name(enum image_pull_policy p); // "missing", ...
+int image_pull_policy_parse(const char *text, enum image_pull_policy *out, struct err *e);
+
+struct image_pull_options {
+    const char *name;     // reference as typed
+    const char *platform; // NULL: the host's
+    bool all_tags;
+    bool insecure;    // --tls-verify=false
+    unsigned workers; // unpackers at the same time; 0: one per CPU, at least 2
+};
+struct image_pulled {
+    struct store_ref ref;
+    struct oci_digest digest; // what the tag pointed at: an index or a manifest
+    bool changed;             // false: "Image is up to date"
+};
+// Fetches, checks, unpacks while the bytes arrive, publishes, and last writes the name. Verified
+// downloads survive a broken run and are continued by the next. Enters the user namespace.
+int image_pull(struct engine *en, const struct image_pull_options *opt, struct image_pulled *out,
+               struct err *e);
+
+// What `run`, FROM and COPY --from call: the image in the store that a person's text means, pulled
+// first when the policy and the store say so. An ID or a short ID is never pulled. *out_digest (may
+// be NULL): what a registry calls it, unset when it never came from one.
+struct image_ensure {
+    const char *text;
+    const char *platform; // NULL: the host's
+    enum image_pull_policy policy;
+    bool insecure;
+};
+int image_ensure(struct engine *en, const struct image_ensure *want, struct store_ref *out,
+                 struct oci_digest *out_digest, struct err *e);
+
+struct image_push_options {
+    const char *name;
+    bool all_tags;
+    bool insecure;
+    const char *compression; // "gzip" (default for layers that have no archive yet), "zstd"
+    int level;               // 0: the compressor's default
+};
+struct image_pushed {
+    struct oci_digest digest; // of the manifest
+    uint64_t size;            // of the manifest
+};
+// Blobs that the registry has are not sent; what was pulled is sent byte for byte.
+int image_push(struct engine *en, const struct image_push_options *opt, struct image_pushed *out,
+               struct err *e);
+
+// `image copy`: between any two of docker://REF oci:DIR[:REF] oci-archive:FILE[:REF]
+// docker-archive:FILE[:REF] dir:PATH store:NAME (a bare name is the store's). Bytes are kept
+// wherever the target's format can hold them; otherwise `preserve_digests` makes it an error.
+struct image_copy_options {
+    const char *from;
+    const char *to;
+    const char *platform;
+    bool all; // every platform of an index
+    bool preserve_digests;
+    bool from_insecure, to_insecure;
+};
+int image_copy(struct engine *en, const struct image_copy_options *opt, struct oci_digest *out,
+               struct err *e);
