@@ -289,8 +289,10 @@ class Evil:
             rfile = conn.makefile("rb")
             while self.one(door, conn, rfile):
                 pass
-        except (OSError, ValueError, Gone):
+        except (OSError, Gone):
             pass
+        except Exception as e:
+            self.note(door=door, event="bug", text=repr(e))
         finally:
             with self.lock:
                 self.open.discard(conn)
@@ -368,7 +370,8 @@ class Evil:
             answer = Answer()
         elif door == "main" and request.kind not in ("token", "else"):
             answer = self.challenge(request)
-        answer = answer or getattr(self, request.kind.replace("_head", "_get"), self.nothing)(request)
+        answer = answer or getattr(self, "give_" + request.kind.replace("_head", "_get"),
+                                   self.give_nothing)(request)
         return self.change(request, answer, rule)
 
     def challenge(self, request):
@@ -390,14 +393,14 @@ class Evil:
         body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
         return Answer(status, {"Content-Type": "application/json", **(headers or {})}, body)
 
-    def nothing(self, request):
+    def give_nothing(self, request):
         request.body()
         return self.failed(404, "NOT_FOUND")
 
-    def ping(self, _request):
+    def give_ping(self, _request):
         return Answer(200, {"Docker-Distribution-Api-Version": "registry/2.0"}, b"{}")
 
-    def token(self, request):
+    def give_token(self, request):
         form = urllib.parse.parse_qs(request.body().decode()) if request.method == "POST" else {}
         said = request.headers.get("authorization")
         basic = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -406,12 +409,10 @@ class Evil:
         out = {"token": "good-" + os.urandom(4).hex(), "expires_in": 300}
         return Answer(200, {"Content-Type": "application/json"}, json.dumps(out).encode())
 
-    def tags_get(self, request):
+    def give_tags(self, request):
         return Answer(200, {}, json.dumps({"name": request.repo, "tags": sorted(self.tags)}).encode())
 
-    tags = tags_get
-
-    def manifest_get(self, request):
+    def give_manifest_get(self, request):
         name, kind = self.tags.get(request.what, (request.what, None))
         data = self.blob(name)
         if data is None:
@@ -420,7 +421,7 @@ class Evil:
             kind = json.loads(data).get("mediaType", "application/vnd.oci.image.manifest.v1+json")
         return Answer(200, {"Content-Type": kind, "Docker-Content-Digest": digest(data)}, data)
 
-    def manifest_put(self, request):
+    def give_manifest_put(self, request):
         data = request.body()
         name = digest(data)
         self.blobs[name] = data
@@ -430,7 +431,7 @@ class Evil:
         return Answer(201, {"Location": f"/v2/{request.repo}/manifests/{name}",
                             "Docker-Content-Digest": name})
 
-    def blob_get(self, request):
+    def give_blob_get(self, request):
         data = self.blob(request.what)
         if data is None:
             return self.failed(404, "BLOB_UNKNOWN")
@@ -452,7 +453,7 @@ class Evil:
         return Answer(201, {"Location": f"/v2/{request.repo}/blobs/{want}",
                             "Docker-Content-Digest": want})
 
-    def upload_post(self, request):
+    def give_upload_post(self, request):
         data = request.body()
         mount = request.query.get("mount", [""])[0]
         if mount in self.blobs and "from" in request.query:
@@ -464,10 +465,10 @@ class Evil:
         self.uploads[name] = bytearray()
         return self._upload(request, name)
 
-    def upload_patch(self, request):
+    def give_upload_patch(self, request):
         held = self.uploads.get(request.what)
         if held is None:
-            return self.nothing(request)
+            return self.give_nothing(request)
         m = re.match(r"(?:bytes )?(\d+)-", request.headers.get("content-range", ""))
         if m and int(m.group(1)) != len(held):
             request.body()
@@ -476,17 +477,17 @@ class Evil:
             held += data
         return self._upload(request, request.what)
 
-    def upload_put(self, request):
+    def give_upload_put(self, request):
         held = self.uploads.get(request.what)
         if held is None:
-            return self.nothing(request)
+            return self.give_nothing(request)
         for data in request.chunks():
             held += data
         return self._finish(request, held)
 
-    def upload_get(self, request):
+    def give_upload_get(self, request):
         if request.what not in self.uploads:
-            return self.nothing(request)
+            return self.give_nothing(request)
         return self._upload(request, request.what, 204)
 
     # --- what a rule makes of them ------------------------------------------------------------------

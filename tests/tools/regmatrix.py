@@ -185,6 +185,8 @@ class Cell:
                 self.wrong(f"the output holds the secret '{word}'")
         for one in self.evil.requests():
             heads = set(one.get("headers", {}))
+            if one.get("event") == "bug":
+                self.wrong(f"evilreg stumbled: {one}")
             if one["door"] == "canary":
                 self.wrong(f"the canary was reached: {one}")
             if one["door"] == "other" and {"authorization", "cookie", "proxy-authorization"} & heads and not (
