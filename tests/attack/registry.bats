@@ -76,7 +76,7 @@ rows() {
 }
 @test "C1: addresses in descriptors are never asked" { rows urls urls-alone; }
 @test "indexes: in one another, deep, wide, and without us" {
-    rows index-in-index index-100-deep index-of-others index-of-many
+    rows index-in-index index-100-deep index-of-others index-of-10k index-of-many
 }
 @test "B6: a name with a digest gets those bytes or none" { rows by-digest by-digest-other-bytes; }
 @test "an image whose parts contradict each other is not published" {
