@@ -25,7 +25,7 @@ struct opts {
 #define R(member) OPT_AT(struct opts, run.member)
 #define S(member) OPT_AT(struct opts, run.spec.member)
 
-static const char *const pulls[] = {"always", "missing", "never", NULL};
+static const char *const pulls[] = {"always", "missing", "newer", "never", NULL};
 static const char *const networks[] = {"host", "none", NULL};
 static const char *const usernses[] = {"host", "auto", "nomap", NULL};
 
@@ -211,7 +211,7 @@ static const struct opt rows[] = {
      .offset = R(pull),
      .choices = pulls,
      .arg = "WHEN",
-     .help = "Fetch the image: always, missing, never"},
+     .help = "Fetch the image: always, missing, newer (if the registry answers), never"},
     {.name = "quiet",
      .letter = 'q',
      .type = OPT_BOOL,

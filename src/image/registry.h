@@ -46,6 +46,14 @@ struct image_ensure {
 int image_ensure(struct engine *en, const struct image_ensure *want, struct store_ref *out,
                  struct oci_digest *out_digest, struct err *e);
 
+// The tags of a repository, sorted.
+struct image_tags_options {
+    const char *name; // a tag in it is ignored
+    bool insecure;
+};
+int image_tags(struct engine *en, const struct image_tags_options *opt, struct strv *out,
+               struct err *e);
+
 struct image_push_options {
     const char *name;
     bool all_tags;

@@ -48,7 +48,7 @@ struct runtime_run_options {
     const char *name;
     const char *cidfile;
     const char *platform;
-    const char *pull;         // "always", "missing", "never"; NULL: missing
+    const char *pull;         // "always", "missing", "newer", "never"; NULL: missing
     const char *network;      // NULL: not asked, which is none until bridges exist
     const char *userns;       // "host", "auto", "nomap"; NULL: host
     const char *stop_signal;
