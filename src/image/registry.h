@@ -20,7 +20,6 @@ int image_pull_policy_parse(const char *text, enum image_pull_policy *out, struc
 struct image_pull_options {
     const char *name;     // reference as typed
     const char *platform; // NULL: the host's
-    bool all_tags;
     bool insecure;    // --tls-verify=false
     unsigned workers; // unpackers at the same time; 0: one per CPU, at least 2
 };
@@ -56,16 +55,36 @@ int image_tags(struct engine *en, const struct image_tags_options *opt, struct s
 
 struct image_push_options {
     const char *name;
-    bool all_tags;
     bool insecure;
     const char *compression; // "gzip" (default for layers that have no archive yet), "zstd"
     int level;               // 0: the compressor's default
 };
+enum image_push_end {
+    IMAGE_PUSH_SENT,    // "Pushed"
+    IMAGE_PUSH_THERE,   // "Layer already exists"
+    IMAGE_PUSH_MOUNTED, // "Mounted from NAME"
+    IMAGE_PUSH_FOREIGN, // "Skipped foreign layer"
+    IMAGE_PUSH_END_COUNT,
+};
+struct image_pushed_layer {
+    struct oci_digest layer; // diff id
+    enum image_push_end end;
+    char from[256]; // MOUNTED
+};
 struct image_pushed {
+    struct oci_ref ref;
     struct oci_digest digest; // of the manifest
     uint64_t size;            // of the manifest
+    struct image_pushed_layer *layers; // bottom first; heap
+    size_t n;
 };
-// Blobs that the registry has are not sent; what was pulled is sent byte for byte.
+void image_pushed_fini(struct image_pushed *p);
+static inline void own_image_pushed(struct image_pushed *p)
+{
+    image_pushed_fini(p);
+}
+// Blobs that the registry has are not sent; what was pulled is sent byte for byte. A layer without an
+// archive is compressed once: the archive is kept, and the image's manifest names it from then on.
 int image_push(struct engine *en, const struct image_push_options *opt, struct image_pushed *out,
                struct err *e);
 
