@@ -8,7 +8,7 @@
 #include "base/proc.h"
 #include "image/registry.h"
 
-#define PULLS_MAX 4  // images at the same time; each fetches several layers at once
+#define PULLS_MAX 4 // images at the same time; each fetches several layers at once
 
 // --- one ----------------------------------------------------------------------------------------
 
@@ -23,7 +23,8 @@ int build_base_ensure(struct build_job *job, const char *name, const char *platf
 {
     own(free) char *key = base_key(name, platform);
     bool again = map_has(&job->bases, key);
-    const struct image_ensure want = {.text = name, .platform = platform,
+    const struct image_ensure want = {.text = name,
+                                      .platform = platform,
                                       .policy = again && job->opt->pull != IMAGE_PULL_NEVER
                                                     ? IMAGE_PULL_MISSING
                                                     : job->opt->pull};
@@ -36,8 +37,8 @@ int build_base_ensure(struct build_job *job, const char *name, const char *platf
 
 struct wanted {
     struct build_job *job;
-    struct strv names, platforms;  // in pairs; "" is no platform
-    bool *seen;                    // per stage
+    struct strv names, platforms; // in pairs; "" is no platform
+    bool *seen;                   // per stage
 };
 
 static void want(struct wanted *w, const char *name, const char *platform)
@@ -90,9 +91,8 @@ static void want_stage(struct wanted *w, size_t index)
     if (w->seen[index]) return;
     w->seen[index] = true;
     if (build_instr_from(s->from, &x, &base, &bad) == 0) {
-        long stage = build_plan_context(job, base.image) < 0
-                         ? build_plan_stage(job, base.image, index)
-                         : -1;
+        long stage =
+            build_plan_context(job, base.image) < 0 ? build_plan_stage(job, base.image, index) : -1;
         bool number = base.image[0] >= '0' && base.image[0] <= '9';
         if (stage >= 0 && !number)
             want_stage(w, (size_t)stage);
@@ -127,7 +127,8 @@ static bool is_here(struct build_job *job, const struct pull_arg *a)
 {
     struct err absent = {0};
     struct store_ref ref;
-    const struct image_ensure want = {.text = a->name, .policy = IMAGE_PULL_NEVER,
+    const struct image_ensure want = {.text = a->name,
+                                      .policy = IMAGE_PULL_NEVER,
                                       .platform = a->platform[0] ? a->platform : NULL};
     if (job->opt->pull == IMAGE_PULL_NEVER) return true;
     return job->opt->pull == IMAGE_PULL_MISSING &&
@@ -153,8 +154,10 @@ static int pull_wanted(struct build_job *job, const struct wanted *w, struct err
         struct pull_arg a = {job, w->names.p[i], w->platforms.p[i]};
         own(free) char *key = base_key(a.name, a.platform[0] ? a.platform : NULL);
         if (is_here(job, &a)) continue;
-        if (proc_worker_start(pull_one, &a, &running[n], e) < 0) rc = -1;
-        else n++;
+        if (proc_worker_start(pull_one, &a, &running[n], e) < 0)
+            rc = -1;
+        else
+            n++;
         map_set(&job->bases, key, NULL);
     }
     return rc;

@@ -27,6 +27,26 @@ static const struct opt pull_options[] = {
 };
 #undef AT
 
+static void show_pull(void *arg, struct engine *en)
+{
+    struct cli *c = arg;
+    struct err ignored = {0};
+    (void)cli_render_begin(c, CLI_PROGRESS_AUTO, "Pulling", &ignored);
+    en->sink = c->sink;
+}
+
+static void hide_pull(void *arg, struct engine *en, bool ok)
+{
+    struct cli *c = arg;
+    cli_render_end(c, ok);
+    en->sink = c->sink;
+}
+
+struct image_progress cli_pull_progress(struct cli *c)
+{
+    return (struct image_progress){.begin = show_pull, .end = hide_pull, .arg = c};
+}
+
 static void print_pulled(struct cli *c, const struct image_pulled *p, const struct oci_ref *ref)
 {
     own(str) struct str full = {0};
@@ -45,12 +65,11 @@ static int pull_one(struct cli *c, struct engine *en, const struct pull *o,
     struct image_pulled pulled = {0};
     own(str) struct str name = {0};
     oci_ref_print_full(ref, &name);
-    const struct image_pull_options opt = {.name = str_z(&name), .platform = o->platform,
-                                           .insecure = !o->tls_verify};
+    const struct image_pull_options opt = {
+        .name = str_z(&name), .platform = o->platform, .insecure = !o->tls_verify};
     bool digest = oci_digest_is_set(&ref->digest);
     if (!o->quiet) {
-        own(free) char *which = digest ? str_fmt("%s@sha256:%s", ref->host, ref->digest.hex)
-                                       : str_dup(ref->tag);
+        own(free) char *which = str_dup(digest ? str_z(&name) : ref->tag);
         const char *bare = strcmp(ref->host, "docker.io") == 0 ? "" : ref->host;
         str_addf(&c->out, "%s: Pulling from %s%s%s\n", which, bare, bare[0] ? "/" : "", ref->name);
     }
@@ -95,7 +114,8 @@ const struct cli_cmd cli_cmd_pull = {
     .alias = (const char *const[]){"pull", NULL},
     .usage = "NAME[:TAG|@DIGEST]",
     .help = "Fetch an image from a registry",
-    .more = "Layers come side by side and are unpacked while they arrive. What had come when a pull was\n"
+    .more = "Layers come side by side and are unpacked while they arrive. What had come when a "
+            "pull was\n"
             "broken off is kept for a week, and the next one goes on from there.",
     .examples = "dewar pull debian:bookworm\n"
                 "dewar pull registry.example.org/me/digits@sha256:...\n"

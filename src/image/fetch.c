@@ -6,11 +6,12 @@
 //     |  `--busy--> WAITING --lock free--> FRESH again (what it waited for may be in the store now)
 //     `--the blob is in the store--> OWNED, with all bytes there
 //
-// A worker follows the part file: an eventfd holds how many bytes were added since it last looked, so
-// it sleeps in read(2) while there is nothing new. It always hashes from the first byte on, so what an
-// earlier run left is checked like the rest; if that turns out to be damaged, the job begins anew once.
-// Whoever waits for another's lock holds nothing that the other one needs, so nobody waits in a circle:
-// an unpacked layer that needs the ones below (an open one) gives up its lock before it waits for them.
+// A worker follows the part file: an eventfd holds how many bytes were added since it last looked,
+// so it sleeps in read(2) while there is nothing new. It always hashes from the first byte on, so
+// what an earlier run left is checked like the rest; if that turns out to be damaged, the job
+// begins anew once. Whoever waits for another's lock holds nothing that the other one needs, so
+// nobody waits in a circle: an unpacked layer that needs the ones below (an open one) gives up its
+// lock before it waits for them.
 #include "image/fetch.h"
 
 #include <errno.h>
@@ -38,27 +39,27 @@ enum job_state {
     JOB_FRESH,
     JOB_WAITING,
     JOB_OWNED,
-    JOB_UNPACKED,  // lies in tmp/<name>; open, or it would be published
+    JOB_UNPACKED, // lies in tmp/<name>; open, or it would be published
     JOB_PUBLISHED,
 };
 struct job {
     const struct oci_descriptor *d;
     const struct oci_digest *diff;
-    struct oci_digest below;  // chain id of what lies below
+    struct oci_digest below; // chain id of what lies below
     enum job_state state;
     struct store_download part;
-    int blob_fd;              // the bytes come from the store's blob instead; -1: no
-    uint64_t have;            // bytes that are there
-    uint64_t told;            // ... as the worker knows
+    int blob_fd;   // the bytes come from the store's blob instead; -1: no
+    uint64_t have; // bytes that are there
+    uint64_t told; // ... as the worker knows
     int event_fd;
-    uint32_t request;         // 0: none under way
+    uint32_t request; // 0: none under way
     struct proc_worker worker;
-    bool working;             // an unpacker, or in JOB_WAITING who waits for the lock
-    bool used;                // what an earlier run left is part of it
-    bool again;               // it was begun anew once
-    int64_t waiting_ns;       // since when the other one's file has not grown
+    bool working;       // an unpacker, or in JOB_WAITING who waits for the lock
+    bool used;          // what an earlier run left is part of it
+    bool again;         // it was begun anew once
+    int64_t waiting_ns; // since when the other one's file has not grown
     uint64_t waiting_size;
-    char name[24];            // folder in tmp
+    char name[24]; // folder in tmp
     struct store_layer layer;
 };
 struct image_fetch {
@@ -66,9 +67,9 @@ struct image_fetch {
     struct image_fetch_options opt;
     struct store_tmp tmp;
     struct job *jobs;
-    size_t *order;            // of the jobs: the largest first
+    size_t *order; // of the jobs: the largest first
     size_t n;
-    size_t *job_of;           // per layer; SIZE_MAX: it was here
+    size_t *job_of; // per layer; SIZE_MAX: it was here
     unsigned workers, busy, downloads;
     size_t serial;
 };
@@ -84,9 +85,11 @@ uint64_t image_fetch_event_id(const struct oci_digest *d)
 static void emit(struct image_fetch *f, const struct job *j, enum event_kind kind, const char *text)
 {
     own(free) char *name = str_fmt("layer %.12s", j->d->digest.hex);
-    event_emit(&f->en->sink, (struct event){.kind = kind, .id = image_fetch_event_id(&j->d->digest),
+    event_emit(&f->en->sink, (struct event){.kind = kind,
+                                            .id = image_fetch_event_id(&j->d->digest),
                                             .name = kind == EVENT_START ? name : NULL,
-                                            .text = sv_of(text), .done = j->have,
+                                            .text = sv_of(text),
+                                            .done = j->have,
                                             .total = j->d->size});
 }
 
@@ -126,8 +129,12 @@ static int plan(struct image_fetch *f, struct err *e)
     for (size_t i = 0; i < m->n; i++) {
         const struct oci_digest *diff = &f->opt.image->diff_ids[i];
         struct store_layer have;
-        struct job j = {.d = &m->items[i], .diff = diff, .below = chain,
-                        .part = STORE_DOWNLOAD_NONE, .blob_fd = -1, .event_fd = -1};
+        struct job j = {.d = &m->items[i],
+                        .diff = diff,
+                        .below = chain,
+                        .part = STORE_DOWNLOAD_NONE,
+                        .blob_fd = -1,
+                        .event_fd = -1};
         int found = store_layer_find(f->en, diff, &chain, &have, e);
         if (found < 0 || check_descriptor(j.d, e) < 0) return -1;
         chain = oci_digest_chain(&chain, diff);
@@ -164,8 +171,8 @@ int image_fetch_open(struct engine *en, const struct image_fetch_options *opt,
 {
     own(image_fetch) struct image_fetch *f = mem_alloc(sizeof *f);
     size_t n = opt->manifest->n;
-    *f = (struct image_fetch){.en = en, .opt = *opt, .tmp = STORE_TMP_NONE,
-                              .workers = worker_count(opt->workers)};
+    *f = (struct image_fetch){
+        .en = en, .opt = *opt, .tmp = STORE_TMP_NONE, .workers = worker_count(opt->workers)};
     f->jobs = mem_alloc((n + 1) * sizeof *f->jobs);
     f->order = mem_alloc((n + 1) * sizeof *f->order);
     f->job_of = mem_alloc((n + 1) * sizeof *f->job_of);
@@ -239,8 +246,10 @@ static int unpack(void *arg, struct err *e)
 {
     struct unpack *u = arg;
     struct job *j = u->j;
-    struct tail t = {.fd = j->blob_fd >= 0 ? j->blob_fd : j->part.fd, .event_fd = j->event_fd,
-                     .have = j->told, .size = j->d->size};
+    struct tail t = {.fd = j->blob_fd >= 0 ? j->blob_fd : j->part.fd,
+                     .event_fd = j->event_fd,
+                     .have = j->told,
+                     .size = j->d->size};
     const struct store_layer_put put = {
         .src = {.read = tail_read, .arg = &t},
         .want_diff = j->diff,
@@ -273,7 +282,7 @@ static int tell(struct image_fetch *f, struct job *j, uint64_t have, struct err 
 {
     if (have > j->d->size) have = j->d->size;
     if (have > j->have) j->have = have;
-    if (j->state != JOB_OWNED) return 0;  // unpacked before the client said that all has come
+    if (j->state != JOB_OWNED) return 0; // unpacked before the client said that all has come
     emit(f, j, EVENT_PROGRESS, j->have < j->d->size ? "" : j->working ? "unpacking" : "waiting");
     if (!j->working || j->have == j->told) return 0;
     uint64_t more = j->have - j->told;
@@ -287,8 +296,11 @@ static int tell(struct image_fetch *f, struct job *j, uint64_t have, struct err 
 
 static int ask_for(struct image_fetch *f, struct job *j, struct err *e)
 {
-    struct transfer_request q = {.op = TRANSFER_BLOB_GET, .ref = *f->opt.ref,
-                                 .digest = j->d->digest, .size = j->d->size, .offset = j->have,
+    struct transfer_request q = {.op = TRANSFER_BLOB_GET,
+                                 .ref = *f->opt.ref,
+                                 .digest = j->d->digest,
+                                 .size = j->d->size,
+                                 .offset = j->have,
                                  .flags = f->opt.flags | TRANSFER_HASHED};
     if (image_remote_send(f->opt.remote, &q, j->part.fd, e) < 0) return -1;
     j->request = q.id;
@@ -310,7 +322,7 @@ static int begin(struct image_fetch *f, struct job *j, struct err *e)
 {
     uint64_t size = 0;
     int rc = store_layer_find(f->en, j->diff, &j->below, &j->layer, e);
-    if (rc != 0) {  // by another command, meanwhile
+    if (rc != 0) { // by another command, meanwhile
         j->state = JOB_PUBLISHED;
         emit(f, j, EVENT_CACHED, "already here");
         return rc < 0 ? -1 : 0;
@@ -362,7 +374,7 @@ static int begin_anew(struct image_fetch *f, struct job *j, const struct err *wh
     j->again = true;
     j->used = false;
     j->have = j->told = 0;
-    if (j->request) f->downloads--;  // its end is not waited for: it writes to a file without name
+    if (j->request) f->downloads--; // its end is not waited for: it writes to a file without name
     j->request = 0;
     close(take_fd(j->event_fd));
     if (j->blob_fd >= 0) {
@@ -427,8 +439,9 @@ static int answered(struct image_fetch *f, struct err *e)
     *e = r.err;
     emit(f, j, EVENT_FAILED, err_cause(e));
     if (is_foreign(j->d))
-        err_hint(e, "its owner does not let registries have this layer, and addresses in a manifest are "
-                    "never followed: 'dewar load' an archive that holds it");
+        err_hint(
+            e, "its owner does not let registries have this layer, and addresses in a manifest are "
+               "never followed: 'dewar load' an archive that holds it");
     return about(f, j, e);
 }
 

@@ -10,11 +10,11 @@
 
 struct image_fetch_options {
     struct image_remote *remote;
-    const struct oci_ref *ref;       // the repository that has the blobs
-    uint32_t flags;                  // TRANSFER_INSECURE ...
+    const struct oci_ref *ref; // the repository that has the blobs
+    uint32_t flags;            // TRANSFER_INSECURE ...
     const struct oci_manifest *manifest;
-    const struct oci_image *image;   // as many layers as the manifest
-    unsigned workers;                // 0: one per CPU, at least 2
+    const struct oci_image *image; // as many layers as the manifest
+    unsigned workers;              // 0: one per CPU, at least 2
 };
 struct image_fetch;
 // Enters the user namespace. The caller holds store_lock_shared. The options are borrowed.

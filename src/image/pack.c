@@ -106,8 +106,8 @@ int image_pack_end(struct image_pack *p, struct proc_worker *w, struct oci_descr
 {
     own(str) struct str text = {0};
     struct oci_descriptor d = {0};
-    if (proc_worker_wait(w, e) < 0) return err_wrap(e, "compressing layer sha256:%.12s",
-                                                    p->layer->diff_id.hex);
+    if (proc_worker_wait(w, e) < 0)
+        return err_wrap(e, "compressing layer sha256:%.12s", p->layer->diff_id.hex);
     if (fs_read_at(p->tmp->fd, p->name, 256, &text, e) < 0) return -1;
     if (!oci_digest_parse_hex(sv_part(str_sv(&text), 0, 64), &d.digest) ||
         !num_u64(sv_from(str_sv(&text), 64), &d.size))

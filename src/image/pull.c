@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `pull`: from what a registry calls it to an image in the store. The order is that of `load`: config
-// and manifest are checked before a layer is asked for, layers are published as they come, one sync
-// covers all of it, and the name is written last. When the registry says that the name still means
-// what it meant and everything is here, one request was all.
+// `pull`: from what a registry calls it to an image in the store. The order is that of `load`:
+// config and manifest are checked before a layer is asked for, layers are published as they come,
+// one sync covers all of it, and the name is written last. When the registry says that the name
+// still means what it meant and everything is here, one request was all.
 #include <unistd.h>
 
 #include "base/own.h"
@@ -15,7 +15,7 @@
 #include "store/lock.h"
 #include "store/tmp.h"
 
-#define TAGS_MAX ((size_t)16 << 20)  // bytes of the list
+#define TAGS_MAX ((size_t)16 << 20) // bytes of the list
 
 struct pull {
     struct engine *en;
@@ -25,7 +25,7 @@ struct pull {
     struct oci_platform want;
     uint32_t flags;
     struct store_ref old;
-    bool had;  // the store knew the name
+    bool had; // the store knew the name
 };
 
 // --- what is here -------------------------------------------------------------------------------
@@ -91,7 +91,8 @@ static int get_config(struct pull *p, const struct oci_manifest *m, struct str *
     return err_set(e, ERR_INPUT, "the manifest has %zu layers, the config %zu", m->n, im->layers);
 }
 
-// What an index says about platforms its images may say otherwise; a single image may be for another.
+// What an index says about platforms its images may say otherwise; a single image may be for
+// another.
 static int check_platform(struct pull *p, const struct oci_image *im, struct err *e)
 {
     own(str) struct str want = {0};
@@ -127,8 +128,11 @@ static int fetch(struct pull *p, struct image_docs *docs, struct store_ref *out,
     own(free) struct store_layer *layers = NULL;
     own(image_fetch) struct image_fetch *f = NULL;
     if (get_config(p, m, &config, &im, e) < 0 || check_platform(p, &im, e) < 0) return -1;
-    const struct image_fetch_options opt = {.remote = p->remote, .ref = &p->ref, .flags = p->flags,
-                                            .manifest = m, .image = &im,
+    const struct image_fetch_options opt = {.remote = p->remote,
+                                            .ref = &p->ref,
+                                            .flags = p->flags,
+                                            .manifest = m,
+                                            .image = &im,
                                             .workers = p->opt->workers};
     if (image_fetch_open(p->en, &opt, &f, e) < 0 || image_fetch_run(f, &layers, e) < 0 ||
         put_all(p, docs, &config, out, e) < 0 || image_fetch_adopt(f, e) < 0)
@@ -230,11 +234,13 @@ static int pull_it(struct engine *en, const struct image_ensure *want, struct st
                    struct err *e)
 {
     struct image_pulled pulled = {0};
-    const struct image_pull_options opt = {.name = want->text, .platform = want->platform,
-                                           .insecure = want->insecure};
-    if (image_pull(en, &opt, &pulled, e) < 0) return -1;
-    *out = pulled.ref;
-    return 0;
+    const struct image_pull_options opt = {
+        .name = want->text, .platform = want->platform, .insecure = want->insecure};
+    if (want->progress) want->progress->begin(want->progress->arg, en);
+    int rc = image_pull(en, &opt, &pulled, e);
+    if (want->progress) want->progress->end(want->progress->arg, en, rc == 0);
+    if (rc == 0) *out = pulled.ref;
+    return rc;
 }
 
 static int decide(struct engine *en, const struct image_ensure *want, struct store_ref *out,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `push`: blobs first, the manifest when the registry has all of them, an index after its manifests.
-// What came as an archive goes as it came. A layer that was made here has none: it is compressed once,
-// and then the image's manifest in the store names the archive, so that the next push, `save` and a
-// push of an image that shares the layer send the same bytes.
+// `push`: blobs first, the manifest when the registry has all of them, an index after its
+// manifests. What came as an archive goes as it came. A layer that was made here has none: it is
+// compressed once, and then the image's manifest in the store names the archive, so that the next
+// push, `save` and a push of an image that shares the layer send the same bytes.
 #include <stdlib.h>
 
 #include "base/own.h"
@@ -22,8 +22,8 @@ struct push {
     struct oci_manifest m;
     struct str raw;
     struct oci_image im;
-    struct store_layer *layers;  // NULL until they are needed
-    struct image_send *list;     // the layers, then the config
+    struct store_layer *layers; // NULL until they are needed
+    struct image_send *list;    // the layers, then the config
 };
 
 void image_pushed_fini(struct image_pushed *p)
@@ -70,10 +70,11 @@ static int plan_layer(struct push *p, size_t i, bool *changed, struct err *e)
     int found = image_pack_find(p->en, diff, image_pack_type(p->how.zip), &s->d, e);
     if (found != 0) return found < 0 ? -1 : 0;
     if (!plain)
-        event_warn(&p->en->sink, "layer %.12s is not kept as it was received: it is compressed anew, and "
-                   "the image's digest changes", diff->hex);
-    if (!p->layers &&
-        store_layer_resolve(p->en, p->im.diff_ids, p->im.layers, &p->layers, e) < 0)
+        event_warn(&p->en->sink,
+                   "layer %.12s is not kept as it was received: it is compressed anew, and "
+                   "the image's digest changes",
+                   diff->hex);
+    if (!p->layers && store_layer_resolve(p->en, p->im.diff_ids, p->im.layers, &p->layers, e) < 0)
         return -1;
     s->layer = &p->layers[i];
     return 0;
@@ -173,7 +174,8 @@ static int read_how(const struct image_push_options *opt, struct image_send_how 
 {
     const char *z = opt->compression ? opt->compression : "gzip";
     *out = (struct image_send_how){.zip = CODEC_ZIP_GZIP, .level = opt->level};
-    if (strcmp(z, "zstd") == 0) out->zip = CODEC_ZIP_ZSTD;
+    if (strcmp(z, "zstd") == 0)
+        out->zip = CODEC_ZIP_ZSTD;
     else if (strcmp(z, "gzip") != 0) {
         err_set(e, ERR_USAGE, "unknown compression '%s'", z);
         return err_hint(e, "it is gzip or zstd");

@@ -21,8 +21,8 @@ static inline void own_image_sender(struct image_sender **s)
 // the descriptor filled in.
 struct image_send {
     struct oci_descriptor d;
-    const struct store_layer *layer;  // NULL: the blob of `d`
-    struct oci_digest shown;          // the digest that people see: a layer's diff id
+    const struct store_layer *layer; // NULL: the blob of `d`
+    struct oci_digest shown;         // the digest that people see: a layer's diff id
     enum image_push_end end;
     char from[256];
 };

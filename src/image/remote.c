@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The asking side of the registry client (see oci/transfer.h). The helper is started at the first
-// request, with our end of a socket pair as its standard input; it ends when that is closed. It gets
-// the caller's environment: proxies, DOCKER_CONFIG and the folders of configuration stand there.
+// request, with our end of a socket pair as its standard input; it ends when that is closed. It
+// gets the caller's environment: proxies, DOCKER_CONFIG and the folders of configuration stand
+// there.
 #include "image/remote.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sending side of `push` and `copy`. One poll loop over the registry client and the workers that
-// compress. The life of a blob:
+// The sending side of `push` and `copy`. One poll loop over the registry client and the workers
+// that compress. The life of a blob:
 //
 //   PACK (compress, in a worker) -> LOOK (has the registry got it?) -> PUT (mount or upload) -> END
 //            only without archive           yes: END
@@ -23,11 +23,11 @@ enum send_state { SEND_PACK, SEND_LOOK, SEND_PUT, SEND_END };
 struct item {
     struct image_send *what;
     enum send_state state;
-    uint32_t request;  // 0: none under way
+    uint32_t request; // 0: none under way
     bool working;
     struct image_pack pack;
     struct proc_worker worker;
-    int fd;            // of the blob while it is sent
+    int fd; // of the blob while it is sent
 };
 struct image_sender {
     struct engine *en;
@@ -35,7 +35,7 @@ struct image_sender {
     struct oci_ref ref;
     uint32_t flags;
     struct store_tmp tmp;
-    struct map origins;  // hex of a blob -> name of another repository on this host
+    struct map origins; // hex of a blob -> name of another repository on this host
     struct item *items;
     size_t n;
     unsigned packing, asking;
@@ -52,7 +52,8 @@ static void note_origins(struct image_sender *s, const struct store_ref *r)
         image_read_manifest(s->en, &r->manifest, &m, NULL, &bad) < 0 || m.is_index)
         return;
     map_set(&s->origins, m.config.digest.hex, str_dup(r->ref.name));
-    for (size_t i = 0; i < m.n; i++) map_set(&s->origins, m.items[i].digest.hex, str_dup(r->ref.name));
+    for (size_t i = 0; i < m.n; i++)
+        map_set(&s->origins, m.items[i].digest.hex, str_dup(r->ref.name));
 }
 
 int image_send_open(struct engine *en, struct image_remote *r, const struct oci_ref *ref,
@@ -60,8 +61,12 @@ int image_send_open(struct engine *en, struct image_remote *r, const struct oci_
 {
     own(store_refs) struct store_refs refs = {0};
     own(image_sender) struct image_sender *s = mem_alloc(sizeof *s);
-    *s = (struct image_sender){.en = en, .remote = r, .ref = *ref, .flags = flags,
-                               .tmp = STORE_TMP_NONE, .origins = {.free_value = free}};
+    *s = (struct image_sender){.en = en,
+                               .remote = r,
+                               .ref = *ref,
+                               .flags = flags,
+                               .tmp = STORE_TMP_NONE,
+                               .origins = {.free_value = free}};
     if (store_ref_list(en, &refs, e) < 0) return -1;
     for (size_t i = 0; i < refs.n; i++) note_origins(s, &refs.p[i]);
     *out = take_ptr(s);
@@ -94,14 +99,15 @@ void image_send_close(struct image_sender *s)
 
 // --- one blob -----------------------------------------------------------------------------------
 
-static void emit(struct image_sender *s, const struct item *it, enum event_kind kind, const char *text,
-                 uint64_t done)
+static void emit(struct image_sender *s, const struct item *it, enum event_kind kind,
+                 const char *text, uint64_t done)
 {
     own(free) char *name = str_fmt("layer %.12s", it->what->shown.hex);
     event_emit(&s->en->sink, (struct event){.kind = kind,
                                             .id = image_fetch_event_id(&it->what->shown),
                                             .name = kind == EVENT_START ? name : NULL,
-                                            .text = sv_of(text), .done = done,
+                                            .text = sv_of(text),
+                                            .done = done,
                                             .total = it->what->d.size});
 }
 
@@ -111,8 +117,12 @@ static int pack(struct image_sender *s, struct item *it, const struct image_send
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     if (s->tmp.fd < 0 && store_tmp_open(s->en, &s->tmp, e) < 0) return -1;
     unsigned share = cpus > 0 && packs < (unsigned)cpus ? (unsigned)cpus / packs : 1;
-    it->pack = (struct image_pack){.en = s->en, .tmp = &s->tmp, .layer = it->what->layer,
-                                   .zip = how->zip, .level = how->level, .workers = share};
+    it->pack = (struct image_pack){.en = s->en,
+                                   .tmp = &s->tmp,
+                                   .layer = it->what->layer,
+                                   .zip = how->zip,
+                                   .level = how->level,
+                                   .workers = share};
     if (image_pack_start(&it->pack, &it->worker, e) < 0) return -1;
     emit(s, it, EVENT_PROGRESS, "compressing", 0);
     it->working = true;
@@ -124,8 +134,10 @@ static int ask(struct image_sender *s, struct item *it, struct err *e)
 {
     struct transfer_request q = {.op = it->state == SEND_LOOK ? TRANSFER_BLOB_HEAD
                                                               : TRANSFER_BLOB_PUT,
-                                 .ref = s->ref, .digest = it->what->d.digest,
-                                 .size = it->what->d.size, .flags = s->flags};
+                                 .ref = s->ref,
+                                 .digest = it->what->d.digest,
+                                 .size = it->what->d.size,
+                                 .flags = s->flags};
     if (it->state == SEND_PUT) {
         const char *from = map_get(&s->origins, it->what->d.digest.hex);
         if (from) snprintf(q.from, sizeof q.from, "%s", from);
@@ -140,9 +152,9 @@ static int ask(struct image_sender *s, struct item *it, struct err *e)
 
 static void finish(struct image_sender *s, struct item *it, enum image_push_end end)
 {
-    static const char *const texts[IMAGE_PUSH_END_COUNT] = {
-        [IMAGE_PUSH_THERE] = "already there", [IMAGE_PUSH_MOUNTED] = "mounted",
-        [IMAGE_PUSH_FOREIGN] = "skipped"};
+    static const char *const texts[IMAGE_PUSH_END_COUNT] = {[IMAGE_PUSH_THERE] = "already there",
+                                                            [IMAGE_PUSH_MOUNTED] = "mounted",
+                                                            [IMAGE_PUSH_FOREIGN] = "skipped"};
     it->state = SEND_END;
     it->what->end = end;
     if (it->fd >= 0) close(take_fd(it->fd));
@@ -203,7 +215,8 @@ static int begin_some(struct image_sender *s, const struct image_send_how *how, 
     for (size_t i = 0; i < s->n; i++) {
         struct item *it = &s->items[i];
         if (it->request || it->working || it->state == SEND_END) continue;
-        if (it->state == SEND_PACK && s->packing < most && pack(s, it, how, packs, e) < 0) return -1;
+        if (it->state == SEND_PACK && s->packing < most && pack(s, it, how, packs, e) < 0)
+            return -1;
         // Looking costs nothing; sending has its limit.
         bool go = it->state == SEND_LOOK || (it->state == SEND_PUT && s->asking < UPLOADS_MAX);
         if (go && ask(s, it, e) < 0) return -1;
@@ -267,8 +280,8 @@ int image_send_blobs(struct image_sender *s, struct image_send *list, size_t n,
         for (twin[i] = 0; !same(&list[twin[i]], &list[i]); twin[i]++) continue;
         if (twin[i] != i) continue;
         struct item *it = &s->items[s->n++];
-        *it = (struct item){.what = &list[i], .fd = -1,
-                            .state = list[i].layer ? SEND_PACK : SEND_LOOK};
+        *it = (struct item){
+            .what = &list[i], .fd = -1, .state = list[i].layer ? SEND_PACK : SEND_LOOK};
         emit(s, it, EVENT_START, "", 0);
         if (list[i].end == IMAGE_PUSH_FOREIGN) finish(s, it, IMAGE_PUSH_FOREIGN);
     }
@@ -285,12 +298,17 @@ int image_send_blobs(struct image_sender *s, struct image_send *list, size_t n,
 int image_send_doc(struct image_sender *s, const struct oci_ref *ref, const char *type,
                    struct sv raw, struct oci_digest *out, struct err *e)
 {
-    struct transfer_request q = {.op = TRANSFER_MANIFEST_PUT, .ref = *ref, .flags = s->flags,
-                                 .digest = oci_digest_of(raw), .size = raw.n};
+    struct transfer_request q = {.op = TRANSFER_MANIFEST_PUT,
+                                 .ref = *ref,
+                                 .flags = s->flags,
+                                 .digest = oci_digest_of(raw),
+                                 .size = raw.n};
     struct transfer_reply reply;
     snprintf(q.type, sizeof q.type, "%s", type);
-    if (ref->tag[0]) q.ref.digest.hex[0] = '\0';
-    else q.ref.digest = q.digest;
+    if (ref->tag[0])
+        q.ref.digest.hex[0] = '\0';
+    else
+        q.ref.digest = q.digest;
     own(fd) int fd = memfd_create("dewar-manifest", MFD_CLOEXEC);
     if (fd < 0) return err_sys(e, "make a file in memory");
     if (fs_write_all(fd, raw.p, raw.n, e) < 0) return -1;
@@ -298,8 +316,10 @@ int image_send_doc(struct image_sender *s, const struct oci_ref *ref, const char
     if (image_remote_ask(s->remote, &q, fd, NULL, NULL, &reply, e) < 0)
         return err_wrap(e, "pushing the manifest");
     if (oci_digest_is_set(&reply.digest) && !oci_digest_eq(&reply.digest, &q.digest))
-        return err_set(e, ERR_INPUT, "the registry says that the manifest is sha256:%s, but it is "
-                       "sha256:%s", reply.digest.hex, q.digest.hex);
+        return err_set(e, ERR_INPUT,
+                       "the registry says that the manifest is sha256:%s, but it is "
+                       "sha256:%s",
+                       reply.digest.hex, q.digest.hex);
     *out = q.digest;
     return 0;
 }

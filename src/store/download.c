@@ -19,9 +19,7 @@ static int open_folder(struct engine *en, struct err *e)
     int fd = openat(en->store_fd, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0) return fd;
     if (errno != ENOENT) return err_sys(e, "open '" FOLDER "' of the store");
-    return fs_mkdirs(en->store_fd, FOLDER, 0700, e) < 0
-               ? -1
-               : fs_open_dir(en->store_fd, FOLDER, e);
+    return fs_mkdirs(en->store_fd, FOLDER, 0700, e) < 0 ? -1 : fs_open_dir(en->store_fd, FOLDER, e);
 }
 
 static bool still_linked(int folder, const char *hex, int fd)
