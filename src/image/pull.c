@@ -265,6 +265,8 @@ static int decide(struct engine *en, const struct image_ensure *want, struct sto
         *out = here;
         return 0;
     }
+    if (rc == 1 && !good)
+        return err_wrap(e, "what the store has as '%s' is not for %s", want->text, want->platform);
     // A name that is nearly right is the likelier mistake.
     if (rc == 0 && strstr(absent.hint, "did you mean")) err_hint(e, "%s", absent.hint);
     return -1;
