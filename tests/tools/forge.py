@@ -266,6 +266,14 @@ case("broken", "bzip2 damaged", bz2.compress(os.urandom(9000))[:4000] + b"\0" * 
 ZEROS = gzip.compress(b"\0" * (1 << 22), 9)
 case("bombs", "gzip of 400 MiB zeros", gzip.compress(header("a", size=400 << 20)) + ZEROS * 100,
      err="expands more than 1000 times")
+def zstd_window(log, data):
+    """One raw block behind a frame header that claims a window of 2^log bytes (RFC 8878, 3.1.1)."""
+    return b"\x28\xb5\x2f\xfd\x00" + bytes([(log - 10) << 3]) + (1 | len(data) << 3).to_bytes(3, "little") + data
+
+
+case("bombs", "zstd with a window of 2 GiB", zstd_window(31, tar(f("a"))), err="window")
+case("bombs", "zstd with a window of 256 MiB", zstd_window(28, tar(f("a"))), err="window")
+case("bombs-legal", "zstd with a window of 128 MiB", zstd_window(27, tar(f("a"))), tree={"a": "f x"})
 case("bombs", "gzip inside gzip", gzip.compress(gzip.compress(tar(f("a")))), err="ends at byte")
 case("bombs-legal", "8 GiB of holes", [
     paxd({"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "hole",
