@@ -21,6 +21,7 @@
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,6 +212,8 @@ static void begin(const struct plan *p)
     umask(022);
     for (unsigned i = 0; i < p->cgroup.n; i++)
         if (write(p->cgroup.join[i], "0", 1) != 1) fail(p, STEP_CGROUP, i);
+    // After joining: the namespace begins at the group that we are in now.
+    need(p, unshare(CLONE_NEWCGROUP) == 0, STEP_CGROUP_NS);
     need(p, mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0, STEP_PRIVATE);
 }
 
