@@ -23,8 +23,9 @@
 #include "base/engine.h"
 #include "base/vec.h"
 #include "runtime/sandbox.h"
+#include "runtime/state.h"
 
-#define RUNTIME_ID 65  // 64 hex digits and NUL
+
 
 // What `run` takes. Lists hold the texts as a person typed them (both faces share their parsers);
 // `spec` holds what needs no interpretation: workdir, user, groups_add, hostname, domainname,

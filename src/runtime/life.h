@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The verbs of a container's life. Each takes an id (runtime_container_find), is one function plus
+// its options, and never prints. All-zero options are the defaults. None needs engine_enter before;
+// those that start something enter by themselves.
+#pragma once
+
+#include "runtime/container.h"
+#include "runtime/state.h"
+
+// Makes a container and starts nothing: like runtime_run with the same options.
+int runtime_create(struct engine *en, const struct runtime_run_options *o, char out_id[RUNTIME_ID],
+                   struct err *e);
+
+struct runtime_attach_options {
+    bool no_stdin; // do not read ours
+    bool no_sig_proxy;
+    const char *keys; // detach keys; NULL: ctrl-p,ctrl-q; "": none
+};
+// ERR_CONFLICT when it runs already (`start` of Docker: no error; compare the state before).
+// `attach` NULL: returns when the program runs; else stays attached and *out_code is its exit code.
+int runtime_start(struct engine *en, const char *id, const struct runtime_attach_options *attach,
+                  int *out_code, struct err *e);
+// Until it ends or the person detaches (*out_code 0).
+int runtime_attach(struct engine *en, const char *id, const struct runtime_attach_options *o,
+                   int *out_code, struct err *e);
+// `signal` NULL: the container's own; timeout in seconds, -1 waits for ever, -2 is the container's
+// own. A container that does not run is no error.
+int runtime_stop(struct engine *en, const char *id, const char *signal, int64_t timeout,
+                 struct err *e);
+int runtime_restart(struct engine *en, const char *id, const char *signal, int64_t timeout,
+                    struct err *e);
+int runtime_kill(struct engine *en, const char *id, const char *signal, struct err *e);
+int runtime_pause(struct engine *en, const char *id, bool resume, struct err *e);
+enum runtime_wait { RUNTIME_WAIT_NOT_RUNNING, RUNTIME_WAIT_NEXT_EXIT, RUNTIME_WAIT_REMOVED };
+int runtime_wait(struct engine *en, const char *id, enum runtime_wait until, int *out_code,
+                 struct err *e);
+struct runtime_remove_options {
+    bool force;   // kill it first
+    bool volumes; // its anonymous volumes too
+};
+int runtime_remove(struct engine *en, const char *id, const struct runtime_remove_options *o,
+                   struct err *e);
+int runtime_rename(struct engine *en, const char *id, const char *name, struct err *e);
+// "9", "KILL", "SIGKILL", "RTMIN+3"; -1 unknown.
+int runtime_signal_number(const char *text);
