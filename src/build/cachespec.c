@@ -156,7 +156,10 @@ static int set_key(struct parse *p, struct sv key, struct sv value, struct err *
 static int check_ref(const struct parse *p, const char *ref, struct err *e)
 {
     struct oci_ref r;
-    if (oci_ref_parse(sv_of(ref), &r, e) < 0) return err_wrap(e, "%s '%s'", p->flag, p->text);
+    if (oci_ref_parse(sv_of(ref), &r, e) < 0) {
+        e->kind = ERR_USAGE;
+        return err_wrap(e, "%s '%s'", p->flag, p->text);
+    }
     if (p->to == TO && oci_digest_is_set(&r.digest))
         return err_set(e, ERR_USAGE, "%s '%s': ref must not have a digest", p->flag, p->text);
     return 0;
