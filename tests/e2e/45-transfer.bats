@@ -97,6 +97,7 @@ asked() { # PATTERN: requests that the scripted registry saw, as "METHOD PATH" l
     has "answered 404 Not Found: manifest unknown"
     try T blob-get "$REGISTRY/a/b" "digest=$(digest big)" size=9 fd=out
     has "cannot download $(digest big) from '$REGISTRY/a/b'"
+    unset https_proxy HTTPS_PROXY all_proxy ALL_PROXY
     try T manifest-get "nobody.invalid/x:1" fd=out
     has "Could not resolve host: nobody.invalid"
     has "is the name 'nobody.invalid' spelled right"
@@ -157,7 +158,7 @@ asked() { # PATTERN: requests that the scripted registry saw, as "METHOD PATH" l
     registry_start token
     login "$REGISTRY_USER" "$REGISTRY_PASSWORD"
     local i words=()
-    for i in 1 2 3 4 5 6 7 8; do words+=(manifest-head "$REGISTRY/a/b:$i" ,); done
+    for i in 1 2 3 4 5 6 7 8; do words+=(manifest-head "$REGISTRY/a/b:$i" ","); done
     T "${words[@]}" >out
     same "$(wc -l <"$REGISTRY_TOKENS")" 1
     same "$(jq -r '.scopes[]' "$REGISTRY_TOKENS")" repository:a/b:pull
@@ -169,7 +170,7 @@ asked() { # PATTERN: requests that the scripted registry saw, as "METHOD PATH" l
     document one
     # shellcheck disable=SC2046
     T blob-put "$REGISTRY/team/app" $(blob small) >out || { cat out; false; }
-    for i in 1 2 3 4 5; do words+=(manifest-put "$REGISTRY/team/app:v$i" fd=one.json ,); done
+    for i in 1 2 3 4 5; do words+=(manifest-put "$REGISTRY/team/app:v$i" fd=one.json ","); done
     T "${words[@]}" >out
     T tags "$REGISTRY/team/app" fd=tags , search "$REGISTRY/x" url=APP fd=found , search "$REGISTRY/x" url=zzz fd=none >out
     same "$(sort tags | tr '\n' ' ')" "v1 v2 v3 v4 v5 "
@@ -330,9 +331,15 @@ asked() { # PATTERN: requests that the scripted registry saw, as "METHOD PATH" l
 }
 
 @test "the client ends with the one who asks" {
-    registry_start
-    bash -c '"$1" --helper "$2" manifest-get 10.255.255.1/a:x fd=out & sleep 0.5; kill -9 $!' sh "$TRANSFER" "$HELPER" || true
-    local i left=1
+    evil_start '{"rules":[{"on":"manifest_get","mute":true}]}'
+    "$TRANSFER" --helper "$HELPER" manifest-get "$EVIL/a:x" fd=out 3>&- &
+    local i left=1 pid=$!
+    for ((i = 0; i < 100; i++)); do
+        [ "$(asked '^GET')" = 0 ] || break
+        sleep 0.05
+    done
+    [ -n "$(pgrep -u "$(id -u)" -f "^$HELPER")" ]
+    kill -9 "$pid"
     for ((i = 0; i < 100 && left; i++)); do
         left=$(pgrep -u "$(id -u)" -f "^$HELPER" || true)
         sleep 0.05
