@@ -33,7 +33,7 @@
     X(LOGIN, "log in")       /* ref.host, user, fd: the password, to its end */                    \
                              /* -> url: where it is kept, found: as plain text */                  \
     X(LOGOUT, "log out")     /* ref.host -> found */                                               \
-    X(URL_GET, "download")   /* url, digest or unset, fd -> digest, size, url, type, name, time */
+    X(URL_GET, "fetch")   /* url, digest or unset, fd -> digest, size, url, type, name, time */
 
 enum transfer_op {
 #define TRANSFER_ENUM(name, text) TRANSFER_##name,
