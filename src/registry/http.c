@@ -287,7 +287,7 @@ static int set_up(CURL *easy, struct http *h, struct exchange *x, struct write_a
     x->a->proxied = proxy_find(q->url, &proxy);
     curl_easy_setopt(easy, CURLOPT_PROXY, str_z(&proxy)); // "": none, whatever curl would find
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
-    return tls_set_up(easy, q->ca_dir, q->unverified, e);
+    return tls_set_up(easy, q->ca_dir, q->show_client, q->unverified, e);
 }
 
 // --- how it ended ----------------------------------------------------------------------------
@@ -319,6 +319,8 @@ static enum http_failure failure_of(CURLcode code)
 
 static void give_hint(enum http_failure f, const struct http_ask *q, bool proxied, struct err *e)
 {
+    char port[16] = "";
+    if (q->url->port != 443) snprintf(port, sizeof port, ":%u", q->url->port);
     if (f == HTTP_FAIL_NAME)
         err_hint(e, "is the name '%s' spelled right, and does this machine have a name server?",
                  q->url->host);
@@ -326,7 +328,7 @@ static void give_hint(enum http_failure f, const struct http_ask *q, bool proxie
         err_hint(e,
                  "put its CA as a .crt file into /etc/docker/certs.d/%s%s, or use "
                  "--tls-verify=false",
-                 q->url->host, q->url->port == 443 ? "" : ":PORT");
+                 q->url->host, port);
     else if (f == HTTP_FAIL_CONNECT && proxied)
         err_hint(e, "the connection goes through the proxy of the environment (https_proxy)");
 }

@@ -52,6 +52,7 @@ struct http_ask {
     const struct strv *headers;         // "Name: value"
     const struct secret *authorization; // the header's value; NULL or empty: none
     const char *ca_dir;                 // a certs.d folder, "" none
+    bool show_client;                   // the folder's client certificate too
     bool unverified;                    // any certificate will do
     bool named;                         // a person named this host: any address will do
     enum addr_class origin;             // else: who sent us here

@@ -6,11 +6,25 @@
 #include "base/own.h"
 #include "registry/internal.h"
 
+void session_fini(struct session *s)
+{
+    strv_fini(&s->scopes);
+}
+
 static int at_place(struct job *j, const struct registry_place *p, const char *actions,
                     int (*fn)(struct session *s, struct err *e), struct err *e)
 {
-    struct session s = {.j = j, .c = j->c, .place = *p, .actions = actions};
+    own(session) struct session s = {.j = j, .c = j->c, .place = *p};
     s.host = client_host(j->c, p->host);
+    s.home = (struct call_home){.ca_dir = s.place.ca_dir,
+                                .unverified = p->unverified,
+                                .plain = p->plain,
+                                .named = true,
+                                .address = ADDR_PUBLIC};
+    own(str) struct str text = {0};
+    str_addf(&text, "%s://%s/", s.host->http ? "http" : "https", p->host);
+    if (url_parse(str_z(&text), &s.home.url, e) < 0) return -1;
+    if (actions) strv_take(&s.scopes, str_fmt("repository:%s:%s", p->name, actions));
     if (fn(&s, e) == 0) return 0;
     if (strcmp(p->host, j->q.ref.host) != 0) err_wrap(e, "at '%s'", p->host);
     return -1;
@@ -18,7 +32,9 @@ static int at_place(struct job *j, const struct registry_place *p, const char *a
 
 static int find_places(struct job *j, struct registry_places *out, struct err *e)
 {
-    return registry_places_find(&j->q.ref, j->q.flags & TRANSFER_INSECURE, out, e);
+    struct oci_ref ref = j->q.ref;
+    if (!ref.name[0]) memcpy(ref.name, "any", 4); // log in, search: the registry as a whole
+    return registry_places_find(&ref, j->q.flags & TRANSFER_INSECURE, out, e);
 }
 
 static bool is_usable(const struct job *j, const struct registry_place *p)
@@ -60,7 +76,7 @@ int session_url(const struct session *s, struct url *out, struct err *e, const c
 {
     own(str) struct str text = {0};
     va_list ap;
-    str_addf(&text, "%s://%s", s->host->http ? "http" : "https", s->place.host);
+    str_addf(&text, "%s://%s", s->home.url.https ? "https" : "http", s->place.host);
     va_start(ap, fmt);
     str_vaddf(&text, fmt, ap);
     va_end(ap);
