@@ -16,12 +16,11 @@
 #include "registry/host.h"
 #include "registry/internal.h"
 
-#define FRESH_NS (2 * (int64_t)1000000000)
 #define SPARE_NS (5 * (int64_t)1000000000) // a token this near its end is not used any more
 
 struct auth_token {
     struct secret header; // "Bearer ..."; empty: to be asked for
-    int64_t born_ns, ends_ns;
+    int64_t ends_ns;
     bool busy; // somebody asks right now
     VEC(struct task *) waiting;
 };
@@ -174,8 +173,7 @@ static int refresh(struct session *s, const struct auth_way *way, struct auth_to
     if (find_login(s, &login, e) < 0 || token_get(s, way, login, &token, &seconds, e) < 0)
         return -1;
     bearer_header((struct sv){token.p, token.n}, &t->header);
-    t->born_ns = clock_mono_ns();
-    t->ends_ns = t->born_ns + seconds * 1000000000;
+    t->ends_ns = clock_mono_ns() + seconds * 1000000000;
     return 0;
 }
 
@@ -279,8 +277,6 @@ int auth_challenged(struct session *s, const struct http_answer *a, const struct
     struct auth_token *t = token_of(s, &way);
     bool ours = t->header.n == used->n && t->header.n && memcmp(t->header.p, used->p, used->n) == 0;
     if (!ours) return 1; // another request has got a newer one
-    if (clock_mono_ns() - t->born_ns < FRESH_NS)
-        return 0; // new and refused: it will not get better
     secret_fini(&t->header);
     return 1;
 }

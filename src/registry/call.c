@@ -19,8 +19,8 @@ static bool is_redirect(long status)
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-static int next_hop(const struct call *c, const struct call_home *home, const struct http_answer *a,
-                    struct url *at, struct err *e)
+static int next_hop(const struct call *c, const struct http_answer *a, struct url *at,
+                    struct err *e)
 {
     struct sv value;
     char text[TRANSFER_URL];
@@ -37,7 +37,7 @@ static int next_hop(const struct call *c, const struct call_home *home, const st
     text[value.n] = '\0';
     bool was_https = at->https;
     if (url_resolve(at, text, at, e) < 0) return err_wrap(e, "a redirect of '%s'", c->url.host);
-    if (was_https && !at->https && !home->plain)
+    if (was_https && !at->https)
         return err_set(e, ERR_INPUT, "'%s' redirects from https to plain http ('%s')", c->url.host,
                        at->host);
     return 0;
@@ -66,7 +66,7 @@ static int follow(struct http *http, struct call_home *home, struct call *c,
     if (c->prepare) c->prepare(c->arg, &headers);
     struct http_ask ask = {.method = c->method,
                            .headers = &headers,
-                           .stall_s = c->stall_s,
+                           .patience = c->patience,
                            .body = c->body,
                            .has_body = c->has_body,
                            .body_fd = c->body_fd,
@@ -89,7 +89,7 @@ static int follow(struct http *http, struct call_home *home, struct call *c,
         if (!is_redirect(a->status)) return 0;
         // The most distant of all origins rules: nobody gets nearer by a chain of redirects.
         if (a->address < ask.origin) ask.origin = a->address;
-        if (next_hop(c, home, a, &c->ended, e) < 0) {
+        if (next_hop(c, a, &c->ended, e) < 0) {
             a->failure = HTTP_FAIL_OURS;
             return -1;
         }
@@ -124,16 +124,18 @@ static int with_scheme(struct http *http, struct call_home *home, struct client_
     enum http_failure failure = a->failure;
     if (as_plain(&c->url, &plain_err) < 0 || as_plain(&home->url, &plain_err) < 0) return rc;
     rc = follow(http, home, c, authorization, a, &plain_err);
-    if (rc == 0) {
+    if (rc == 0 || a->status != 0) { // whatever came then, it was HTTP
         host->http = host->answered = true;
-        return 0;
-    }
-    if (a->failure == HTTP_FAIL_CONNECT || a->failure == HTTP_FAIL_BROKEN) {
-        c->url = kept; // the first failure says more
-        home->url = kept_home;
-        a->failure = failure;
+        if (rc < 0) *e = plain_err;
         return rc;
     }
+    c->url = kept;
+    home->url = kept_home;
+    if (a->failure == HTTP_FAIL_CONNECT) {
+        a->failure = failure; // the first failure says more
+        return rc;
+    }
+    err_wrap(&plain_err, "https was tried first: %.200s", err_cause(e));
     *e = plain_err;
     return rc;
 }
@@ -143,7 +145,7 @@ static bool worth_a_retry(const struct client_host *host, const struct http_answ
     if (rc == 0) return retry_status(a->status);
     if (a->failure == HTTP_FAIL_BROKEN) return true;
     bool lost = a->failure == HTTP_FAIL_CONNECT || a->failure == HTTP_FAIL_NAME ||
-                a->failure == HTTP_FAIL_NOT_TLS;
+                a->failure == HTTP_FAIL_SILENT || a->failure == HTTP_FAIL_NOT_TLS;
     return lost && host->answered;
 }
 
@@ -264,6 +266,14 @@ int call_status(const char *who, const struct http_answer *a, struct err *e)
     registry_words(a, &words);
     return err_set(e, kind, "'%s' answered %ld%s%s%s%s", who, a->status, text[0] ? " " : "", text,
                    words.n ? ": " : "", str_z(&words));
+}
+
+int call_check_encoding(const char *who, const struct http_answer *a, struct err *e)
+{
+    struct sv coding;
+    if (!http_encoded(a, &coding)) return 0;
+    return err_set(e, ERR_INPUT, "'%s' sent its answer in the encoding '%.*s', unasked", who,
+                   (int)(coding.n < 50 ? coding.n : 50), coding.p);
 }
 
 int call_refused(const struct session *s, const struct http_answer *a, struct err *e)

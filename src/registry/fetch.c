@@ -36,6 +36,7 @@ static int get_manifest(struct session *s, struct http_answer *a, struct err *e)
     strv_add(&c.headers, ACCEPT);
     if (manifest_url(s, &c.url, e) < 0 || call_do(s, &c, a, e) < 0) return -1;
     if (a->status != 200) return call_refused(s, a, e);
+    if (call_check_encoding(s->place.host, a, e) < 0) return -1;
     struct transfer_reply *r = &s->j->r;
     r->digest = oci_digest_of(str_sv(&a->body)); // whatever Docker-Content-Digest says
     r->size = a->body.n;
@@ -115,6 +116,7 @@ static int blob_begin(void *arg, const struct http_answer *a, struct err *e)
     struct blob *b = arg;
     struct sv v;
     uint64_t first = 0, last, total = 0, length;
+    if (call_check_encoding(b->s->place.host, a, e) < 0) return -1;
     if (a->status == 206) {
         b->bad_range = true;
         if (!http_header(a, "Content-Range", &v) || !header_content_range(v, &first, &last, &total))

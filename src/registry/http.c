@@ -83,6 +83,11 @@ bool http_header(const struct http_answer *a, const char *name, struct sv *out)
     return header_find(str_sv(&a->headers), name, 0, out);
 }
 
+bool http_encoded(const struct http_answer *a, struct sv *out)
+{
+    return http_header(a, "Content-Encoding", out) && out->n && !sv_eq_nocase(*out, SV("identity"));
+}
+
 // --- callbacks -------------------------------------------------------------------------------
 
 static size_t on_header(char *p, size_t size, size_t n, void *arg)
@@ -255,7 +260,8 @@ static void set_limits(CURL *easy, const struct http *h, const struct http_ask *
 {
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, STALL_RATE);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)(q->stall_s ? q->stall_s : h->stall_s));
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
+                     (long)(h->stall_s * (q->patience ? q->patience : 1)));
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, q->take ? RECEIVE_BUFFER : 16L << 10);
@@ -310,8 +316,11 @@ static const struct {
     {CURLE_WEIRD_SERVER_REPLY, HTTP_FAIL_OURS},
 };
 
-static enum http_failure failure_of(CURLcode code)
+static enum http_failure failure_of(CURL *easy, CURLcode code)
 {
+    curl_off_t ready = 0; // when the connection, with TLS, was there; 0: never
+    curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
+    if (code == CURLE_OPERATION_TIMEDOUT && ready == 0) return HTTP_FAIL_SILENT;
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
         if (failures[i].code == code) return failures[i].failure;
     return HTTP_FAIL_BROKEN;
@@ -345,7 +354,7 @@ static int fail(CURL *easy, struct exchange *x, const char *detail, struct err *
         return err_set(e, ERR_INPUT, "refused to be sent to '%s:%u': it is a %s address",
                        x->q->url->host, x->q->url->port, addr_class_name(x->refused));
     }
-    a->failure = failure_of(x->code);
+    a->failure = failure_of(easy, x->code);
     own(str) struct str url = {0};
     long os = 0;
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os);

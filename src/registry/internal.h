@@ -26,7 +26,8 @@ struct client {
     struct task_loop *tasks;
     struct http *http;
     struct auth *auth;
-    struct map hosts; // struct client_host by name
+    struct map hosts;  // struct client_host by name
+    struct map places; // struct registry_places by host and name
     unsigned retries;
     void (*reply)(void *arg, const struct transfer_reply *r); // progress and notices
     void *arg;
@@ -78,7 +79,10 @@ static inline void own_session(struct session *s)
 // and goes on; NOT_FOUND too.
 int session_each(struct job *j, const char *actions, int (*fn)(struct session *s, struct err *e),
                  struct err *e);
-// At the registry itself, never at a mirror. actions NULL: the whole registry, no repository.
+// At the registry itself, never at a mirror; for writing, where pushes go. actions NULL: the whole
+// registry, no repository.
+int session_push(struct job *j, const char *actions, int (*fn)(struct session *s, struct err *e),
+                 struct err *e);
 int session_home(struct job *j, const char *actions, int (*fn)(struct session *s, struct err *e),
                  struct err *e);
 // "/v2/NAME/..." below the place, by the scheme that works there.
@@ -97,8 +101,8 @@ struct call {
     bool file_body;
     uint64_t body_at, body_size;
     size_t body_max;
-    unsigned stall_s;
-    bool once; // no retries: the caller knows better what to do after a break
+    unsigned patience; // for slow answers: as many times the usual stall
+    bool once;         // no retries: the caller knows better what to do after a break
     // Before each try: range headers and the like. May be NULL.
     void (*prepare)(void *arg, struct strv *headers);
     int (*begin)(void *arg, const struct http_answer *a, struct err *e);
@@ -147,6 +151,7 @@ struct retry {
     unsigned tries;
     unsigned total;
 };
+int call_check_encoding(const char *who, const struct http_answer *a, struct err *e);
 bool retry_status(long status); // 429 and those 5xx that pass
 // -1: give up. `progressed`: bytes came since the last try.
 int64_t retry_delay_ms(struct retry *r, unsigned max, const struct http_answer *a, bool progressed);
@@ -159,6 +164,8 @@ int fetch_blob_head(struct job *j, struct err *e);
 int fetch_blob_find(struct session *s, struct err *e);
 // Sends the blob of the request. 1 mounted from elsewhere, 0 sent.
 int upload_blob(struct session *s, struct err *e);
+int push_check_digest(const struct session *s, const struct http_answer *a,
+                      const struct oci_digest *sent, struct err *e);
 int push_blob_put(struct job *j, struct err *e);
 int push_manifest_put(struct job *j, struct err *e);
 int push_manifest_delete(struct job *j, struct err *e);

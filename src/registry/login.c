@@ -59,7 +59,7 @@ static int login_at(struct session *s, struct err *e)
 
 int login_do(struct job *j, struct err *e)
 {
-    return session_home(j, NULL, login_at, e);
+    return session_push(j, NULL, login_at, e);
 }
 
 int login_undo(struct job *j, struct err *e)

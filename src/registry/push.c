@@ -7,14 +7,29 @@
 #include "oci/image.h"
 #include "registry/internal.h"
 
+// What a registry says that it took is worth nothing as a proof; as a contradiction it is.
+int push_check_digest(const struct session *s, const struct http_answer *a,
+                      const struct oci_digest *sent, struct err *e)
+{
+    struct sv v;
+    struct oci_digest took;
+    struct err ignored;
+    if (!http_header(a, "Docker-Content-Digest", &v) || oci_digest_parse(v, &took, &ignored) < 0 ||
+        oci_digest_eq(sent, &took))
+        return 0;
+    return err_set(e, ERR_INPUT,
+                   "'%s' was sent 'sha256:%s' and says that its digest is 'sha256:%s'",
+                   s->place.host, sent->hex, took.hex);
+}
+
 static int blob_put_at(struct session *s, struct err *e)
 {
     int found = fetch_blob_find(s, e);
-    s->j->r.size = s->j->q.size;
     if (found < 0) return -1;
     s->j->r.digest = s->j->q.digest;
     if (found == 0) found = upload_blob(s, e);
     s->j->r.found = found > 0;
+    s->j->r.size = s->j->q.size;
     return found < 0 ? -1 : 0;
 }
 
@@ -22,7 +37,7 @@ int push_blob_put(struct job *j, struct err *e)
 {
     if (!oci_digest_is_set(&j->q.digest))
         return err_set(e, ERR_INTERNAL, "a blob is to be pushed without its digest");
-    return session_home(j, "pull,push", blob_put_at, e);
+    return session_push(j, "pull,push", blob_put_at, e);
 }
 
 // --- manifests -------------------------------------------------------------------------------
@@ -47,14 +62,15 @@ static int put_at(struct session *s, struct err *e)
     if (session_url(s, &c.url, e, "/v2/%s/manifests/%s", s->place.name, what) < 0 ||
         call_do(s, &c, &a, e) < 0)
         return -1;
-    return a.status >= 200 && a.status < 300 ? 0 : call_refused(s, &a, e);
+    if (a.status != 201) return call_refused(s, &a, e);
+    return push_check_digest(s, &a, &j->r.digest, e);
 }
 
 int push_manifest_put(struct job *j, struct err *e)
 {
     for (const char *p = j->q.type; *p; p++)
         if (*p <= ' ' || *p > 126) return err_set(e, ERR_INPUT, "the media type is malformed");
-    return session_home(j, "pull,push", put_at, e);
+    return session_push(j, "pull,push", put_at, e);
 }
 
 static int delete_at(struct session *s, struct err *e)
@@ -76,5 +92,5 @@ int push_manifest_delete(struct job *j, struct err *e)
 {
     if (!oci_digest_is_set(&j->q.ref.digest))
         return err_set(e, ERR_USAGE, "a manifest is deleted by its digest, not by a tag");
-    return session_home(j, "delete,pull", delete_at, e);
+    return session_push(j, "delete,pull", delete_at, e);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The places of a request, one after the other.
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/own.h"
@@ -30,11 +31,24 @@ static int at_place(struct job *j, const struct registry_place *p, const char *a
     return -1;
 }
 
-static int find_places(struct job *j, struct registry_places *out, struct err *e)
+// Read once: the configuration of a command does not change under it.
+static int find_places(struct job *j, const struct registry_places **out, struct err *e)
 {
     struct oci_ref ref = j->q.ref;
+    bool insecure = j->q.flags & TRANSFER_INSECURE;
     if (!ref.name[0]) memcpy(ref.name, "any", 4); // log in, search: the registry as a whole
-    return registry_places_find(&ref, j->q.flags & TRANSFER_INSECURE, out, e);
+    own(free) char *key = str_fmt("%s/%s %d", ref.host, ref.name, insecure);
+    struct registry_places *p = map_get(&j->c->places, key);
+    if (!p) {
+        p = mem_alloc(sizeof *p);
+        if (registry_places_find(&ref, insecure, p, e) < 0) {
+            free(p);
+            return -1;
+        }
+        map_set(&j->c->places, key, p);
+    }
+    *out = p;
+    return 0;
 }
 
 static bool is_usable(const struct job *j, const struct registry_place *p)
@@ -48,10 +62,10 @@ static bool is_usable(const struct job *j, const struct registry_place *p)
 int session_each(struct job *j, const char *actions, int (*fn)(struct session *s, struct err *e),
                  struct err *e)
 {
-    struct registry_places places = {0};
+    const struct registry_places *places;
     if (find_places(j, &places, e) < 0) return -1;
-    for (size_t i = 0; i < places.n; i++) {
-        const struct registry_place *p = &places.p[i];
+    for (size_t i = 0; i < places->n; i++) {
+        const struct registry_place *p = &places->p[i];
         if (!is_usable(j, p)) continue;
         if (at_place(j, p, actions, fn, e) == 0) return 0;
         if (!p->mirror) return -1;
@@ -65,11 +79,19 @@ int session_each(struct job *j, const char *actions, int (*fn)(struct session *s
 int session_home(struct job *j, const char *actions, int (*fn)(struct session *s, struct err *e),
                  struct err *e)
 {
-    struct registry_places places = {0};
+    const struct registry_places *places;
     if (find_places(j, &places, e) < 0) return -1;
-    for (size_t i = 0; i < places.n; i++)
-        if (!places.p[i].mirror) return at_place(j, &places.p[i], actions, fn, e);
+    for (size_t i = 0; i < places->n; i++)
+        if (!places->p[i].mirror) return at_place(j, &places->p[i], actions, fn, e);
     return err_set(e, ERR_INPUT, "no place is configured for '%s'", j->q.ref.host);
+}
+
+int session_push(struct job *j, const char *actions, int (*fn)(struct session *s, struct err *e),
+                 struct err *e)
+{
+    const struct registry_places *places;
+    if (find_places(j, &places, e) < 0) return -1;
+    return at_place(j, &places->push, actions, fn, e);
 }
 
 int session_url(const struct session *s, struct url *out, struct err *e, const char *fmt, ...)

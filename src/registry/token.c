@@ -49,8 +49,8 @@ static int read_answer(struct session *s, const char *who, struct sv body, struc
                        int64_t *out_seconds, struct err *e)
 {
     own(codec_json) struct codec_json *j = NULL;
+    // What came goes through the strict parser; its messages may quote it, so they stay here.
     if (codec_json_parse(body, "the answer of the token server", &j, e) < 0) {
-        // The parser may quote what it read: not that of a token server.
         return err_set(e, ERR_INPUT, "the answer of '%s' is not the JSON of a token", who);
     }
     if (codec_json_type(j) != CODEC_JSON_OBJECT)
@@ -158,8 +158,10 @@ int token_get(struct session *s, const struct auth_way *way,
     }
     if (call_plain(s->j, &home, &c, &basic, &a, e) < 0)
         return err_wrap(e, "ask '%s' for a token", c.url.host);
-    int rc = a.status == 200 ? read_answer(s, c.url.host, str_sv(&a.body), out, out_seconds, e)
-                             : refused(s, &c.url, &a, login, e);
+    int rc = a.status == 200 ? call_check_encoding(c.url.host, &a, e) : 0;
+    if (rc < 0) return -1;
+    rc = a.status == 200 ? read_answer(s, c.url.host, str_sv(&a.body), out, out_seconds, e)
+                         : refused(s, &c.url, &a, login, e);
     if (a.body.p) explicit_bzero(a.body.p, a.body.cap);
     return rc;
 }

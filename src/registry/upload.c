@@ -20,7 +20,7 @@
 #define AT_ONCE ((uint64_t)1 << 20) // up to here POST and PUT will do
 #define CHUNK_MAX ((uint64_t)64 << 20)
 #define CHUNK_MIN ((uint64_t)1 << 20)
-#define COMMIT_STALL_S 600 // a registry may hash or copy gigabytes before it answers the PUT
+#define COMMIT_PATIENCE 20 // a registry may hash or copy gigabytes before it answers the PUT
 #define ROUNDS_MAX 10000
 
 struct upload {
@@ -82,7 +82,7 @@ static int take_location(struct upload *u, const struct url *asked, const struct
     if (url_resolve(asked, text, &at, e) < 0)
         return err_wrap(e, "the upload location of '%s'", s->place.host);
     keep_https(&s->home.url, &at);
-    if (s->home.url.https && !at.https && !s->home.plain)
+    if (s->home.url.https && !at.https)
         return err_set(e, ERR_INPUT, "'%s' wants the upload in the clear, at 'http://%s'",
                        s->place.host, at.host);
     u->at = at;
@@ -209,7 +209,7 @@ static int send_part(struct upload *u, struct err *e)
 static int close_upload(struct upload *u, struct err *e)
 {
     own(http_answer) struct http_answer a = {0};
-    own(call) struct call c = {.method = "PUT", .stall_s = COMMIT_STALL_S};
+    own(call) struct call c = {.method = "PUT", .patience = COMMIT_PATIENCE};
     char digest[OCI_DIGEST_TEXT];
     if (u->done < u->size) {
         fill_body(u, &c, u->size - u->done);
@@ -224,10 +224,16 @@ static int close_upload(struct upload *u, struct err *e)
     int rc = call_do(u->s, &c, &a, e);
     u->passing = has_passed(u, &a, rc);
     if (rc < 0) return -1;
-    if (a.status == 416) u->passing = true;
-    if (a.status != 201 && a.status != 204 && a.status != 202) return call_refused(u->s, &a, e);
+    if (a.status != 201 && a.status != 204 && a.status != 202) {
+        // An earlier PUT may have got there although its answer did not come back (libcurl repeats
+        // a request by itself when a kept connection turns out to be dead).
+        struct err other;
+        bool perhaps = a.status == 400 || a.status == 404 || a.status == 409 || a.status == 416;
+        call_refused(u->s, &a, e);
+        return perhaps && fetch_blob_find(u->s, &other) > 0 ? 0 : -1;
+    }
     u->done = u->size;
-    return 0;
+    return push_check_digest(u->s, &a, &u->s->j->q.digest, e);
 }
 
 // How far it came. Leaves u->open false when the registry has forgotten the upload.
@@ -275,7 +281,6 @@ static int recover(struct upload *u, struct retry *retry, uint64_t before, struc
     if (u->whole) u->open = false;
     if (closed || u->whole) {
         int found = fetch_blob_find(u->s, &other);
-        u->s->j->r.size = u->size;
         if (found > 0) return 1;
     }
     if (u->open && ask_status(u, &other) < 0) u->open = false;
