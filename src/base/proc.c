@@ -95,7 +95,8 @@ static int write_map(pid_t pid, const char *file, unsigned id)
     char path[64], text[32];
     snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
     int n = snprintf(text, sizeof text, "%u 0 1", id);
-    own(fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    struct err ignored;
+    own(fd) int fd = fs_open(path, O_WRONLY, 0, &ignored);
     return fd >= 0 && write(fd, text, (size_t)n) == n ? 0 : -1;
 }
 
