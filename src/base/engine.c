@@ -144,10 +144,16 @@ int engine_enter(struct engine *en, struct err *e)
 int engine_helper(const char *name, char *out, size_t size, struct err *e)
 {
     // bin/dewar -> libexec/dewar/NAME when installed; beside the program in a build folder.
-    static const char *const places[] = {"/../libexec/dewar/", "/", "/../runtime/"};
+    static const char *const places[] = {"/../libexec/dewar/", "/", "/../runtime/",
+                                         "/../registry/"};
     char self[3000];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n < 0) return err_sys(e, "find the program's own folder");
+    const char *told = getenv(ENGINE_SELF);
+    ssize_t n = 0;
+    if (told && told[0] == '/')
+        n = snprintf(self, sizeof self, "%s", told);
+    else
+        n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n < 0 || (size_t)n >= sizeof self) return err_sys(e, "find the program's own folder");
     self[n] = '\0';
     char *slash = strrchr(self, '/');
     if (slash) *slash = '\0';

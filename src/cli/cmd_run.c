@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "runtime/life.h"
 
 struct opts {
@@ -25,7 +26,7 @@ struct opts {
 #define R(member) OPT_AT(struct opts, run.member)
 #define S(member) OPT_AT(struct opts, run.spec.member)
 
-static const char *const pulls[] = {"always", "missing", "never", NULL};
+static const char *const pulls[] = {"always", "missing", "newer", "never", NULL};
 static const char *const networks[] = {"host", "none", NULL};
 static const char *const usernses[] = {"host", "auto", "nomap", NULL};
 
@@ -259,7 +260,7 @@ static const struct opt rows[] = {
      .offset = R(pull),
      .choices = pulls,
      .arg = "WHEN",
-     .help = "Fetch the image: always, missing, never"},
+     .help = "Fetch the image: always, missing, newer (if the registry answers), never"},
     {.name = "quiet",
      .letter = 'q',
      .type = OPT_BOOL,
@@ -469,7 +470,9 @@ static int run(struct cli *c, const void *options, struct err *e)
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     char id[RUNTIME_ID];
     int code = 0;
+    const struct image_progress progress = cli_pull_progress(c);
     int rc = prepare(c, options, &ro, &en, e);
+    ro.progress = ro.quiet ? NULL : &progress;
     if (rc == 0) rc = runtime_run(&en, &ro, id, &code, e);
     if (rc == 0 && ro.detach) str_addf(&c->out, "%s\n", id);
     if (rc == 0 && code != 0) misplaced_flag(c, &ro);
@@ -482,7 +485,9 @@ static int create(struct cli *c, const void *options, struct err *e)
     struct runtime_run_options ro;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     char id[RUNTIME_ID];
+    const struct image_progress progress = cli_pull_progress(c);
     int rc = prepare(c, options, &ro, &en, e);
+    ro.progress = ro.quiet ? NULL : &progress;
     if (rc == 0) rc = runtime_create(&en, &ro, id, e);
     if (rc == 0) str_addf(&c->out, "%s\n", id);
     drop(&ro);

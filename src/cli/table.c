@@ -26,6 +26,8 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_unpause,
     &cli_cmd_rename,
     // in and out
+    &cli_cmd_pull,
+    &cli_cmd_push,
     &cli_cmd_save,
     &cli_cmd_load,
     &cli_cmd_import,

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // gzip. Inflating goes through ISA-L, three times as fast as zlib; it exists only as a shared library,
 // so it is opened at first use and no start of the program pays for it. Where it is missing zlib does
-// the work. Deflating is libdeflate's: independent members of a fixed size, because its bytes do not
-// depend on the CPU.
+// the work. gzip_write.c has the other direction.
 #define ZLIB_CONST  // the library only reads its input
 #include <dlfcn.h>
-#include <libdeflate.h>
 #include <zlib.h>
 
 #include "base/own.h"
@@ -15,6 +13,23 @@
 #ifdef DEWAR_HAVE_ISAL
 #include <isa-l/igzip_lib.h>
 #endif
+
+// --- the mark of our own members -----------------------------------------------------------------
+
+static uint32_t number(const unsigned char *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+bool codec_gzip_mark_find(const struct codec_piece *in, struct codec_gzip_mark *out)
+{
+    static const unsigned char head[] = CODEC_GZIP_HEAD_BYTES;
+    if (in->n < CODEC_GZIP_HEAD || memcmp(in->p, head, sizeof head) != 0) return false;
+    uint32_t n = number(in->p + sizeof head + 4);
+    *out = (struct codec_gzip_mark){number(in->p + sizeof head), n & ~CODEC_GZIP_LAST,
+                                    (n & CODEC_GZIP_LAST) != 0};
+    return true;
+}
 
 // --- zlib -----------------------------------------------------------------------------------------
 
@@ -146,76 +161,3 @@ const struct codec_unzip_ops codec_gzip_ops = {gunzip_open, gunzip_begin, gunzip
 #else
 const struct codec_unzip_ops codec_gzip_ops = {zlib_open, zlib_begin, zlib_step, zlib_close};
 #endif
-
-// --- libdeflate -----------------------------------------------------------------------------------
-
-#define GZIP_MEMBER ((size_t)1 << 20)
-#define GZIP_LEVEL 6
-
-struct deflater {
-    struct libdeflate_compressor *c;
-    unsigned char *in, *out;
-    size_t have, out_cap;
-    bool any;
-};
-
-static int deflater_open(int level, void **out_state, struct err *e)
-{
-    struct libdeflate_compressor *c = libdeflate_alloc_compressor(level ? level : GZIP_LEVEL);
-    if (!c) return err_set(e, ERR_USAGE, "gzip has no level %d (1 to 12)", level);
-    struct deflater *d = mem_alloc(sizeof *d);
-    d->c = c;
-    d->in = mem_alloc(GZIP_MEMBER);
-    d->out_cap = libdeflate_gzip_compress_bound(c, GZIP_MEMBER);
-    d->out = mem_alloc(d->out_cap);
-    *out_state = d;
-    return 0;
-}
-
-static int deflater_flush(struct deflater *d, struct codec_sink dst, struct err *e)
-{
-    size_t n = libdeflate_gzip_compress(d->c, d->in, d->have, d->out, d->out_cap);
-    if (n == 0) return err_set(e, ERR_INTERNAL, "libdeflate needs more room than it said");
-    d->have = 0;
-    d->any = true;
-    return dst.write(dst.arg, d->out, n, e);
-}
-
-static int deflater_write(void *state, const void *p, size_t n, struct codec_sink dst,
-                          struct err *e)
-{
-    struct deflater *d = state;
-    const unsigned char *at = p;
-    while (n > 0) {
-        size_t take = n < GZIP_MEMBER - d->have ? n : GZIP_MEMBER - d->have;
-        memcpy(d->in + d->have, at, take);
-        d->have += take;
-        at += take;
-        n -= take;
-        if (d->have == GZIP_MEMBER && deflater_flush(d, dst, e) < 0) return -1;
-    }
-    return 0;
-}
-
-static int deflater_finish(void *state, struct codec_sink dst, struct err *e)
-{
-    struct deflater *d = state;
-    return d->have > 0 || !d->any ? deflater_flush(d, dst, e) : 0;
-}
-
-static void deflater_close(void *state)
-{
-    struct deflater *d = state;
-    libdeflate_free_compressor(d->c);
-    free(d->in);
-    free(d->out);
-    free(d);
-}
-
-static const char *deflater_version(void)
-{
-    return "libdeflate " LIBDEFLATE_VERSION_STRING ", members of 1 MiB";
-}
-
-const struct codec_zip_ops codec_gzip_zip_ops = {deflater_open, deflater_write, deflater_finish,
-                                                 deflater_close, deflater_version};

@@ -147,6 +147,11 @@ struct codec_json *codec_json_new_int(int64_t v)
     return checked(json_integer(v));
 }
 
+struct codec_json *codec_json_new_real(double v)
+{
+    return checked(json_real(v));
+}
+
 struct codec_json *codec_json_new_bool(bool v)
 {
     return checked(json_boolean(v));
@@ -184,6 +189,26 @@ void codec_json_set(struct codec_json *obj, const char *key, struct codec_json *
 void codec_json_set_text(struct codec_json *obj, const char *key, const char *z)
 {
     if (z) codec_json_set(obj, key, codec_json_new_text(sv_of(z)));
+}
+
+void codec_json_del(struct codec_json *obj, const char *key)
+{
+    json_object_del(j_of(obj), key);
+}
+
+void codec_json_wipe(struct codec_json *j)
+{
+    size_t i;
+    void *it;
+    if (json_is_string(j_of(j))) {
+        // jansson lends its own buffer, which is ours to clear: nobody reads this value again.
+        explicit_bzero((char *)(uintptr_t)json_string_value(j_of(j)), json_string_length(j_of(j)));
+    } else if (json_is_array(j_of(j))) {
+        for (i = 0; i < codec_json_len(j); i++) codec_json_wipe(codec_json_at(j, i));
+    } else if (json_is_object(j_of(j))) {
+        for (it = json_object_iter(j_of(j)); it; it = json_object_iter_next(j_of(j), it))
+            codec_json_wipe(of_j(json_object_iter_value(it)));
+    }
 }
 
 void codec_json_add(struct codec_json *array, struct codec_json *v)

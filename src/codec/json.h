@@ -48,13 +48,17 @@ struct codec_json *codec_json_new_object(void);
 struct codec_json *codec_json_new_array(void);
 struct codec_json *codec_json_new_text(struct sv v);  // bytes that are not UTF-8 become U+FFFD
 struct codec_json *codec_json_new_int(int64_t v);
+struct codec_json *codec_json_new_real(double v);  // finite
 struct codec_json *codec_json_new_bool(bool v);
 struct codec_json *codec_json_new_null(void);
 struct codec_json *codec_json_new_strv(const struct strv *v);
 struct codec_json *codec_json_copy(const struct codec_json *j);                           // deep
 void codec_json_set(struct codec_json *obj, const char *key, struct codec_json *v);       // takes v
 void codec_json_set_text(struct codec_json *obj, const char *key, const char *z);         // NULL: skip
+void codec_json_del(struct codec_json *obj, const char *key);                             // absent is fine
 void codec_json_add(struct codec_json *array, struct codec_json *v);                      // takes v
+// Overwrites every text in it with zeros: for values that held secrets, right before they are freed.
+void codec_json_wipe(struct codec_json *j);
 void codec_json_print(const struct codec_json *j, struct str *out);                       // compact
 void codec_json_print_pretty(const struct codec_json *j, unsigned indent, struct str *out);
 

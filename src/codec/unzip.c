@@ -12,7 +12,7 @@
 
 #define UNZIP_BUFFER ((size_t)256 << 10)
 #define UNZIP_FREE_BYTES ((uint64_t)64 << 20)  // before this much output no ratio is looked at
-#define MAGIC_MAX 10
+#define MAGIC_MAX CODEC_GZIP_HEAD
 
 struct codec_unzip {
     struct codec_source src;
@@ -23,6 +23,9 @@ struct codec_unzip {
     unsigned char *buf;
     struct codec_piece in;
     uint64_t in_total, out_total, max;
+    struct codec_gzip_mark mark;  // of the last member that had one
+    bool marked;                  // this one has
+    uint64_t member_from;         // where it began
 };
 
 static const struct {
@@ -132,12 +135,39 @@ static int count(struct codec_unzip *u, size_t n, struct err *e)
     return 0;
 }
 
+// Members of our own say which one they are: a stream that lacks one is refused although every reader
+// of plain gzip would be content. `more`: another member begins.
+static int check_order(struct codec_unzip *u, bool more, struct err *e)
+{
+    bool inside = u->marked && !u->mark.last;
+    uint32_t want = inside ? u->mark.number + 1 : 0;
+    struct codec_gzip_mark mark;
+    if (u->kind != CODEC_ZIP_GZIP) return 0;
+    if (!more && !inside) return 0;
+    if (!more) return err_set(e, ERR_INPUT, "the gzip data ends before member %u", want);
+    u->marked = codec_gzip_mark_find(&u->in, &mark);
+    if (u->marked ? mark.number != want : inside)
+        return err_set(e, ERR_INPUT, "the gzip data lacks member %u", want);
+    if (u->marked) u->mark = mark;
+    u->member_from = u->in_total - u->in.n;
+    return 0;
+}
+
+static int check_size(const struct codec_unzip *u, struct err *e)
+{
+    if (!u->marked || u->in_total - u->in.n - u->member_from == u->mark.size) return 0;
+    return err_set(e, ERR_INPUT, "member %u of the gzip data has not the size that it says",
+                   u->mark.number);
+}
+
 // After a member: 1 when another one of the same kind begins, 0 at the end. Zero bytes up to the end
 // are padding (tapes and some registries leave it); anything else is not ours to guess at.
 static int next_member(struct codec_unzip *u, struct err *e)
 {
     if (fill(u, MAGIC_MAX, e) < 0) return -1;
-    if (!u->any_member || (u->in.n > 0 && kind_of(&u->in) == u->kind)) {
+    bool more = !u->any_member || (u->in.n > 0 && kind_of(&u->in) == u->kind);
+    if (check_order(u, more, e) < 0) return -1;
+    if (more) {
         u->any_member = u->in_member = true;
         return u->ops->begin(u->state, e) < 0 ? -1 : 1;
     }
@@ -180,6 +210,7 @@ ssize_t codec_unzip_read(struct codec_unzip *u, void *buf, size_t n, struct err 
         int rc = u->ops->step(u->state, &u->in, buf, &made, e);
         if (rc < 0) return -1;
         if (rc == 1) u->in_member = false;
+        if (rc == 1 && check_size(u, e) < 0) return -1;
         if (made > 0) return count(u, made, e) < 0 ? -1 : (ssize_t)made;
         if (rc == 1 || u->in.n > 0) {
             if (rc == 0 && u->in.n == had)

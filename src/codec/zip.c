@@ -18,12 +18,18 @@ static const struct codec_zip_ops *const writers[CODEC_ZIP_COUNT] = {
 int codec_zipper_open(enum codec_zip kind, int level, struct codec_sink dst,
                       struct codec_zipper **out, struct err *e)
 {
+    return codec_zipper_open_workers(kind, level, 1, dst, out, e);
+}
+
+int codec_zipper_open_workers(enum codec_zip kind, int level, unsigned workers,
+                              struct codec_sink dst, struct codec_zipper **out, struct err *e)
+{
     if (kind >= CODEC_ZIP_COUNT || (kind != CODEC_ZIP_NONE && !writers[kind]))
         return err_set(e, ERR_UNSUPPORTED, "%s is read but not written", codec_zip_name(kind));
     own(codec_zipper) struct codec_zipper *z = mem_alloc(sizeof *z);
     z->ops = writers[kind];
     z->dst = dst;
-    if (z->ops && z->ops->open(level, &z->state, e) < 0) return -1;
+    if (z->ops && z->ops->open(level, workers, &z->state, e) < 0) return -1;
     *out = take_ptr(z);
     return 0;
 }

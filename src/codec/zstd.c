@@ -55,8 +55,9 @@ struct zstd_out {
     unsigned char *buf;
 };
 
-static int zstd_open(int level, void **out_state, struct err *e)
+static int zstd_open(int level, unsigned workers, void **out_state, struct err *e)
 {
+    (void)workers;  // the library's own are threads
     ZSTD_CCtx *c = ZSTD_createCCtx();
     size_t rc = ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, level ? level : ZSTD_LEVEL);
     if (ZSTD_isError(rc)) {

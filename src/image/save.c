@@ -18,7 +18,8 @@
 #include "store/tmp.h"
 
 #define OUT_BUFFER ((size_t)1 << 20)
-#define WORKERS 2
+#define WORKERS 2      // layers at the same time
+#define ZIP_WORKERS 8  // at most, for each of them
 
 static const char *const format_names[IMAGE_SAVE_FORMAT_COUNT] = {
     [IMAGE_SAVE_DOCKER] = "docker-archive",
@@ -226,6 +227,14 @@ static int zipper_write(void *arg, const void *p, size_t n, struct err *e)
     return codec_zipper_write(arg, p, n, e);
 }
 
+// Two layers at a time share the processors; the bytes do not depend on it.
+static unsigned zip_workers(void)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    if (cpus <= WORKERS) return cpus > 1 ? (unsigned)cpus : 1;
+    return cpus / WORKERS < ZIP_WORKERS ? (unsigned)(cpus / WORKERS) : ZIP_WORKERS;
+}
+
 // In a worker: the layer's tar, compressed, to tmp/zN; digest and size to tmp/zN.sum.
 static int recompress(void *arg, struct err *e)
 {
@@ -239,7 +248,8 @@ static int recompress(void *arg, struct err *e)
     s.fd = fd;
     codec_sha256_init(&s.hash);
     struct codec_sink dst = {.write = recompress_write, .arg = &s};
-    if (codec_zipper_open(v->opt->compress, v->opt->level, dst, &z, e) < 0) return -1;
+    if (codec_zipper_open_workers(v->opt->compress, v->opt->level, zip_workers(), dst, &z, e) < 0)
+        return -1;
     struct codec_sink src = {.write = zipper_write, .arg = z};
     if (store_layer_write_tar(v->en, a->p->layer, src, e) < 0) return -1;
     if (codec_zipper_finish(z, e) < 0) return -1;

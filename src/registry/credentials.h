@@ -12,6 +12,7 @@ struct registry_credential {
     char user[256];
     struct secret password;
     struct secret identity; // an identity (refresh) token instead of a password; empty: none
+    struct secret bearer;   // a token for the registry itself ("registrytoken"), sent as it is
     char source[512];       // for messages: "'/home/u/.docker/config.json'"
 };
 void registry_credential_fini(struct registry_credential *c);

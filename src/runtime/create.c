@@ -14,6 +14,7 @@
 #include "base/event.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "image/registry.h"
 #include "image/view.h"
 #include "runtime/create.h"
 #include "runtime/life.h"
@@ -35,17 +36,11 @@ static int network_option(struct engine *en, const struct runtime_run_options *o
     return err_hint(e, "use --network host or --network none");
 }
 
-static int pull_option(const struct runtime_run_options *o, struct err *e)
+static int pull_option(const struct runtime_run_options *o, enum image_pull_policy *out,
+                       struct err *e)
 {
-    if (!o->pull || strcmp(o->pull, "missing") == 0 || strcmp(o->pull, "never") == 0) return 0;
-    if (strcmp(o->pull, "always") == 0) {
-        err_set(e, ERR_UNSUPPORTED,
-                "'--pull always' needs a registry, and registries are not supported yet");
-        return err_hint(e,
-                        "bring the image with 'dewar load', 'dewar image import' or 'dewar build'");
-    }
-    err_set(e, ERR_USAGE, "invalid value '%s' for --pull", o->pull);
-    return err_hint(e, "it is always, missing or never");
+    *out = IMAGE_PULL_MISSING;
+    return o->pull ? image_pull_policy_parse(o->pull, out, e) : 0;
 }
 
 static int check_terminal(const struct runtime_run_options *o, struct err *e)
@@ -313,9 +308,10 @@ static void security_options(const struct runtime_run_options *o, struct runtime
 int create_read(struct engine *en, const struct runtime_run_options *o, struct runtime_config *c,
                 struct strv *env, struct err *e)
 {
+    enum image_pull_policy pull;
     copy_plain(o, c);
     security_options(o, c);
-    if (check_terminal(o, e) < 0 || pull_option(o, e) < 0 || restart_option(o, c, e) < 0 ||
+    if (check_terminal(o, e) < 0 || pull_option(o, &pull, e) < 0 || restart_option(o, c, e) < 0 ||
         health_options(o, c, e) < 0 || mode_option(en, o->pid_mode, "pid", &c->pid_mode, e) < 0 ||
         mode_option(en, o->ipc_mode, "ipc", &c->ipc_mode, e) < 0 ||
         mode_option(en, o->uts_mode, "uts", &c->uts_mode, e) < 0)
@@ -528,7 +524,12 @@ int create_make(struct engine *en, const struct runtime_run_options *o, const st
     own(fd) int lock = store_lock_shared(en, e);
     if (lock < 0) return -1;
     struct image_view view;
-    if (image_view_open(en, o->image, &view, e) < 0) return -1;
+    struct store_ref ref;
+    struct image_ensure want = {.text = o->image, .platform = o->platform,
+                                .progress = o->progress};
+    if (pull_option(o, &want.policy, e) < 0 || image_ensure(en, &want, &ref, NULL, e) < 0 ||
+        image_view_open(en, o->image, &view, e) < 0)
+        return -1;
     own(image_view) struct image_view im = view;
     r->rm = o->rm;
     if (record_make(en, r, e) < 0) return -1;

@@ -186,6 +186,28 @@ docker_archive() {
     done
 }
 
+@test "compressed layers come in members that other programs read" {
+    local id f n=0
+    ctx
+    head -c 3500000 /dev/urandom >noise
+    printf 'FROM scratch\nCOPY noise /\n' >Dockerfile
+    id=$(build_id -t big:1 .)
+    cd "$WORK"
+    dewar save --compress gzip --format oci-dir -o oci big:1
+    for f in oci/blobs/sha256/*; do
+        [ "$(head -c 2 "$f" | od -An -tx1 | tr -d ' ')" = 1f8b ] || continue
+        n=$((n + 1))
+        gzip -dc "$f" >tar
+        python3 -c 'import gzip,sys; sys.stdout.buffer.write(gzip.open(sys.argv[1]).read())' "$f" |
+            cmp - tar
+        cmp <(tar -xOf tar noise) ctx/noise
+        ! command -v igzip >/dev/null || igzip -dc "$f" | cmp - tar
+    done
+    same "$n" 1
+    other s1 load -q -i oci
+    same "$(other s1 inspect --format '{{.Id}}' big:1)" "$id"
+}
+
 @test "an archive of an old Docker loads, with linked layers, from a file and a pipe" {
     make_layers
     local id

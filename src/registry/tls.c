@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registry/tls.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+
+#include "base/fs.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "base/vec.h"
+
+#define CERTS_MAX ((size_t)8 << 20)
+#define SYSTEM_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
+
+static const char *env(const char *key)
+{
+    const char *z = getenv(key);
+    return z && z[0] ? z : NULL;
+}
+
+static int add_file(const char *dir, const char *name, struct str *out, struct err *e)
+{
+    own(str) struct str path = {0};
+    own(str) struct str pem = {0};
+    str_addf(&path, "%s%s%s", dir, dir[0] ? "/" : "", name);
+    if (fs_read_at(AT_FDCWD, str_z(&path), CERTS_MAX, &pem, e) < 0) return -1;
+    str_add(out, str_sv(&pem));
+    str_addc(out, '\n');
+    return 0;
+}
+
+static int set_client(CURL *easy, const char *dir, const struct strv *names, const char *cert,
+                      struct err *e)
+{
+    own(str) struct str key = {0};
+    own(str) struct str path = {0};
+    str_add(&key, sv_part(sv_of(cert), 0, strlen(cert) - 5));
+    str_addz(&key, ".key");
+    if (strv_find(names, str_z(&key)) < 0) {
+        err_set(e, ERR_INPUT, "'%s/%s' has no '%s' beside it", dir, cert, str_z(&key));
+        return err_hint(e, "a client certificate is a pair of NAME.cert and NAME.key");
+    }
+    str_addf(&path, "%s/%s", dir, cert);
+    curl_easy_setopt(easy, CURLOPT_SSLCERT, str_z(&path));
+    str_clear(&path);
+    str_addf(&path, "%s/%s", dir, str_z(&key));
+    curl_easy_setopt(easy, CURLOPT_SSLKEY, str_z(&path));
+    return 0;
+}
+
+// libcurl knows one list of CAs: the folder's are added to a copy of the system's.
+static int set_folder(CURL *easy, const char *dir, bool show_client, struct err *e)
+{
+    own(strv) struct strv names = {0};
+    own(str) struct str pem = {.max = 4 * CERTS_MAX};
+    if (fs_list(AT_FDCWD, dir, &names, e) < 0) return -1;
+    vec_each(name, &names)
+    {
+        struct sv n = sv_of(*name);
+        if (sv_ends(n, ".crt") && add_file(dir, *name, &pem, e) < 0) return -1;
+        if (show_client && sv_ends(n, ".cert") && set_client(easy, dir, &names, *name, e) < 0)
+            return -1;
+    }
+    if (pem.n == 0) return 0;
+    const char *system_file = env("SSL_CERT_FILE");
+    if (!system_file && fs_exists(AT_FDCWD, SYSTEM_BUNDLE)) system_file = SYSTEM_BUNDLE;
+    if (system_file && add_file("", system_file, &pem, e) < 0) return -1;
+    if (str_check(&pem, e) < 0) return err_wrap(e, "read the certificates in '%s'", dir);
+    struct curl_blob blob = {.data = pem.p, .len = pem.n, .flags = CURL_BLOB_COPY};
+    curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
+    return 0;
+}
+
+int tls_set_up(void *easy, const char *ca_dir, bool show_client, bool unverified, struct err *e)
+{
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, unverified ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, unverified ? 0L : 2L);
+    if (env("SSL_CERT_FILE")) curl_easy_setopt(easy, CURLOPT_CAINFO, env("SSL_CERT_FILE"));
+    if (env("SSL_CERT_DIR")) curl_easy_setopt(easy, CURLOPT_CAPATH, env("SSL_CERT_DIR"));
+    return ca_dir && ca_dir[0] ? set_folder(easy, ca_dir, show_client, e) : 0;
+}
