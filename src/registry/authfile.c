@@ -396,7 +396,7 @@ static int open_folder(const char *path, char name[256], struct err *e)
 // the file system knows no such lock (some NFS) the rename alone still keeps the file whole.
 static int lock_folder(int dir, const char *path, struct err *e)
 {
-    const struct timespec nap = {.tv_nsec = 20L * 1000 * 1000};
+    const struct timespec nap = {.tv_nsec = 5L * 1000 * 1000};
     int64_t end = clock_mono_ns() + LOCK_WAIT_NS;
     struct err mine = {0};
     while (fs_lock(dir, LOCK_EX | LOCK_NB, &mine) == 1) {
