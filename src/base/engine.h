@@ -56,4 +56,6 @@ int engine_enter(struct engine *en, struct err *e);
 int engine_reopen(struct engine *en, struct err *e);
 // Path of a file of ours under libexec/dewar/ ("dewar-init"): beside the program, found through
 // /proc/self/exe, so that it works installed, moved and from the build folder.
+// A copy of the program that runs from elsewhere is told by this variable where the file lies.
+#define ENGINE_SELF "DEWAR_SELF"
 int engine_helper(const char *name, char *out, size_t size, struct err *e);

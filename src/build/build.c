@@ -18,6 +18,7 @@
 #include "build/mounts.h"
 #include "store/lock.h"
 
+// Of a folder: the person's own git answers, with their settings.
 static int git_epoch(const struct build_options *opt, int64_t *out, struct err *e)
 {
     const char *argv[] = {"git", "-C", opt->context ? opt->context : ".", "log", "-1",
@@ -40,7 +41,8 @@ static int find_epoch(struct build_job *job, struct err *e)
     if (!given) given = getenv("SOURCE_DATE_EPOCH");
     if (!given || !given[0]) return 0;
     job->epoch_given = true;
-    if (strcmp(given, "git") == 0) return git_epoch(job->opt, &job->epoch, e);
+    job->epoch = job->contexts.p[0].commit_time;
+    if (strcmp(given, "git") == 0) return job->epoch ? 0 : git_epoch(job->opt, &job->epoch, e);
     if (num_i64(sv_of(given), &job->epoch) && job->epoch >= 0) return 0;
     err_set(e, ERR_USAGE, "'%s' is not a time", given);
     return err_hint(e, "--timestamp and SOURCE_DATE_EPOCH take seconds since 1970");
@@ -49,10 +51,10 @@ static int find_epoch(struct build_job *job, struct err *e)
 static int open_contexts(struct build_job *job, struct str *text, char **label, struct err *e)
 {
     struct build_context *main_one = vec_add(&job->contexts);
-    if (build_context_open_main(job->en, job->opt, &job->tmp, main_one, text, label, e) < 0) return -1;
+    if (build_context_open_main(job, main_one, text, label, e) < 0) return -1;
     for (size_t i = 0; job->opt->contexts && i < job->opt->contexts->n; i++) {
         struct build_context *c = vec_add(&job->contexts);
-        if (build_context_open_named(job->en, job->opt->contexts->p[i], c, e) < 0) return -1;
+        if (build_context_open_named(job, job->opt->contexts->p[i], c, e) < 0) return -1;
     }
     return 0;
 }

@@ -222,9 +222,10 @@ int build_mounts_check(const struct build_options *opt, struct err *e)
 }
 
 // Without src or env it is the variable, then the file, named like the id.
-static int read_secret(const struct build_work *w, const char *id, struct str *out, struct err *e)
+int build_mounts_secret(const struct build_options *opt, const char *id, struct str *out,
+                        struct err *e)
 {
-    const struct strv *given = w->job->opt->secrets;
+    const struct strv *given = opt->secrets;
     for (size_t i = 0; given && i < given->n; i++) {
         struct secret_option s;
         if (parse_secret(given->p[i], &s, e) < 0) return -1;
@@ -247,7 +248,7 @@ static int open_secret(struct build_work *w, struct build_mounts *ms, struct bui
                        int folder, struct runtime_spec *spec, struct err *e)
 {
     own(str) struct str text = {.max = SECRET_MAX + 1};
-    int rc = read_secret(w, s->m->id, &text, e);
+    int rc = build_mounts_secret(w->job->opt, s->m->id, &text, e);
     if (rc < 0) return -1;
     if (rc == 0) {
         if (!s->m->required) return 0;
@@ -274,9 +275,9 @@ static int open_secret(struct build_work *w, struct build_mounts *ms, struct bui
     return 0;
 }
 
-static const char *ssh_socket(const struct build_work *w, const char *id)
+const char *build_mounts_agent(const struct build_options *opt, const char *id)
 {
-    const struct strv *given = w->job->opt->ssh;
+    const struct strv *given = opt->ssh;
     for (size_t i = 0; given && i < given->n; i++) {
         struct sv rest = sv_of(given->p[i]), name = sv_cut(&rest, '=');
         if (!sv_eqz(name, id)) continue;
@@ -288,7 +289,7 @@ static const char *ssh_socket(const struct build_work *w, const char *id)
 static int open_ssh(struct build_work *w, struct build_mounts *ms, struct build_mount_state *s,
                     size_t index, struct runtime_spec *spec, struct err *e)
 {
-    const char *path = ssh_socket(w, s->m->id);
+    const char *path = build_mounts_agent(w->job->opt, s->m->id);
     if (!path) {
         if (!s->m->required) return 0;
         err_set(e, ERR_INPUT, "the ssh agent '%s' is required and was not given", s->m->id);

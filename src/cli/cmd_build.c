@@ -29,8 +29,9 @@ static const struct opt rows[] = {
      .help = "Let the Dockerfile ask for it: security.insecure, network.host"},
     {.name = "build-arg", .type = OPT_LIST, .offset = O(build_args), .arg = "NAME[=VALUE]",
      .help = "Set an ARG; without a value it is taken from the environment"},
-    {.name = "build-context", .type = OPT_LIST, .offset = O(contexts), .arg = "NAME=FOLDER",
-     .help = "One more context, for FROM, COPY --from and RUN --mount=from"},
+    {.name = "build-context", .type = OPT_LIST, .offset = O(contexts), .arg = "NAME=SOURCE",
+     .help = "One more context, for FROM, COPY --from and RUN --mount=from: a folder, a git "
+             "repository, docker-image://NAME"},
     {.name = "call", .type = OPT_ENUM, .offset = O(call), .choices = calls, .arg = "METHOD",
      .help = "Do not build: check the Dockerfile, list its arguments (outline) or its targets"},
     {.name = "check", .type = OPT_BOOL, .offset = O(check), .help = "Same as --call=check"},
@@ -170,15 +171,18 @@ static const char *const alias[] = {"image build", "buildx build", "builder buil
 const struct cli_cmd cli_cmd_build = {
     .path = "build",
     .alias = alias,
-    .usage = "[CONTEXT|-]",
+    .usage = "[CONTEXT|URL|-]",
     .help = "Build an image from a Dockerfile",
-    .more = "The context is a folder, or - for a tar or a Dockerfile on stdin. Building the same "
+    .more = "The context is a folder, - for a tar or a Dockerfile on stdin, or a git repository "
+            "(https://host/x.git#branch:folder). Building the same "
             "context on the same base gives the same image ID, on another day, as another user, on "
             "another machine; docs/reproducible.md says how and where the limits are.",
     .examples = "dewar build -t digits .\n"
                 "    build the Dockerfile of this folder and name the image\n"
                 "dewar build --build-arg VERSION=1.2 --target test .\n"
                 "    set an ARG and stop at the stage 'test'\n"
+                "dewar build https://example.org/digits.git#main:app\n"
+                "    build the folder app of a repository's branch main\n"
                 "dewar build -o type=local,dest=out .\n"
                 "    write the files of the result to a folder\n",
     CLI_OPTIONS(rows, struct opts),

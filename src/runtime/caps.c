@@ -51,8 +51,7 @@ static int lookup(const char *text, uint64_t all, uint64_t *out, struct err *e)
     return 0;
 }
 
-// What we have ourselves: nobody can hand on more than that.
-static uint64_t own_bounding(void)
+uint64_t caps_own(void)
 {
     uint64_t have = 0;
     for (unsigned i = 0; i <= CAPS_LAST; i++)
@@ -62,7 +61,7 @@ static uint64_t own_bounding(void)
 
 int caps_plan(const struct runtime_spec *s, uint64_t *out, struct err *e)
 {
-    uint64_t have = own_bounding(), set = 0, asked = 0, bits;
+    uint64_t have = caps_own(), set = 0, asked = 0, bits;
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
         set |= (uint64_t)1 << caps_number(sv_of(defaults[i]));
     if (s->privileged) set = have;

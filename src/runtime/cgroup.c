@@ -303,6 +303,29 @@ int cgroup_make(struct engine *en, const struct runtime_spec *s, bool need_devic
     return -1;
 }
 
+int cgroup_open(const char *name, struct cgroup *out, struct err *e)
+{
+    bool v2 = is_v2();
+    snprintf(out->name, sizeof out->name, "%s", name);
+    for (unsigned c = 0; c < (v2 ? 2 : CONTROLLERS); c++) {
+        own(str) struct str path = {0};
+        if (v2) {
+            v2_parent(c == 1, &path);
+        } else {
+            str_addf(&path, TOP "/%s", names[c]);
+            own_path(names[c], &path);
+        }
+        str_addf(&path, "/%s/cgroup.procs", name);
+        int join = open(path.p, O_WRONLY | O_CLOEXEC);
+        if (join >= 0)
+            out->join[out->n++] = join;
+        else if (errno != ENOENT)
+            return err_sys(e, "open the control group '%s'", name);
+        if (v2 && out->n) break;
+    }
+    return 0;
+}
+
 void cgroup_close(struct cgroup *c)
 {
     for (unsigned i = 0; i < c->n; i++) close(c->join[i]);

@@ -21,6 +21,7 @@
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "runtime/internal.h"
+#include "runtime/enter.h"
 
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1
@@ -43,8 +44,8 @@
 #define CAP_ADMIN ((uint64_t)1 << 21)
 #define NODEV_ALL (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
-static _Noreturn void fail_with(const struct plan *p, enum step step, uint32_t index,
-                                struct report *r, int code)
+_Noreturn void enter_fail_with(const struct plan *p, enum step step, uint32_t index,
+                               struct report *r, int code)
 {
     r->kind = REPORT_FAIL;
     r->step = step;
@@ -54,18 +55,18 @@ static _Noreturn void fail_with(const struct plan *p, enum step step, uint32_t i
     _exit(125);
 }
 
-static _Noreturn void fail(const struct plan *p, enum step step, uint32_t index)
+_Noreturn void enter_fail(const struct plan *p, enum step step, uint32_t index)
 {
     struct report r = {0};
-    fail_with(p, step, index, &r, errno);
+    enter_fail_with(p, step, index, &r, errno);
 }
 
-static void need(const struct plan *p, bool ok, enum step step)
+void enter_need(const struct plan *p, bool ok, enum step step)
 {
-    if (!ok) fail(p, step, 0);
+    if (!ok) enter_fail(p, step, 0);
 }
 
-static int open_in(int root, const char *path, int flags, uint64_t resolve)
+int enter_open_in(int root, const char *path, int flags, uint64_t resolve)
 {
     struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
                            .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve};
@@ -85,7 +86,7 @@ static void tell_stub(const struct plan *p, int fd, const char *name)
 {
     struct report r = {.kind = REPORT_STUB};
     long n = fchdir(fd) == 0 ? syscall(SYS_getcwd, r.head, sizeof r.head) : -1;  // ends in NUL
-    need(p, chdir("/") == 0, STEP_TARGET);
+    enter_need(p, chdir("/") == 0, STEP_TARGET);
     size_t name_n = strlen(name);
     if (n <= 1 || r.head[0] != '/' || (size_t)n + 1 + name_n > sizeof r.head) return;
     size_t at = n == 2 ? 1 : (size_t)n;
@@ -97,7 +98,7 @@ static void tell_stub(const struct plan *p, int fd, const char *name)
 }
 
 // Makes the last component of `path` (whose parents exist) as a folder or an empty file.
-static int make_last(const struct plan *p, const char *path, bool dir)
+int enter_make_last(const struct plan *p, const char *path, bool dir)
 {
     char parent[4096];
     const char *slash = strrchr(path, '/');
@@ -109,7 +110,7 @@ static int make_last(const struct plan *p, const char *path, bool dir)
     memcpy(parent, path, n);
     parent[n] = '\0';
     const char *name = slash ? slash + 1 : path;
-    int fd = open_in(p->root_fd, n ? parent : ".", O_RDONLY | O_DIRECTORY, 0);
+    int fd = enter_open_in(p->root_fd, n ? parent : ".", O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0) return -1;
     int rc = dir ? mkdirat(fd, name, 0755) : mknodat(fd, name, S_IFREG | 0644, 0);
     int code = errno;
@@ -120,9 +121,9 @@ static int make_last(const struct plan *p, const char *path, bool dir)
 }
 
 // Opens `path` inside the root, making what is missing. A dangling link at the end is an error.
-static int open_or_make(const struct plan *p, const char *path, bool dir)
+int enter_open_or_make(const struct plan *p, const char *path, bool dir)
 {
-    int fd = open_in(p->root_fd, path, O_PATH, 0);
+    int fd = enter_open_in(p->root_fd, path, O_PATH, 0);
     if (fd >= 0 || errno != ENOENT) return fd;
     char part[4096];
     size_t n = strlen(path);
@@ -134,29 +135,29 @@ static int open_or_make(const struct plan *p, const char *path, bool dir)
         if (path[i] != '/' && path[i] != '\0') continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        int at = open_in(p->root_fd, part, O_PATH, 0);
+        int at = enter_open_in(p->root_fd, part, O_PATH, 0);
         if (at >= 0) {
             close(at);
             continue;
         }
-        if (errno != ENOENT || make_last(p, part, dir || i < n) < 0) return -1;
+        if (errno != ENOENT || enter_make_last(p, part, dir || i < n) < 0) return -1;
     }
-    return open_in(p->root_fd, path, O_PATH, 0);
+    return enter_open_in(p->root_fd, path, O_PATH, 0);
 }
 
-static int attach(int tree, int to, const char *name)
+int enter_attach(int tree, int to, const char *name)
 {
     unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (name[0] ? 0 : MOVE_MOUNT_T_EMPTY_PATH);
     return move_mount(tree, "", to, name, flags);
 }
 
-static int clone_of(int dirfd, const char *name)
+int enter_clone_of(int dirfd, const char *name)
 {
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (name[0] ? 0 : AT_EMPTY_PATH);
     return open_tree(dirfd, name, flags);
 }
 
-static int new_fs(const char *type, uint64_t attr)
+int enter_new_fs(const char *type, uint64_t attr)
 {
     int fs = fsopen(type, FSOPEN_CLOEXEC);
     if (fs < 0) return -1;
@@ -179,58 +180,65 @@ struct views {
 };
 
 // The kernel forgets the death signal at every change of ids, so this is said again after that.
-static void follow_parent(const struct plan *p)
+void enter_follow_parent(const struct plan *p)
 {
     if (p->spec->detach) return;
-    need(p, prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, STEP_PARENT);
+    enter_need(p, prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, STEP_PARENT);
     // The parent may have died before that: its end of the socket is closed then.
     struct report r = {.kind = REPORT_STUB};
     if (send(p->status_fd, &r, sizeof r, MSG_NOSIGNAL) < 0) _exit(125);
 }
 
 // The parent writes the mapping and says so. Before anything that a change of ids would undo.
-static void enter_userns(const struct plan *p)
+static void wait_for_maps(const struct plan *p)
 {
     char go;
     ssize_t n;
     do n = recv(p->status_fd, &go, 1, 0);
     while (n < 0 && errno == EINTR);
     if (n != 1) _exit(125);  // the parent failed and knows why, or is dead
-    need(p, syscall(SYS_setgroups, 0, NULL) == 0, STEP_USERNS);
-    need(p, syscall(SYS_setresgid, 0, 0, 0) == 0, STEP_USERNS);
-    need(p, syscall(SYS_setresuid, 0, 0, 0) == 0, STEP_USERNS);
+    enter_need(p, syscall(SYS_setgroups, 0, NULL) == 0, STEP_USERNS);
+    enter_need(p, syscall(SYS_setresgid, 0, 0, 0) == 0, STEP_USERNS);
+    enter_need(p, syscall(SYS_setresuid, 0, 0, 0) == 0, STEP_USERNS);
 }
 
-static void begin(const struct plan *p)
+void enter_begin(const struct plan *p)
 {
     close(p->peer_fd);  // the parent's end: only then its death can be seen
-    if (p->own_userns) enter_userns(p);
-    follow_parent(p);
+    if (p->own_userns) wait_for_maps(p);
+    enter_follow_parent(p);
     prctl(PR_SET_DUMPABLE, 0);
-    need(p, setsid() >= 0, STEP_SESSION);
+    enter_need(p, setsid() >= 0, STEP_SESSION);
     umask(022);
     for (unsigned i = 0; i < p->cgroup.n; i++)
-        if (write(p->cgroup.join[i], "0", 1) != 1) fail(p, STEP_CGROUP, i);
-    need(p, mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0, STEP_PRIVATE);
+        if (write(p->cgroup.join[i], "0", 1) != 1) enter_fail(p, STEP_CGROUP, i);
+}
+
+static void leave_outside(const struct plan *p)
+{
+    // Only now that we are in it: the namespace begins at the container's own control group.
+    enter_need(p, unshare(CLONE_NEWCGROUP) == 0, STEP_CGROUP_NS);
+    enter_need(p, mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0, STEP_PRIVATE);
 }
 
 static void cut_scratch(const struct plan *p, struct views *v)
 {
     // Anywhere in the old root, so that it goes when that goes: every umount waits for RCU.
-    need(p, attach(p->scratch_fd, AT_FDCWD, "/dev") == 0, STEP_SCRATCH);
-    v->dev = clone_of(p->scratch_fd, "dev");
-    v->empty = clone_of(p->scratch_fd, "empty");
-    need(p, v->dev >= 0 && v->empty >= 0, STEP_SCRATCH);
+    enter_need(p, enter_attach(p->scratch_fd, AT_FDCWD, "/dev") == 0, STEP_SCRATCH);
+    v->dev = enter_clone_of(p->scratch_fd, "dev");
+    v->empty = enter_clone_of(p->scratch_fd, "empty");
+    enter_need(p, v->dev >= 0 && v->empty >= 0, STEP_SCRATCH);
     struct mount_attr ro = {.attr_set = NODEV_ALL | MOUNT_ATTR_RDONLY};
-    need(p, mount_setattr(v->empty, "", AT_EMPTY_PATH, &ro, sizeof ro) == 0, STEP_SCRATCH);
+    enter_need(p, mount_setattr(v->empty, "", AT_EMPTY_PATH, &ro, sizeof ro) == 0, STEP_SCRATCH);
     for (int i = 0; i < PLAN_FILES; i++) {
         v->file[i] = -1;
         if (!p->files[i].used) continue;
-        v->file[i] = clone_of(p->scratch_fd, p->files[i].name);
+        v->file[i] = enter_clone_of(p->scratch_fd, p->files[i].name);
         struct mount_attr a = {.attr_set = NODEV_ALL};
         if (p->files[i].readonly) a.attr_set |= MOUNT_ATTR_RDONLY;
-        need(p, v->file[i] >= 0 && mount_setattr(v->file[i], "", AT_EMPTY_PATH, &a, sizeof a) == 0,
-             STEP_SCRATCH);
+        enter_need(
+            p, v->file[i] >= 0 && mount_setattr(v->file[i], "", AT_EMPTY_PATH, &a, sizeof a) == 0,
+            STEP_SCRATCH);
     }
 }
 
@@ -241,17 +249,17 @@ static void write_sysctls(const struct plan *p, int proc)
         size_t n = strlen(s->value);
         int fd = openat(proc, s->path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
         bool ok = fd >= 0 && write(fd, s->value, n) == (ssize_t)n;
-        if (!ok && !s->optional) fail(p, STEP_SYSCTL, (uint32_t)i);
+        if (!ok && !s->optional) enter_fail(p, STEP_SYSCTL, (uint32_t)i);
         if (fd >= 0) close(fd);
     }
 }
 
 static void new_proc(const struct plan *p, struct views *v)
 {
-    v->proc = p->proc_fd >= 0 ? p->proc_fd : new_fs("proc", NODEV_ALL);
-    need(p, v->proc >= 0, STEP_PROC_NEW);
+    v->proc = p->proc_fd >= 0 ? p->proc_fd : enter_new_fs("proc", NODEV_ALL);
+    enter_need(p, v->proc >= 0, STEP_PROC_NEW);
     struct statfs fs;
-    need(p, fstatfs(v->proc, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC, STEP_PROC_CHECK);
+    enter_need(p, fstatfs(v->proc, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC, STEP_PROC_CHECK);
     write_sysctls(p, v->proc);
     if (p->spec->has_oom_score_adj) {
         char text[24];
@@ -259,7 +267,7 @@ static void new_proc(const struct plan *p, struct views *v)
         // The files of a process that is not dumpable belong to the real root.
         prctl(PR_SET_DUMPABLE, 1);
         int fd = openat(v->proc, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-        need(p, fd >= 0 && write(fd, text, (size_t)n) == n, STEP_OOM_SCORE);
+        enter_need(p, fd >= 0 && write(fd, text, (size_t)n) == n, STEP_OOM_SCORE);
         close(fd);
         prctl(PR_SET_DUMPABLE, 0);
     }
@@ -269,9 +277,10 @@ static void new_proc(const struct plan *p, struct views *v)
 static void new_sys(const struct plan *p, struct views *v)
 {
     uint64_t attr = NODEV_ALL | (p->spec->privileged ? 0 : MOUNT_ATTR_RDONLY);
-    v->sys = p->sys_fd >= 0 ? p->sys_fd : new_fs("sysfs", attr);
-    need(p, v->sys >= 0, STEP_MOUNT_SYS);
-    if (p->cgroup2) need(p, (v->cgroup = new_fs("cgroup2", attr)) >= 0, STEP_MOUNT_CGROUP);
+    v->sys = p->sys_fd >= 0 ? p->sys_fd : enter_new_fs("sysfs", attr);
+    enter_need(p, v->sys >= 0, STEP_MOUNT_SYS);
+    if (p->cgroup2)
+        enter_need(p, (v->cgroup = enter_new_fs("cgroup2", attr)) >= 0, STEP_MOUNT_CGROUP);
 }
 
 static void loopback(const struct plan *p)
@@ -280,53 +289,55 @@ static void loopback(const struct plan *p)
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     struct ifreq r = {.ifr_name = "lo"};
     r.ifr_flags = IFF_UP | IFF_RUNNING;
-    need(p, fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &r) == 0, STEP_LOOPBACK);
+    enter_need(p, fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &r) == 0, STEP_LOOPBACK);
     close(fd);
 }
 
 static void change_root(const struct plan *p)
 {
-    need(p, attach(p->root_fd, AT_FDCWD, "/") == 0, STEP_ROOT);
-    need(p, fchdir(p->root_fd) == 0, STEP_ROOT);
+    enter_need(p, enter_attach(p->root_fd, AT_FDCWD, "/") == 0, STEP_ROOT);
+    enter_need(p, fchdir(p->root_fd) == 0, STEP_ROOT);
     if (syscall(SYS_pivot_root, ".", ".") == 0) {
-        need(p, umount2(".", MNT_DETACH) == 0, STEP_OLD_ROOT);
+        enter_need(p, umount2(".", MNT_DETACH) == 0, STEP_OLD_ROOT);
         struct statx mine = {0}, up = {0};
-        need(p, statx(p->root_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &mine) == 0 &&
-                    statx(AT_FDCWD, "/..", 0, STATX_MNT_ID, &up) == 0, STEP_OLD_ROOT);
+        enter_need(p,
+                   statx(p->root_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &mine) == 0 &&
+                       statx(AT_FDCWD, "/..", 0, STATX_MNT_ID, &up) == 0,
+                   STEP_OLD_ROOT);
         errno = EBUSY;
-        need(p, mine.stx_mnt_id == up.stx_mnt_id, STEP_OLD_ROOT);
+        enter_need(p, mine.stx_mnt_id == up.stx_mnt_id, STEP_OLD_ROOT);
     } else {
         // The machine runs from its initramfs, which cannot be pivoted away. Ours is mounted on top
         // of it, and ".." from inside cannot come below a mount that covers "/".
-        need(p, errno == EINVAL && chroot(".") == 0, STEP_PIVOT);
+        enter_need(p, errno == EINVAL && chroot(".") == 0, STEP_PIVOT);
     }
-    need(p, chdir("/") == 0, STEP_PIVOT);
+    enter_need(p, chdir("/") == 0, STEP_PIVOT);
 }
 
 // '/proc', '/sys' and '/dev' must be real folders of the image: a link would lead the set-up
 // astray.
-static void mount_at(const struct plan *p, int tree, const char *where, enum step step)
+static void enter_mount_at(const struct plan *p, int tree, const char *where, enum step step)
 {
-    int at = open_in(p->root_fd, where, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
-    if (at < 0 && errno == ENOENT && make_last(p, where, true) == 0)
-        at = open_in(p->root_fd, where, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
-    need(p, at >= 0 && tree >= 0 && attach(tree, at, "") == 0, step);
+    int at = enter_open_in(p->root_fd, where, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+    if (at < 0 && errno == ENOENT && enter_make_last(p, where, true) == 0)
+        at = enter_open_in(p->root_fd, where, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+    enter_need(p, at >= 0 && tree >= 0 && enter_attach(tree, at, "") == 0, step);
     close(at);
 }
 
 static void put_device(const struct plan *p, int dev, int node, const char *name, uint32_t index)
 {
-    if (attach(node, dev, name) != 0) fail(p, STEP_DEVICE, index);
+    if (enter_attach(node, dev, name) != 0) enter_fail(p, STEP_DEVICE, index);
 }
 
 static void mount_dev(const struct plan *p, struct views *v)
 {
-    mount_at(p, v->dev, "/dev", STEP_MOUNT_DEV);
-    need(p, attach(p->pts_fd, v->dev, "pts") == 0, STEP_MOUNT_PTS);
-    need(p, attach(p->shm_fd, v->dev, "shm") == 0, STEP_MOUNT_SHM);
+    enter_mount_at(p, v->dev, "/dev", STEP_MOUNT_DEV);
+    enter_need(p, enter_attach(p->pts_fd, v->dev, "pts") == 0, STEP_MOUNT_PTS);
+    enter_need(p, enter_attach(p->shm_fd, v->dev, "shm") == 0, STEP_MOUNT_SHM);
     if (!p->spec->host_ipc) {
-        int mq = new_fs("mqueue", NODEV_ALL);
-        need(p, mq >= 0 && attach(mq, v->dev, "mqueue") == 0, STEP_MOUNT_MQUEUE);
+        int mq = enter_new_fs("mqueue", NODEV_ALL);
+        enter_need(p, mq >= 0 && enter_attach(mq, v->dev, "mqueue") == 0, STEP_MOUNT_MQUEUE);
         close(mq);
     }
     for (size_t i = 0; i < p->devices.n; i++)
@@ -337,9 +348,9 @@ static void mount_dev(const struct plan *p, struct views *v)
 
 static void mount_sys(const struct plan *p, struct views *v)
 {
-    mount_at(p, v->sys, "/sys", STEP_MOUNT_SYS);
+    enter_mount_at(p, v->sys, "/sys", STEP_MOUNT_SYS);
     if (!p->cgroup2) return;
-    need(p, attach(v->cgroup, v->sys, "fs/cgroup") == 0, STEP_MOUNT_CGROUP);
+    enter_need(p, enter_attach(v->cgroup, v->sys, "fs/cgroup") == 0, STEP_MOUNT_CGROUP);
     close(v->cgroup);
 }
 
@@ -352,14 +363,14 @@ static void mask_one(const struct plan *p, struct views *v, int fs, const char *
     struct stat st;
     int cover = v->empty;
     if (!dir) {
-        cover = clone_of(v->dev, "null");
+        cover = enter_clone_of(v->dev, "null");
         if (cover < 0 || fstat(cover, &st) != 0 || !S_ISCHR(st.st_mode) ||
             st.st_rdev != makedev(1, 3))
-            fail(p, STEP_MASK, index);
+            enter_fail(p, STEP_MASK, index);
     } else if (v->empty_used) {
-        cover = clone_of(v->empty, "");
+        cover = enter_clone_of(v->empty, "");
     }
-    if (cover < 0 || attach(cover, fs, path) != 0) fail(p, STEP_MASK, index);
+    if (cover < 0 || enter_attach(cover, fs, path) != 0) enter_fail(p, STEP_MASK, index);
     if (dir && !v->empty_used)
         v->empty_used = true;
     else
@@ -374,7 +385,7 @@ static void mask_paths(const struct plan *p, struct views *v, int fs, const stru
         if (fstatat(fs, rows[i].path, &st, AT_SYMLINK_NOFOLLOW) == 0)
             mask_one(p, v, fs, rows[i].path, S_ISDIR(st.st_mode), (uint32_t)i);
         else if (errno != ENOENT && errno != EACCES)
-            fail(p, STEP_MASK, (uint32_t)i);
+            enter_fail(p, STEP_MASK, (uint32_t)i);
     }
 }
 
@@ -399,8 +410,8 @@ static void readonly_paths(const struct plan *p, int proc)
         if (tree < 0 && errno == ENOENT) continue;
         struct mount_attr a = {.attr_set = MOUNT_ATTR_RDONLY};
         if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof a) != 0 ||
-            attach(tree, proc, proc_readonly[i]) != 0)
-            fail(p, STEP_READONLY_PATH, (uint32_t)i);
+            enter_attach(tree, proc, proc_readonly[i]) != 0)
+            enter_fail(p, STEP_READONLY_PATH, (uint32_t)i);
         close(tree);
     }
 }
@@ -408,7 +419,7 @@ static void readonly_paths(const struct plan *p, int proc)
 static void kernel_mounts(const struct plan *p, struct views *v)
 {
     mount_dev(p, v);
-    mount_at(p, v->proc, "/proc", STEP_MOUNT_PROC);
+    enter_mount_at(p, v->proc, "/proc", STEP_MOUNT_PROC);
     mount_sys(p, v);
     if (p->spec->privileged || p->spec->unmask) return;
     mask_paths(p, v, v->proc, proc_masked, proc_masked_n);
@@ -422,10 +433,10 @@ static void kernel_mounts(const struct plan *p, struct views *v)
 static void engine_files(const struct plan *p, const struct views *v)
 {
     struct statx root = {0};
-    need(p, statx(p->root_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &root) == 0, STEP_SCRATCH);
+    enter_need(p, statx(p->root_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &root) == 0, STEP_SCRATCH);
     for (int i = 0; i < PLAN_FILES; i++) {
         if (v->file[i] < 0) continue;
-        int at = open_or_make(p, p->files[i].target, false);
+        int at = enter_open_or_make(p, p->files[i].target, false);
         struct statx st = {0};
         // An image may have a folder or a broken link there: it keeps what it has. A link of its
         // own must not lead our file over a part of /proc or /dev either.
@@ -434,14 +445,14 @@ static void engine_files(const struct plan *p, const struct views *v)
             if (at >= 0) close(at);
             continue;
         }
-        if (attach(v->file[i], at, "") != 0) fail(p, STEP_SCRATCH, (uint32_t)i);
+        if (enter_attach(v->file[i], at, "") != 0) enter_fail(p, STEP_SCRATCH, (uint32_t)i);
         close(at);
     }
 }
 
 // Nothing is mounted over proc or below it, where set-up and programs trust what they read; the
 // files that resource views replace are the exception.
-static bool covers_proc(const char *target, int at)
+bool enter_covers_proc(const char *target, int at)
 {
     static const char *const fine[] = {"cpuinfo", "diskstats", "loadavg", "meminfo", "stat",
                                        "swaps",   "uptime",    "slabinfo"};
@@ -457,47 +468,53 @@ static void user_mounts(const struct plan *p)
 {
     for (size_t i = 0; i < p->mounts.n; i++) {
         const struct plan_mount *m = &p->mounts.p[i];
-        int at = open_or_make(p, m->target, m->dir);
-        if (at < 0) fail(p, STEP_TARGET, (uint32_t)i);
-        if (covers_proc(m->target, at)) {
+        int at = enter_open_or_make(p, m->target, m->dir);
+        if (at < 0) enter_fail(p, STEP_TARGET, (uint32_t)i);
+        if (enter_covers_proc(m->target, at)) {
             errno = EPERM;
-            fail(p, STEP_TARGET_PROC, (uint32_t)i);
+            enter_fail(p, STEP_TARGET_PROC, (uint32_t)i);
         }
-        if (attach(m->fd, at, "") != 0) fail(p, STEP_ATTACH, (uint32_t)i);
+        if (enter_attach(m->fd, at, "") != 0) enter_fail(p, STEP_ATTACH, (uint32_t)i);
         close(at);
     }
     if (!p->spec->readonly) return;
     struct mount_attr ro = {.attr_set = MOUNT_ATTR_RDONLY};
-    need(p, mount_setattr(p->root_fd, "", AT_EMPTY_PATH, &ro, sizeof ro) == 0, STEP_READONLY_ROOT);
+    enter_need(p, mount_setattr(p->root_fd, "", AT_EMPTY_PATH, &ro, sizeof ro) == 0,
+               STEP_READONLY_ROOT);
 }
 
 static void enter_workdir(const struct plan *p)
 {
-    int at = open_or_make(p, p->workdir, true);
-    need(p, at >= 0 && fchdir(at) == 0, STEP_WORKDIR);
+    int at = enter_open_or_make(p, p->workdir, true);
+    enter_workdir_at(p, at);
+}
+
+void enter_workdir_at(const struct plan *p, int at)
+{
+    enter_need(p, at >= 0 && fchdir(at) == 0, STEP_WORKDIR);
     close(at);
     // The system call's own text: "(unreachable)..." would mean a folder outside.
     char cwd[4096];
     long n = syscall(SYS_getcwd, cwd, sizeof cwd);
     if (n <= 0 || cwd[0] != '/') {
         if (n > 0) errno = EXDEV;
-        fail(p, STEP_WORKDIR_OUTSIDE, 0);
+        enter_fail(p, STEP_WORKDIR_OUTSIDE, 0);
     }
 }
 
 static void name_host(const struct plan *p)
 {
     if (p->spec->host_uts) return;
-    need(p, sethostname(p->hostname, strlen(p->hostname)) == 0, STEP_HOSTNAME);
+    enter_need(p, sethostname(p->hostname, strlen(p->hostname)) == 0, STEP_HOSTNAME);
     const char *d = p->spec->domainname;
-    if (d) need(p, setdomainname(d, strlen(d)) == 0, STEP_HOSTNAME);
+    if (d) enter_need(p, setdomainname(d, strlen(d)) == 0, STEP_HOSTNAME);
 }
 
 // --- terminal and stdio ------------------------------------------------------------------------
 
-static void send_pty(const struct plan *p, int master)
+void enter_send_fd(const struct plan *p, enum report_kind kind, int fd, enum step step)
 {
-    struct report r = {.kind = REPORT_PTY};
+    struct report r = {.kind = kind};
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(int))];
@@ -509,95 +526,108 @@ static void send_pty(const struct plan *p, int master)
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &master, sizeof master);
-    need(p, sendmsg(p->status_fd, &m, MSG_NOSIGNAL) == (ssize_t)sizeof r, STEP_PTY);
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    enter_need(p, sendmsg(p->status_fd, &m, MSG_NOSIGNAL) == (ssize_t)sizeof r, step);
 }
 
 // The other end comes from the master's descriptor (TIOCGPTPEER), not from a path below /dev/pts.
-static void make_pty(const struct plan *p, int dev)
+void enter_pty(const struct plan *p, int master, int dev)
 {
     int zero = 0;
-    int master = openat(p->pts_fd, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
-    need(p, master >= 0 && ioctl(master, TIOCSPTLCK, &zero) == 0, STEP_PTY);
+    enter_need(p, master >= 0 && ioctl(master, TIOCSPTLCK, &zero) == 0, STEP_PTY);
     int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    need(p, slave >= 0, STEP_PTY);
-    if (p->user.uid) need(p, fchown(slave, p->user.uid, (gid_t)-1) == 0, STEP_PTY);
-    int console = clone_of(slave, "");
-    need(p, console >= 0 && attach(console, dev, "console") == 0, STEP_PTY);
-    send_pty(p, master);
-    need(p, ioctl(slave, TIOCSCTTY, 0) == 0, STEP_PTY);
-    for (int i = 0; i < 3; i++) need(p, dup2(slave, i) == i, STEP_STDIO);
+    enter_need(p, slave >= 0, STEP_PTY);
+    if (p->user.uid) enter_need(p, fchown(slave, p->user.uid, (gid_t)-1) == 0, STEP_PTY);
+    int console = dev >= 0 ? enter_clone_of(slave, "") : -1;
+    if (dev >= 0)
+        enter_need(p, console >= 0 && enter_attach(console, dev, "console") == 0, STEP_PTY);
+    enter_send_fd(p, REPORT_PTY, master, STEP_PTY);
+    enter_need(p, ioctl(slave, TIOCSCTTY, 0) == 0, STEP_PTY);
+    for (int i = 0; i < 3; i++) enter_need(p, dup2(slave, i) == i, STEP_STDIO);
     close(master);
-    close(console);
+    if (console >= 0) close(console);
     if (slave > 2) close(slave);
 }
 
 static void place_stdio(const struct plan *p, int dev)
 {
     if (p->spec->tty) {
-        make_pty(p, dev);
+        enter_pty(p, openat(p->pts_fd, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), dev);
         return;
     }
-    for (int i = 0; i < 3; i++) need(p, dup2(p->io[i], i) == i, STEP_STDIO);
+    for (int i = 0; i < 3; i++) enter_need(p, dup2(p->io[i], i) == i, STEP_STDIO);
 }
 
 // --- limits, ids, capabilities, seccomp --------------------------------------------------------
 
-static void limit(const struct plan *p)
+void enter_limit(const struct plan *p)
 {
     for (size_t i = 0; i < p->spec->rlimits.n; i++) {
         const struct runtime_rlimit *l = &p->spec->rlimits.p[i];
         struct rlimit r = {l->soft, l->hard};
         if (setrlimit((__rlimit_resource_t)l->resource, &r) != 0)
-            fail(p, STEP_RLIMIT, (uint32_t)i);
+            enter_fail(p, STEP_RLIMIT, (uint32_t)i);
     }
+    if (p->keep_keyring) return;
     // Keys of the caller's session are not the container's. A kernel without keyrings says ENOSYS.
     if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0 && errno != ENOSYS &&
         errno != EPERM && errno != EDQUOT)
-        fail(p, STEP_KEYRING, 0);
+        enter_fail(p, STEP_KEYRING, 0);
 }
 
-static int set_caps(uint64_t effective, uint64_t permitted)
+static int set_caps(const struct caps_sets *s, uint64_t also)
 {
+    uint64_t eff = s->effective | also, per = s->permitted | also;
     struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct d[2] = {
-        {(uint32_t)effective, (uint32_t)permitted, 0},
-        {(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), 0},
+        {(uint32_t)eff, (uint32_t)per, (uint32_t)s->inheritable},
+        {(uint32_t)(eff >> 32), (uint32_t)(per >> 32), (uint32_t)(s->inheritable >> 32)},
     };
     return (int)syscall(SYS_capset, &h, d);
 }
 
-static bool caps_are(uint64_t want)
+static bool caps_are(const struct caps_sets *want)
 {
     struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct d[2] = {0};
     if (syscall(SYS_capget, &h, d) != 0) return false;
     uint64_t eff = d[0].effective | (uint64_t)d[1].effective << 32;
     uint64_t per = d[0].permitted | (uint64_t)d[1].permitted << 32;
-    return eff == want && per == want && d[0].inheritable == 0 && d[1].inheritable == 0;
+    uint64_t inh = d[0].inheritable | (uint64_t)d[1].inheritable << 32;
+    return eff == want->effective && per == want->permitted && inh == want->inheritable;
 }
 
-static void become_user(const struct plan *p, uint64_t last)
+static void raise_ambient(const struct plan *p, uint64_t bits)
+{
+    for (unsigned c = 0; c <= CAPS_LAST; c++)
+        if (bits >> c & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0) != 0)
+            enter_fail(p, STEP_CAPS, c);
+}
+
+static void become_user(const struct plan *p, const struct caps_sets *last)
 {
     for (unsigned c = 0; c <= CAPS_LAST + 8; c++) {
-        if (p->caps >> c & 1) continue;
+        if (last->bounding >> c & 1) continue;
         if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) != 0) {
             if (errno == EINVAL) break;  // past the kernel's last one
-            fail(p, STEP_BOUNDING, c);
+            enter_fail(p, STEP_BOUNDING, c);
         }
     }
-    need(p, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0, STEP_CAPS);
-    need(p, prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0, STEP_CAPS);
-    need(p, syscall(SYS_setgroups, p->user.n, p->user.groups) == 0, STEP_GROUPS);
-    need(p, syscall(SYS_setresgid, p->user.gid, p->user.gid, p->user.gid) == 0, STEP_GID);
-    need(p, syscall(SYS_setresuid, p->user.uid, p->user.uid, p->user.uid) == 0, STEP_UID);
-    need(p, set_caps(last | CAP_ADMIN, last | CAP_ADMIN) == 0, STEP_CAPS);
-    need(p, prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) == 0, STEP_CAPS);
+    enter_need(p, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0, STEP_CAPS);
+    enter_need(p, prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0, STEP_CAPS);
+    // Where a user namespace has setgroups(2) switched off, there is nothing to take away either.
+    if (!p->keep_groups)
+        enter_need(p, syscall(SYS_setgroups, p->user.n, p->user.groups) == 0, STEP_GROUPS);
+    enter_need(p, syscall(SYS_setresgid, p->user.gid, p->user.gid, p->user.gid) == 0, STEP_GID);
+    enter_need(p, syscall(SYS_setresuid, p->user.uid, p->user.uid, p->user.uid) == 0, STEP_UID);
+    enter_need(p, set_caps(last, CAP_ADMIN) == 0, STEP_CAPS);
+    enter_need(p, prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) == 0, STEP_CAPS);
+    raise_ambient(p, last->ambient);
     prctl(PR_SET_DUMPABLE, 0);  // a change of ids resets it
-    follow_parent(p);
+    enter_follow_parent(p);
 }
 
-static void check_readback(const struct plan *p, uint64_t last)
+static void check_readback(const struct plan *p, const struct caps_sets *last)
 {
     int code = 0;
     if (p->spec->no_new_privs && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) code = 1;
@@ -605,26 +635,38 @@ static void check_readback(const struct plan *p, uint64_t last)
     if (!caps_are(last)) code = 3;
     for (unsigned c = 0; c <= CAPS_LAST && !code; c++) {
         int have = prctl(PR_CAPBSET_READ, c, 0, 0, 0);
-        if (have >= 0 && (uint64_t)have != (p->caps >> c & 1)) code = 4;
+        if (have >= 0 && (uint64_t)have != (last->bounding >> c & 1)) code = 4;
     }
     if (getuid() != p->user.uid || geteuid() != p->user.uid || getgid() != p->user.gid) code = 5;
     if (!code) return;
     errno = 0;
-    fail(p, STEP_READBACK, (uint32_t)code);
+    enter_fail(p, STEP_READBACK, (uint32_t)code);
 }
 
-static void restrict_self(const struct plan *p)
+static void load_filter(const struct plan *p)
 {
-    uint64_t last = p->user.uid == 0 ? p->caps : 0;
-    become_user(p, last);
-    if (p->spec->no_new_privs) {
-        need(p, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, STEP_NO_NEW_PRIVS);
-        need(p, set_caps(last, last) == 0, STEP_CAPS);
+    if (!p->seccomp.len) return;
+    long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, p->seccomp_flags, &p->seccomp);
+    enter_need(p, fd >= 0, STEP_SECCOMP);
+    if (p->seccomp_flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
+        enter_send_fd(p, REPORT_LISTENER, (int)fd, STEP_SECCOMP);
+}
+
+void enter_restrict(const struct plan *p)
+{
+    struct caps_sets last = p->sets;
+    if (!p->sets_given) {
+        uint64_t root = p->user.uid == 0 ? p->caps : 0;
+        last = (struct caps_sets){.bounding = p->caps, .effective = root, .permitted = root};
     }
-    if (p->seccomp.len)
-        need(p, syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &p->seccomp) == 0, STEP_SECCOMP);
-    if (!p->spec->no_new_privs) need(p, set_caps(last, last) == 0, STEP_CAPS);
-    check_readback(p, last);
+    become_user(p, &last);
+    if (p->spec->no_new_privs) {
+        enter_need(p, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, STEP_NO_NEW_PRIVS);
+        enter_need(p, set_caps(&last, 0) == 0, STEP_CAPS);
+    }
+    load_filter(p);
+    if (!p->spec->no_new_privs) enter_need(p, set_caps(&last, 0) == 0, STEP_CAPS);
+    check_readback(p, &last);
 }
 
 // --- exec --------------------------------------------------------------------------------------
@@ -643,7 +685,7 @@ static _Noreturn void exec_failed(const struct plan *p, int code, size_t index)
         ssize_t n = fd >= 0 ? read(fd, r.head, sizeof r.head) : 0;
         r.head_n = n > 0 ? (uint32_t)n : 0;
     }
-    fail_with(p, STEP_EXEC, (uint32_t)index, &r, code);
+    enter_fail_with(p, STEP_EXEC, (uint32_t)index, &r, code);
 }
 
 static bool try_one(const struct plan *p, char *path)
@@ -665,7 +707,7 @@ static bool try_one(const struct plan *p, char *path)
     return false;
 }
 
-static _Noreturn void execute(const struct plan *p)
+_Noreturn void enter_execute(const struct plan *p)
 {
     int seen = ENOENT;
     size_t at = 0;
@@ -687,8 +729,10 @@ static _Noreturn void execute(const struct plan *p)
 
 _Noreturn void enter_run(const struct plan *p)
 {
+    if (p->walk) p->walk(p);
     struct views v = {.dev = -1, .empty = -1, .proc = -1, .sys = -1, .cgroup = -1};
-    begin(p);
+    enter_begin(p);
+    leave_outside(p);
     cut_scratch(p, &v);
     new_proc(p, &v);
     new_sys(p, &v);
@@ -700,8 +744,8 @@ _Noreturn void enter_run(const struct plan *p)
     enter_workdir(p);
     name_host(p);
     place_stdio(p, v.dev);
-    limit(p);
-    need(p, close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0, STEP_CLOSE);
-    restrict_self(p);
-    execute(p);
+    enter_limit(p);
+    enter_need(p, close_range(3 + p->keep_fds, ~0U, CLOSE_RANGE_CLOEXEC) == 0, STEP_CLOSE);
+    enter_restrict(p);
+    enter_execute(p);
 }

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "runtime/container.h"
+#include "runtime/join.h"
 #include "runtime/sandbox.h"
 
 // --- user.c: who the program runs as, looked up inside the root --------------------------------
@@ -57,7 +58,11 @@ static inline uint32_t userns_gid(const struct runtime_ids *ids, uint32_t inside
 int caps_plan(const struct runtime_spec *s, uint64_t *out, struct err *e);
 int caps_number(struct sv name);  // with or without CAP_, any case; -1 unknown
 const char *caps_name(unsigned cap);
+uint64_t caps_own(void); // our own bounding set: nobody can hand on more than that
 #define CAPS_LAST 40
+struct caps_sets {
+    uint64_t bounding, effective, permitted, inheritable, ambient;
+};
 
 // --- seccomp.c ---------------------------------------------------------------------------------
 // The default filter for a bounding set; heap, n instructions.
@@ -88,6 +93,8 @@ struct cgroup {
 // Makes what the limits of `s` need. need_devices: restrict device nodes as well (v1, root).
 int cgroup_make(struct engine *en, const struct runtime_spec *s, bool need_devices,
                 struct cgroup *out, struct err *e);
+// Opens the groups of a container that runs, for one more process of it.
+int cgroup_open(const char *name, struct cgroup *out, struct err *e);
 void cgroup_close(struct cgroup *c);                 // the descriptors
 void cgroup_remove(const char *name, bool *out_oom); // the folders; asks first whether OOM struck
 
@@ -95,10 +102,12 @@ void cgroup_remove(const char *name, bool *out_oom); // the folders; asks first 
 // The steps of the child, with the text that the parent prints when one fails.
 #define STEPS(X)                                                                    \
     X(NONE, "start the container")                                                  \
+    X(JOIN, "enter the namespaces")                                                 \
     X(USERNS, "become root of the user namespace")                                  \
     X(PARENT, "follow the parent process")                                          \
     X(SESSION, "begin a session")                                                   \
     X(CGROUP, "enter the control group")                                            \
+    X(CGROUP_NS, "make a namespace of control groups")                              \
     X(PRIVATE, "make the mounts private")                                           \
     X(SCRATCH, "attach the engine's own files")                                     \
     X(PROC_NEW, "make a proc file system")                                          \
@@ -148,7 +157,7 @@ enum step {
     STEP_COUNT,
 };
 
-enum report_kind { REPORT_PTY = 1, REPORT_STUB, REPORT_FAIL };
+enum report_kind { REPORT_PTY = 1, REPORT_STUB, REPORT_FAIL, REPORT_LISTENER };
 
 // What the child says to the parent over a seqpacket socket; the end of file means: executed.
 struct report {
@@ -194,6 +203,8 @@ struct plan_sysctl {
 
 struct plan {
     const struct runtime_spec *spec;
+    void (*walk)(const struct plan *p); // the child's, never returns; NULL: as for an image
+    const struct join *join;            // namespaces to enter first; NULL: none. Borrowed
     pid_t parent;
     bool user_mode;   // the engine is in a user namespace: bind device nodes, do not make them
     bool own_userns;  // the child gets one; what the parent makes is given to its ids
@@ -216,8 +227,15 @@ struct plan {
     VEC(struct plan_sysctl) sysctls;
     struct cgroup cgroup;
     struct user_ids user;
-    uint64_t caps;    // bounding, and what root gets
+    bool user_given;  // not looked up from the spec's text
+    uint64_t caps;  // bounding, and what root gets
+    bool sets_given;  // not that, but these
+    struct caps_sets sets;
+    bool keep_groups;
+    bool keep_keyring;
+    unsigned keep_fds;  // this many behind 2 are the program's as well
     struct sock_fprog seccomp;  // len 0: none
+    unsigned seccomp_flags;
     char *workdir;
     char **argv;      // borrowed texts, NULL-terminated; with --init two slots in front
     char **envp;
@@ -233,7 +251,12 @@ static inline void own_plan(struct plan *p)
 {
     plan_fini(p);
 }
-int plan_mounts(struct engine *en, struct plan *p, struct err *e);   // mounts.c
+// The part about the program alone, for plans of other kinds. root: the container's, to look users
+// up in; ids: which ones there are, NULL: the kernel will say.
+void plan_begin(struct engine *en, const struct runtime_spec *spec, struct plan *out);
+int plan_process(struct plan *p, const struct root *root, const struct idmap *ids,
+                 const struct runtime_stdio *io, struct err *e);
+int plan_mounts(struct engine *en, struct plan *p, struct err *e);  // mounts.c
 int plan_devices(struct engine *en, struct plan *p, struct err *e);  // dev.c
 int plan_scratch(struct engine *en, struct plan *p, const struct root *root, struct err *e);
 
@@ -252,6 +275,19 @@ int mounts_clone(int fd, bool recursive, bool readonly, uint64_t attr, const cha
 
 // --- enter.c: the child; never returns ---------------------------------------------------------
 _Noreturn void enter_run(const struct plan *p);
+
+// --- join.c ------------------------------------------------------------------------------------
+// Raw: for the process between ours and the one that joins. -1 with errno; *out_which says where.
+int join_enter(const struct join *j, uint32_t *out_which);
+// As proc_fork with the plan's flags, in the plan's namespaces. The parent gets *out.
+// With *out left at PROC_NONE it failed inside: the status socket says how.
+pid_t join_fork(const struct plan *p, struct proc *out, struct err *e);
+void join_plan(struct plan *p, const struct join *join); // a plan for a program that joins
+
+// --- sandbox.c ---------------------------------------------------------------------------------
+// Starts the child of a finished plan and listens until it executed its program.
+int sandbox_launch(struct plan *plan, struct strv *stubs, struct runtime_sandbox *out,
+                   struct err *e);
 
 // --- parse.c: what people write behind -v, --mount, --tmpfs, --device, --ulimit, --env-file ----
 struct parse_volume {

@@ -286,11 +286,13 @@ static int plan_host_views(struct plan *p, struct err *e)
 
 // --- identity, program, environment ------------------------------------------------------------
 
-static int plan_user(struct engine *en, struct plan *p, const struct root *root, struct err *e)
+static int plan_user(const struct idmap *ids, struct plan *p, const struct root *root,
+                     struct err *e)
 {
     const struct runtime_spec *s = p->spec;
     if (user_find(root, s->user, &s->groups_add, &p->user, e) < 0) return -1;
-    struct idmap_side uids = en->ids.uid, gids = en->ids.gid;
+    if (!ids) return 0;
+    struct idmap_side uids = ids->uid, gids = ids->gid;
     if (p->own_userns) userns_sides(&p->ids, &uids, &gids);
     const struct {
         const char *what;
@@ -460,12 +462,34 @@ static int plan_root(struct plan *p, struct err *e)
 static void plan_namespaces(struct plan *p)
 {
     const struct runtime_spec *s = p->spec;
-    p->clone_flags = CLONE_NEWNS | CLONE_NEWCGROUP;
+    p->clone_flags = CLONE_NEWNS;
     if (!s->host_pid) p->clone_flags |= CLONE_NEWPID;
     if (!s->host_ipc) p->clone_flags |= CLONE_NEWIPC;
     if (!s->host_uts) p->clone_flags |= CLONE_NEWUTS;
     if (s->net == RUNTIME_NET_NONE) p->clone_flags |= CLONE_NEWNET;
     if (p->own_userns) p->clone_flags |= CLONE_NEWUSER;
+}
+
+static int plan_workdir(struct plan *p, struct err *e)
+{
+    own(str) struct str cwd = {0};
+    const char *w = p->spec->workdir && p->spec->workdir[0] ? p->spec->workdir : "/";
+    if (w[0] != '/') {
+        err_set(e, ERR_USAGE, "the working directory '%s' is not an absolute path", w);
+        return err_hint(e, "write '/%s'", w);
+    }
+    fs_clean(sv_of(w), &cwd);
+    p->workdir = str_take(&cwd);
+    return 0;
+}
+
+int plan_process(struct plan *p, const struct root *root, const struct idmap *ids,
+                 const struct runtime_stdio *io, struct err *e)
+{
+    if (!p->user_given && plan_user(ids, p, root, e) < 0) return -1;
+    plan_env(p);
+    if (plan_program(p, e) < 0 || plan_seccomp(p, e) < 0 || plan_stdio(p, io, e) < 0) return -1;
+    return plan_workdir(p, e);
 }
 
 static int plan_all(struct engine *en, struct plan *p, const struct runtime_stdio *io,
@@ -476,28 +500,16 @@ static int plan_all(struct engine *en, struct plan *p, const struct runtime_stdi
     assert(s->userns == RUNTIME_USERNS_HOST || s->ids.uid);  // else userns_take was forgotten
     plan_namespaces(p);
     if (caps_plan(s, &p->caps, e) < 0 || plan_hostname(p, e) < 0 || plan_root(p, e) < 0 ||
-        plan_user(en, p, &root, e) < 0)
-        return -1;
-    plan_env(p);
-    if (plan_program(p, e) < 0 || plan_sysctls(p, e) < 0 || plan_seccomp(p, e) < 0 ||
+        plan_process(p, &root, &en->ids, io, e) < 0 || plan_sysctls(p, e) < 0 ||
         plan_devices(en, p, e) < 0 || plan_init(p, e) < 0 || plan_scratch(en, p, &root, e) < 0 ||
         plan_pts(p, e) < 0 || plan_shm(p, e) < 0 || plan_host_views(p, e) < 0 ||
-        plan_mounts(en, p, e) < 0 || plan_stdio(p, io, e) < 0)
+        plan_mounts(en, p, e) < 0)
         return -1;
-    own(str) struct str cwd = {0};
-    const char *w = s->workdir && s->workdir[0] ? s->workdir : "/";
-    if (w[0] != '/') {
-        err_set(e, ERR_USAGE, "the working directory '%s' is not an absolute path", w);
-        return err_hint(e, "write '/%s'", w);
-    }
-    fs_clean(sv_of(w), &cwd);
-    p->workdir = str_take(&cwd);
     bool devices = !s->privileged && ((p->caps & (uint64_t)1 << 27) || s->devices.n);
     return cgroup_make(en, s, devices, &p->cgroup, e);
 }
 
-int plan_make(struct engine *en, const struct runtime_spec *spec, const struct runtime_stdio *io,
-              struct plan *out, struct err *e)
+void plan_begin(struct engine *en, const struct runtime_spec *spec, struct plan *out)
 {
     memset(out, 0, sizeof *out);
     out->root_fd = out->scratch_fd = out->null_fd = out->init_fd = out->sys_fd = out->proc_fd =
@@ -507,6 +519,12 @@ int plan_make(struct engine *en, const struct runtime_spec *spec, const struct r
     out->user_mode = en->ids.mode != IDMAP_ROOT;
     out->own_userns = spec->ids.uid != 0;
     out->ids = spec->ids;
+}
+
+int plan_make(struct engine *en, const struct runtime_spec *spec, const struct runtime_stdio *io,
+              struct plan *out, struct err *e)
+{
+    plan_begin(en, spec, out);
     if (plan_all(en, out, io, e) == 0) return 0;
     char name[256];
     snprintf(name, sizeof name, "%s", out->cgroup.name);

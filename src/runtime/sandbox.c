@@ -15,6 +15,7 @@
 
 #include "base/own.h"
 #include "runtime/internal.h"
+#include "runtime/join.h"
 
 void runtime_mount_fini(struct runtime_mount *m)
 {
@@ -182,6 +183,8 @@ static const char *index_text(const struct plan *p, const struct report *r, char
     case STEP_WORKDIR:
     case STEP_WORKDIR_OUTSIDE:
         return p->workdir;
+    case STEP_JOIN:
+        return join_name(r->index);
     case STEP_RLIMIT:
     case STEP_READBACK:
     case STEP_BOUNDING:
@@ -278,6 +281,47 @@ static int map_child(const struct plan *p, pid_t pid, int fd, struct err *e)
     return err_sys(e, "begin the container's user namespace");
 }
 
+static void give_up(struct runtime_sandbox *s)
+{
+    struct err ignored;
+    int status;
+    if (s->pty_fd >= 0) close(take_fd(s->pty_fd));
+    if (s->proc.fd < 0) return; // it never was
+    proc_kill(&s->proc, SIGKILL);
+    proc_wait(&s->proc, &status, &ignored);
+}
+
+static int no_child(struct err *e)
+{
+    err_sys(e, "make the container's namespaces");
+    if (e->sys == ENOSPC) err_hint(e, "a limit in /proc/sys/user (max_*_namespaces) is reached");
+    return -1;
+}
+
+int sandbox_launch(struct plan *plan, struct strv *stubs, struct runtime_sandbox *out,
+                   struct err *e)
+{
+    *out = (struct runtime_sandbox){.proc = PROC_NONE, .pty_fd = -1};
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return err_sys(e, "make a socket pair");
+    own(fd) int mine = ends[0];
+    plan->status_fd = ends[1];
+    plan->peer_fd = mine;
+    if (plan->join) {
+        if (join_fork(plan, &out->proc, e) < 0) return -1;
+    } else {
+        out->proc.pid = proc_fork(plan->clone_flags, &out->proc.fd);
+        if (out->proc.pid == 0) enter_run(plan);
+        if (out->proc.pid < 0) return no_child(e);
+    }
+    close(take_fd(plan->status_fd));
+    int rc = plan->ids.uid ? map_child(plan, out->proc.pid, mine, e) : 0;
+    if (rc == 0) rc = listen_to(plan, mine, stubs, &out->pty_fd, e);
+    if (rc < 0) give_up(out);
+    return rc;
+}
+
 int runtime_sandbox_start(struct engine *en, const struct runtime_spec *spec,
                           const struct runtime_stdio *io, struct strv *stubs,
                           struct runtime_sandbox *out, struct err *e)
@@ -286,33 +330,12 @@ int runtime_sandbox_start(struct engine *en, const struct runtime_spec *spec,
     *out = (struct runtime_sandbox){.proc = PROC_NONE, .pty_fd = -1};
     if (plan_make(en, spec, io, &p, e) < 0) return -1;
     own(plan) struct plan plan = p;
-    snprintf(out->cgroup, sizeof out->cgroup, "%s", plan.cgroup.name);
-    int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-        return err_sys(e, "make a socket pair");
-    own(fd) int mine = ends[0];
-    plan.status_fd = ends[1];
-    plan.peer_fd = mine;
-    out->proc.pid = proc_fork(plan.clone_flags, &out->proc.fd);
-    if (out->proc.pid == 0) enter_run(&plan);
-    if (out->proc.pid < 0) {
-        err_sys(e, "make the container's namespaces");
-        if (e->sys == ENOSPC)
-            err_hint(e, "a limit in /proc/sys/user (max_*_namespaces) is reached");
-        cgroup_remove(out->cgroup, NULL);
-        return -1;
-    }
-    close(take_fd(plan.status_fd));
-    int rc = plan.ids.uid ? map_child(&plan, out->proc.pid, mine, e) : 0;
-    if (rc == 0) rc = listen_to(&plan, mine, stubs, &out->pty_fd, e);
-    if (rc == 0) return 0;
-    struct err ignored;
-    int status;
-    if (out->pty_fd >= 0) close(take_fd(out->pty_fd));
-    proc_kill(&out->proc, SIGKILL);
-    proc_wait(&out->proc, &status, &ignored);
-    cgroup_remove(out->cgroup, NULL);
-    return -1;
+    int rc = sandbox_launch(&plan, stubs, out, e);
+    if (rc == 0)
+        snprintf(out->cgroup, sizeof out->cgroup, "%s", plan.cgroup.name);
+    else
+        cgroup_remove(plan.cgroup.name, NULL);
+    return rc;
 }
 
 int runtime_sandbox_wait(struct runtime_sandbox *s, int *out_status, bool *out_oom, struct err *e)

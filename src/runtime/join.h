@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starting a program inside namespaces that exist: what `exec` does, and what an OCI bundle asks
+// for when it names a namespace by its path.
+//
+//   ours                  in between                     the program
+//   opens, checks, plans
+//   fork ---------------> setns: user first (it gives
+//                         the rights over the others),
+//                         the rest, one step
+//                         clone3(CLONE_PARENT) --------> is in the process namespace from birth;
+//   waits for it <------- says the pid, ends             control groups, session, terminal, limits,
+//   hears the result <---------------------------------- ids, capabilities, seccomp, read back,
+//   exec
+//
+// Nobody of ours lives inside with more than the program will have, except for that last part, and
+// during it the process is not dumpable, holds no descriptors but its own, and executes or loads
+// nothing of the container's. A namespace is entered through a pidfd or a descriptor, never through
+// a number. The program is our child: its pidfd and its exit status are ours.
+//
+// Whoever calls this while something hostile runs in the container must run from a copy of the
+// program that nobody inside can write: runtime_sealed (sealed.h).
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/engine.h"
+#include "runtime/sandbox.h"
+
+enum join_ns {
+    JOIN_USER,
+    JOIN_IPC,
+    JOIN_UTS,
+    JOIN_NET,
+    JOIN_PID,
+    JOIN_CGROUP,
+    JOIN_TIME,
+    JOIN_MNT,  // last but for its order in the kernel: it changes what paths mean
+    JOIN_COUNT,
+};
+
+struct join {
+    int pidfd;              // enter `flags` of this process's namespaces in one step; -1: none
+    uint64_t flags;         // CLONE_NEW*
+    int fd[JOIN_COUNT];     // and these; -1: none
+    int32_t oom_score_adj;  // of what joins
+    bool has_oom_score_adj;
+};
+#define JOIN_NONE ((struct join){.pidfd = -1, .fd = {-1, -1, -1, -1, -1, -1, -1, -1}})
+void join_fini(struct join *j);
+static inline void own_join(struct join *j)
+{
+    join_fini(j);
+}
+const char *join_name(uint32_t which);   // "user", "mnt", as in /proc/PID/ns; "" when unknown
+uint64_t join_flag(enum join_ns which);  // CLONE_NEWUSER ...
+// Opens a namespace by its path and checks that it is one of that kind.
+int join_open(struct join *j, enum join_ns which, const char *path, struct err *e);
+// All namespaces of `pid` that are not ours, through the pidfd (which is copied). The process
+// behind the pidfd is `pid`: checked after its files were opened.
+int join_open_process(struct join *j, int pidfd, pid_t pid, struct err *e);
+
+struct runtime_join {
+    pid_t pid;  // the container's init
+    int pidfd;  // of it: the caller has made sure who that is
+    // Of the spec: args env workdir user groups_add cap_add cap_drop privileged no_new_privs
+    // seccomp_off seccomp_file rlimits tty detach home_env oom_score_adj. The rest is the
+    // container's already. The working directory must be there.
+    const struct runtime_spec *spec;
+    const char *cgroup;  // as in runtime_sandbox.cgroup; NULL or "": none
+};
+// Starts a program in a container and returns when it was executed. As runtime_sandbox_start; wait
+// with runtime_sandbox_wait (the container's control group stays). engine_enter is not needed.
+int runtime_join_start(struct engine *en, const struct runtime_join *j,
+                       const struct runtime_stdio *io, struct runtime_sandbox *out, struct err *e);
