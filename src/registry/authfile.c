@@ -114,9 +114,7 @@ static int parse_quietly(struct sv text, const char *path, struct codec_json **o
         err_clear(&mine);
         return err_hint(e, "repair or remove the file; `dewar login` writes it again");
     }
-    if (codec_json_type(*out) == CODEC_JSON_OBJECT) return 0;
-    codec_json_wipe(*out);
-    codec_json_free(*out);
+    if (codec_json_type(*out) == CODEC_JSON_OBJECT) return 0; // else its owner wipes it
     return err_set(e, ERR_INPUT, "%s: must be a JSON object", path);
 }
 

@@ -338,21 +338,13 @@ static void a_helper_that_misbehaves_is_named_and_not_quoted(void **state)
     assert_string_equal(look("r.example", ""), "u:p");
 }
 
+#define LONG_NAME "a23456789b23456789c23456789d23456789e23456789f23456789g23456789h2"
+
 static void a_helpers_name_is_a_name(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"../../x",
-                                      "x/y",
-                                      "/bin/sh",
-                                      "..",
-                                      ".",
-                                      "-x",
-                                      "x y",
-                                      "x;y",
-                                      "\\n",
-                                      "test\\u0007",
-                                      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-                                      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"};
+    static const char *const bad[] = {"../../x", "x/y", "/bin/sh", "..",          ".",      "-x",
+                                      "x y",     "x;y", "\\n",     "test\\u0007", LONG_NAME};
     make_home();
     put_helper();
     put("x", "#!/bin/sh\ntouch ran\n");
