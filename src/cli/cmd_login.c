@@ -91,11 +91,11 @@ static int read_password(struct secret *out, struct err *e)
 static int check_login(const struct login *o, struct err *e)
 {
     if (o->password && o->from_stdin)
-        return err_set(e, ERR_USAGE, "--password and --password-stdin exclude each other");
+        return err_set(e, ERR_INPUT, "--password and --password-stdin exclude each other");
     if (o->from_stdin && !(o->user && o->user[0]))
-        return err_set(e, ERR_USAGE, "--password-stdin needs --username");
+        return err_set(e, ERR_INPUT, "--password-stdin needs --username");
     if (o->from_stdin || (o->password && o->user && o->user[0]) || isatty(STDIN_FILENO)) return 0;
-    err_set(e, ERR_USAGE, "cannot ask for a user and a password: stdin is not a terminal");
+    err_set(e, ERR_INPUT, "cannot ask for a user and a password: stdin is not a terminal");
     return err_hint(e, "use --username NAME --password-stdin");
 }
 
