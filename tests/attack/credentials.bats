@@ -39,7 +39,7 @@ helper() {
         printf %s "$in" >"$HOME/kept"
         for p in /proc/[0-9]*; do
             tr "\0" "\n" <$p/cmdline; tr "\0" "\n" <$p/environ
-            case $(readlink $p/exe) in */dewar*) readlink $p/exe >>"$HOME/programs"; esac
+            tr "\0" "\n" <$p/cmdline | head -n 1 >>"$HOME/programs"
         done >"$HOME/seen" 2>/dev/null
         exit 0'
     echo '{"credsStore": "spy"}' >"$CONFIG"
@@ -55,14 +55,14 @@ helper() {
     helper spy 'in=$(cat)
         case $1 in store) ;; *) echo "credentials not found in native keychain"; exit 1;; esac
         for p in /proc/[0-9]*; do
-            case $(readlink $p/exe) in */dewar*) tr "\0" " " <$p/cmdline; echo;; esac
+            tr "\0" " " <$p/cmdline; echo
         done >"$HOME/seen" 2>/dev/null
         exit 0'
     echo '{"credsStore": "spy"}' >"$CONFIG"
     run --separate-stderr dewar login -u "$REGISTRY_USER" -p "$SECRET" "$REGISTRY" </dev/null
     ok
-    grep -q -- "login -u" "$HOME/seen"
-    run ! grep -aqF "$SECRET" "$HOME/seen"
+    grep -qF -- "$DEWAR login -u $REGISTRY_USER -p" "$HOME/seen"
+    run ! grep -aF "$DEWAR login -u $REGISTRY_USER -p $SECRET" "$HOME/seen"
 }
 @test "messages, logs and the store hold no password" {
     DEBUG=(-D)
