@@ -205,7 +205,7 @@ static void put_helper(void)
         "store) all=$(cat); server=${all#*ServerURL\\\":\\\"}; server=${server%%\\\"*}\n"
         "  printf %s \"$all\" > \"$keys/$(name \"$server\")\" ;;\n"
         "erase) read -r server; rm \"$keys/$(name \"$server\")\" ;;\n"
-        "list) echo '{\"https://r.example\":\"u\"}' ;;\n"
+        "list) cat \"$HOME/list\" ;;\n"
         "esac\n");
     assert_int_equal(chmod("bin/docker-credential-test", 0700), 0);
 }
@@ -269,6 +269,30 @@ static void a_helper_keeps_what_the_file_would(void **state)
     assert_string_equal(look("r.example", ""), "");
     assert_null(strstr(contents(CONFIG), "r.example"));
     assert_string_equal(look("old.example", ""), "u:p");
+}
+
+static void a_helper_may_know_the_host_by_another_name(void **state)
+{
+    (void)state;
+    make_home();
+    put_helper();
+    put(CONFIG, "{\"credsStore\": \"test\"}");
+    put("home/list",
+        "{\"https://r.example/v2/\": \"u\", \"r.example/team\": \"t\", \"x.example\": \"x\"}");
+    ASSERT_OK(fs_mkdirs(AT_FDCWD, "home/keys", 0700, &e));
+    put("home/keys/https:__r.example_v2_", "{\"Username\": \"u\", \"Secret\": \"1\"}");
+    put("home/keys/r.example_team", "{\"Username\": \"t\", \"Secret\": \"2\"}");
+    assert_string_equal(look("r.example", ""), "u:1");
+    assert_string_equal(look("r.example", "team/x"), "t:2");
+    assert_string_equal(look("y.example", ""), "");
+    assert_int_equal(registry_credential_erase("r.example", &e), 1);
+    assert_string_equal(look("r.example", ""), "");
+    assert_string_equal(look("r.example", "team/x"), "t:2");
+    put("home/list", "[1]");
+    assert_string_equal(look("r.example", "team/x"), ""); // a list is a help, not a need
+    put_script("bad", "cat > /dev/null; echo '{\"Username\": \"u\", \"Secret\": \"p\"}'");
+    put(CONFIG, "{\"credsStore\": \"bad\"}");
+    ASSERT_FAILS(registry_credential_erase("r.example", &e), "keeps what it is told to erase");
 }
 
 static void a_hosts_own_helper_comes_first(void **state)
@@ -589,7 +613,8 @@ static void hosts_and_users_that_are_no_names_are_refused(void **state)
 RUN_TESTS("credentials", TEST(base64_goes_both_ways_and_refuses_what_is_not_it),
           TEST(files_are_asked_in_their_order), TEST(every_spelling_of_a_key_is_known),
           TEST(the_most_specific_path_wins), TEST(tokens_come_apart_from_passwords),
-          TEST(a_helper_keeps_what_the_file_would), TEST(a_hosts_own_helper_comes_first),
+          TEST(a_helper_keeps_what_the_file_would),
+          TEST(a_helper_may_know_the_host_by_another_name), TEST(a_hosts_own_helper_comes_first),
           TEST(an_identity_token_comes_under_its_own_name),
           TEST(a_helper_that_misbehaves_is_named_and_not_quoted), TEST(a_helpers_name_is_a_name),
           TEST(a_helper_comes_from_a_trusted_folder_of_path),
