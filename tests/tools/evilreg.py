@@ -23,7 +23,8 @@ The script is an object:
     rules   a list of objects; the first that fits an answer changes it
 
 A rule fits when all it names do: on (one of KINDS or a list; "upload" means POST, PATCH and PUT of
-blobs), match (a pattern for the path), door (default main), after (that many fitting requests pass
+blobs), match (a pattern for the path), door (default main), over (bytes of the request's body),
+after (that many fitting requests pass
 first), times (so many are changed). What it does, alone or together:
 
     status, reason, headers (a name with null goes), body, repeat [text, times]   another answer
@@ -353,6 +354,8 @@ class Evil:
                 kinds = sum((GROUPS.get(k, (k,)) for k in ([on] if isinstance(on, str) else on)), ())
                 if (rule.get("door", "main") != door or request.kind not in kinds
                         or not re.search(rule.get("match", ""), request.target)):
+                    continue
+                if int(request.headers.get("content-length", "0")) <= rule.get("over", -1):
                     continue
                 rule["seen"] += 1
                 if rule["seen"] <= rule.get("after", 0) or rule["used"] >= rule.get("times", 1 << 30):

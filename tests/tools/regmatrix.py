@@ -82,7 +82,7 @@ class Cell:
         self.host = f"{self.evil.host}:{self.evil.ports['main']}"
         self.name = f"{self.host}/a/b{what}"
         self.store = self.bench.store if self.push else self.work / "store"
-        self.env = self.bench.env(self.work, self.store, self.host, script["tls_dir"])
+        self.env = self.bench.env(self.work, self.store, self.host, script["tls_dir"]) | self.row.env
 
     def dewar(self, *words):
         return subprocess.run([self.bench.dewar, *words], env=self.env, capture_output=True, text=True,
