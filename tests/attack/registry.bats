@@ -16,13 +16,13 @@ file_setup() {
         matrix documents blobs tokens uploads connections >"$BATS_FILE_TMPDIR/summary" 2>&1 || true
 }
 rows() {
-    local row bad=0
+    local row bad=0 file
     for row in "$@"; do
-        matrix show "$BATS_FILE_TMPDIR/matrix" "$row" >"$WORK/row" || {
-            bad=1
-            echo "$row:" >&2
-            cut -c1-1500 "$WORK/row" >&2
-        }
+        file=$BATS_FILE_TMPDIR/matrix/$row
+        grep -q '^ok ' "$file" && ! grep -q '^not ok ' "$file" && continue
+        bad=1
+        echo "$row:" >&2
+        cut -c1-1500 "$file" >&2 || true
     done
     return "$bad"
 }

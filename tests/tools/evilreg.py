@@ -214,13 +214,17 @@ class Evil:
             self.contexts[door] = kind if kind in (None, "drop") else self.context(kind)
             s = socket.create_server((bind if door != "canary" else "127.0.0.1", 0), backlog=64)
             self.ports[door] = s.getsockname()[1]
-            self.listeners.append(s)
-            threading.Thread(target=self.accept, args=(door, s), daemon=True).start()
+            thread = threading.Thread(target=self.accept, args=(door, s), daemon=True)
+            self.listeners.append((s, thread))
+            thread.start()
         self.log_path.touch()
         return self
 
     def stop(self):
-        for s in self.listeners:
+        # In this order: a thread that accepts on a closed number might meet the next registry's door.
+        for s, thread in self.listeners:
+            s.shutdown(socket.SHUT_RDWR)
+            thread.join()
             s.close()
         with self.lock:
             for conn in list(self.open):
