@@ -8,6 +8,7 @@
 
 #include "base/engine.h"
 #include "base/vec.h"
+#include "image/registry.h"
 #include "oci/digest.h"
 
 enum build_timestamps {
@@ -27,6 +28,7 @@ struct build_options {
     const struct strv *tags, *build_args, *labels, *secrets, *ssh, *contexts, *add_hosts;
     const struct strv *ulimits, *no_cache_filter, *outputs, *allow;
     const char *iidfile, *metadata_file;
+    enum image_pull_policy pull;
     bool no_cache;
     bool no_scrub;
     bool shell_on_fail;

@@ -57,6 +57,7 @@ struct build_job {
     struct build_result *result;
     struct build_file file;
     struct map build_args;  // --build-arg
+    struct map bases;       // images that were asked for already; see base.h
     struct map globals;     // ARGs before the first FROM and automatic ones
     VEC(struct build_context) contexts;  // [0] is the main one
     VEC(struct build_stage) stages;

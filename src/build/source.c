@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "build/base.h"
 #include "build/internal.h"
 #include "image/view.h"
 #include "store/cache.h"
@@ -16,7 +17,9 @@ static int from_image(struct build_work *w, const char *name, struct build_sourc
                       struct err *e)
 {
     struct image_view view;
-    if (image_view_open(w->job->en, name, &view, e) < 0) {
+    struct store_ref ref;
+    if (build_base_ensure(w->job, name, NULL, &ref, e) < 0 ||
+        image_view_open(w->job->en, name, &view, e) < 0) {
         if (e->kind == ERR_NOT_FOUND)
             err_hint(e, "'%s' is no stage, context or image; stages are named with FROM ... AS", name);
         return -1;

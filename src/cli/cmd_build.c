@@ -12,13 +12,14 @@ struct opts {
     struct strv tags, build_args, labels, secrets, ssh, contexts, add_hosts, ulimits;
     struct strv no_cache_filter, outputs, allow;
     const char *file, *target, *platform, *network, *timestamp, *iidfile, *metadata;
-    int timestamps, progress, call;
+    int timestamps, progress, call, pull;
     bool quiet, no_cache, no_scrub, check_repro, shell_on_fail, check, load, force_rm, rm;
     uint64_t shm_size;
     uint64_t jobs;
 };
 
 static const char *const timestamps[] = {"logical", "now", NULL};
+static const char *const pulls[] = {"missing", "always", "newer", "never", NULL};
 static const char *const calls[] = {"build", "check", "outline", "targets", NULL};
 
 #define O(member) OPT_AT(struct opts, member)
@@ -63,6 +64,8 @@ static const struct opt rows[] = {
     {.name = "platform", .type = OPT_TEXT, .offset = O(platform), .arg = "OS/ARCH",
      .help = "Platform to build for"},
     {.name = "progress", CLI_OPT_PROGRESS(struct opts, progress)},
+    {.name = "pull", .type = OPT_ENUM, .offset = O(pull), .choices = pulls, .implied = "always",
+     .arg = "WHEN", .help = "Fetch images: missing, always, newer (if the registry answers), never"},
     {.name = "quiet", .letter = 'q', .type = OPT_BOOL, .offset = O(quiet),
      .help = "Print only the image ID"},
     {.name = "rm", .type = OPT_BOOL, .offset = O(rm), .hidden = true,
@@ -109,6 +112,7 @@ static struct build_options to_verb(const struct opts *o, const char *context)
         .allow = &o->allow,
         .iidfile = o->iidfile,
         .metadata_file = o->metadata,
+        .pull = (enum image_pull_policy)o->pull,
         .no_cache = o->no_cache,
         .no_scrub = o->no_scrub,
         .shell_on_fail = o->shell_on_fail,
