@@ -68,14 +68,13 @@ static int find(const struct build_remote *r, int place, const struct oci_digest
 }
 
 // --- asking -------------------------------------------------------------------------------------
-static int ask(struct build_job *job, const struct build_remote *r, const struct oci_digest *want,
-               int fd, struct transfer_reply *reply, struct err *e)
+static int ask(struct build_job *job, const struct build_remote *r, int fd,
+               struct transfer_reply *reply, struct err *e)
 {
     own(remote) struct image_remote *remote = NULL;
     struct transfer_request q = {.op = TRANSFER_URL_GET};
     if (strlen(r->url) >= sizeof q.url) return err_set(e, ERR_LIMIT, "the URL is too long");
     memcpy(q.url, r->url, strlen(r->url) + 1);
-    if (want) q.digest = *want;
     event_info(&job->en->sink, "downloading '%s'", r->shown);
     if (image_remote_open(job->en, &remote, e) < 0) return -1;
     return image_remote_ask(remote, &q, fd, NULL, NULL, reply, e);
@@ -106,7 +105,7 @@ static int download(struct build_job *job, const struct build_remote *r,
     own(fd) int fd = fs_openat(tmp, part, O_RDWR | O_CREAT | O_EXCL, 0600, e);
     if (fd < 0) return -1;
     // The digest is compared here, so that the error can name both.
-    if (ask(job, r, NULL, fd, &reply, e) < 0) return err_wrap(e, "fetching '%s'", r->shown);
+    if (ask(job, r, fd, &reply, e) < 0) return -1;
     if (lseek(fd, 0, SEEK_SET) != 0) return err_sys(e, "read what was downloaded");
     if (codec_sha256_fd(fd, &out->size, got.hex, e) < 0) return -1;
     out->digest = got;
