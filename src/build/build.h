@@ -27,6 +27,7 @@ struct build_options {
     enum build_timestamps timestamps;
     const struct strv *tags, *build_args, *labels, *secrets, *ssh, *contexts, *add_hosts;
     const struct strv *ulimits, *no_cache_filter, *outputs, *allow;
+    const struct strv *cache_from, *cache_to;  // see cachespec.h
     const char *iidfile, *metadata_file;
     enum image_pull_policy pull;
     bool no_cache;

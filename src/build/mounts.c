@@ -14,6 +14,8 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "build/cacheexport.h"
+#include "build/cacheimport.h"
 #include "build/cachemount.h"
 
 #define SECRET_MAX ((size_t)1 << 20)
@@ -53,6 +55,7 @@ static int plan_one(struct build_work *w, const struct build_mount *m, struct bu
     if (s->target && strcmp(s->target, "/") == 0)
         return err_set(e, ERR_INPUT, "a mount cannot have the target '/'");
     if (m->type == BUILD_MOUNT_BIND) return plan_bind(w, s, e);
+    if (m->type == BUILD_MOUNT_CACHE) build_cacheexport_note(w, 'm', m->id);
     // Waits for the stage now: a step that waits must not hold a token.
     if (m->type == BUILD_MOUNT_CACHE && m->from) return open_source(w, s, e);
     return 0;
@@ -122,6 +125,9 @@ static int open_bind_layers(struct build_work *w, struct build_mounts *ms,
     own(fd) int upper = fs_open_dir(folder, upper_name, e);
     own(fd) int work = upper < 0 ? -1 : fs_open_dir(folder, work_name, e);
     if (work < 0) return -1;
+    if (build_cacheimport_need(w->job, &w->tmp, s->source.state.layers.p, s->source.state.layers.n,
+                               e) < 0)
+        return -1;
     struct store_overlay o = {.layers = s->source.state.layers.p, .n = s->source.state.layers.n,
                               .upper_fd = upper, .work_fd = work};
     own(fd) int mnt = store_overlay_open(w->job->en, &o, e);

@@ -9,6 +9,8 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "build/base.h"
+#include "build/cacheexport.h"
+#include "build/cacheimport.h"
 #include "build/internal.h"
 #include "image/view.h"
 #include "store/cache.h"
@@ -105,7 +107,11 @@ int build_source_hash(struct build_work *w, struct build_source *s, const struct
     *out_picked = false;
     if (!s->context) {
         record_key(s, spec, key);
-        if (store_cache_find(w->job->en, "sources", key, &known, e) == 1 && known.n == 64) {
+        build_cacheexport_note(w, 'h', key);
+        // A foreign hash counts for this build only: it is about layers that others stand on too.
+        if ((store_cache_find(w->job->en, "sources", key, &known, e) == 1 ||
+             build_cacheimport_source(w->job, key, &known) == 1) &&
+            known.n == 64) {
             memcpy(hex, known.p, 65);
             return 0;
         }

@@ -10,7 +10,7 @@
 
 struct opts {
     struct strv tags, build_args, labels, secrets, ssh, contexts, add_hosts, ulimits;
-    struct strv no_cache_filter, outputs, allow;
+    struct strv no_cache_filter, outputs, allow, cache_from, cache_to;
     const char *file, *target, *platform, *network, *timestamp, *iidfile, *metadata;
     int timestamps, progress, call, pull;
     bool quiet, no_cache, no_scrub, check_repro, shell_on_fail, check, load, force_rm, rm;
@@ -33,6 +33,10 @@ static const struct opt rows[] = {
     {.name = "build-context", .type = OPT_LIST, .offset = O(contexts), .arg = "NAME=SOURCE",
      .help = "One more context, for FROM, COPY --from and RUN --mount=from: a folder, a git "
              "repository, docker-image://NAME"},
+    {.name = "cache-from", .type = OPT_LIST, .offset = O(cache_from),
+     .arg = "IMAGE|type=T,...", .help = "Use the build cache in an image or a folder (src=FOLDER)"},
+    {.name = "cache-to", .type = OPT_LIST, .offset = O(cache_to), .arg = "type=T,...",
+     .help = "Write the build cache: inline, registry (ref=), local (dest=); mode=min|max"},
     {.name = "call", .type = OPT_ENUM, .offset = O(call), .choices = calls, .arg = "METHOD",
      .help = "Do not build: check the Dockerfile, list its arguments (outline) or its targets"},
     {.name = "check", .type = OPT_BOOL, .offset = O(check), .help = "Same as --call=check"},
@@ -110,6 +114,8 @@ static struct build_options to_verb(const struct opts *o, const char *context)
         .no_cache_filter = &o->no_cache_filter,
         .outputs = &o->outputs,
         .allow = &o->allow,
+        .cache_from = &o->cache_from,
+        .cache_to = &o->cache_to,
         .iidfile = o->iidfile,
         .metadata_file = o->metadata,
         .pull = (enum image_pull_policy)o->pull,

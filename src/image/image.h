@@ -27,6 +27,7 @@ struct image_put {
     size_t refs_n;
     // Manifest of the image it was made from, or NULL: its layers' archives keep their digests.
     const struct oci_digest *base;
+    const struct codec_json *annotations;  // of the manifest, an object of texts; NULL: none
 };
 int image_put(struct engine *en, const struct image_put *put, struct store_ref *out,
               struct err *e);

@@ -32,7 +32,7 @@
     X(SEARCH, "search")      /* url = term, ref.host -> fd: the answer's JSON */                   \
     X(LOGIN, "log in")       /* ref.host, user, fd: the password, to its end */                    \
     X(LOGOUT, "log out")     /* ref.host -> found */                                               \
-    X(URL_GET, "download")   /* url, digest or unset, fd -> digest, size, url, type, name, time */
+    X(URL_GET, "fetch")   /* url, digest or unset, fd -> digest, size, url, type, name, time */
 
 enum transfer_op {
 #define TRANSFER_ENUM(name, text) TRANSFER_##name,
