@@ -40,8 +40,8 @@ static int resolve_url(struct build_job *job, const struct build_remote *r, cons
     return 0;
 }
 
-int build_outside_resolve(struct build_job *job, const struct build_remote *r,
-                          const char *checksum, struct build_outside *out, struct err *e)
+int build_outside_resolve(struct build_job *job, const struct build_remote *r, const char *checksum,
+                          struct build_outside *out, struct err *e)
 {
     if (r->kind == BUILD_REMOTE_GIT) return resolve_git(job, r, checksum, out, e);
     return resolve_url(job, r, checksum, out, e);
@@ -65,8 +65,8 @@ void build_outside_key(const struct build_outside *o, struct codec_sha256 *h)
 }
 
 // A folder with the one file, called as it will be called in the image.
-static int open_url(struct build_job *job, const struct build_outside *o, int tmp_fd, const char *name,
-                    struct build_tree *out, struct err *e)
+static int open_url(struct build_job *job, const struct build_outside *o, int tmp_fd,
+                    const char *name, struct build_tree *out, struct err *e)
 {
     struct oci_digest digest;
     own(fd) int in = -1;
@@ -79,7 +79,8 @@ static int open_url(struct build_job *job, const struct build_outside *o, int tm
     if (fstat(in, &st) != 0 || mkdirat(tmp_fd, name, 0755) != 0)
         return err_sys(e, "make a folder for a download");
     out->root.fd = fs_open_dir(tmp_fd, name, e);
-    own(fd) int to = out->root.fd < 0 ? -1 : fs_openat(out->root.fd, file, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
+    own(fd) int to =
+        out->root.fd < 0 ? -1 : fs_openat(out->root.fd, file, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
     if (to < 0) return -1;
     return fs_copy_bytes(in, to, (uint64_t)st.st_size, e);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files behind URLs. See build/url.h. A file in cache/urls is complete: it was hashed, then renamed to
-// its digest. Beside it, <digest>.name is what the server called it, where it did.
+// Files behind URLs. See build/url.h. A file in cache/urls is complete: it was hashed, then renamed
+// to its digest. Beside it, <digest>.name is what the server called it, where it did.
 #include "build/url.h"
 
 #include <errno.h>
@@ -24,7 +24,8 @@ void build_url_fini(struct build_url *u)
 }
 
 // cache/urls/<hash of the URL>, made when it is not there.
-static int open_place(struct build_job *job, const struct build_remote *r, int *out_fd, struct err *e)
+static int open_place(struct build_job *job, const struct build_remote *r, int *out_fd,
+                      struct err *e)
 {
     char hex[CODEC_SHA256_HEX];
     codec_sha256_of(sv_of(r->url), hex);
@@ -131,8 +132,8 @@ int build_url_ask(struct build_job *job, const struct build_remote *r, struct bu
     return -1;
 }
 
-// Stages side by side that name the same URL get the same bytes: what was found is noted in the job's
-// folder, under a lock.
+// Stages side by side that name the same URL get the same bytes: what was found is noted in the
+// job's folder, under a lock.
 static int get_once(struct build_job *job, const struct build_remote *r, struct build_url *out,
                     struct err *e)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files behind URLs, for ADD and for contexts. The registry client downloads (image/remote.h); what
-// came is kept at cache/urls/<hash of the URL>/<sha256>, so that a build which knows the digest asks
-// nobody. Without a digest a URL is asked in each build, once.
+// came is kept at cache/urls/<hash of the URL>/<sha256>, so that a build which knows the digest
+// asks nobody. Without a digest a URL is asked in each build, once.
 #pragma once
 
 #include "build/internal.h"
