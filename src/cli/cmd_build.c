@@ -34,7 +34,8 @@ static const struct opt rows[] = {
      .help = "One more context, for FROM, COPY --from and RUN --mount=from: a folder, a git "
              "repository, docker-image://NAME"},
     {.name = "cache-from", .type = OPT_LIST, .offset = O(cache_from),
-     .arg = "IMAGE|type=T,...", .help = "Use the build cache in an image or a folder (src=FOLDER)"},
+     .arg = "IMAGE|type=T,...",
+     .help = "Use a build cache: an image, type=registry,ref=NAME, type=local,src=FOLDER"},
     {.name = "cache-to", .type = OPT_LIST, .offset = O(cache_to), .arg = "type=T,...",
      .help = "Write the build cache: inline, registry (ref=), local (dest=); mode=min|max"},
     {.name = "call", .type = OPT_ENUM, .offset = O(call), .choices = calls, .arg = "METHOD",
