@@ -392,7 +392,8 @@ class Evil:
         if auth == "basic" and said != basic:
             request.body()
             return self.failed(401, "UNAUTHORIZED", {"WWW-Authenticate": 'Basic realm="evil"'})
-        if auth == "token" and not said.startswith("Bearer good"):
+        needs = "Bearer good-pu" if request.method in ("GET", "HEAD") else "Bearer good-push"
+        if auth == "token" and not said.startswith(needs):
             request.body()
             what = f'Bearer realm="{self.fill(self.script.get("realm", "{main}/token"))}",service="evil"'
             if request.repo:
@@ -420,7 +421,10 @@ class Evil:
         if said and said != basic or form.get("password", [PASSWORD]) != [PASSWORD] or form.get(
                 "refresh_token", [IDENTITY]) != [IDENTITY]:
             return self.failed(401, "UNAUTHORIZED")
-        out = {"token": "good-" + os.urandom(4).hex(), "expires_in": 300}
+        # A token is good for what it was asked for, as its name says.
+        scope = " ".join(form.get("scope", []) + request.query.get("scope", []))
+        good = next((a for a in ("push", "pull") if re.search(rf"repository:[^ ]+:[^ ]*{a}", scope)), "none")
+        out = {"token": f"good-{good}-{os.urandom(4).hex()}", "expires_in": 300}
         return Answer(200, {"Content-Type": "application/json"}, json.dumps(out).encode())
 
     def give_tags(self, request):

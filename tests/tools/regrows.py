@@ -335,8 +335,8 @@ TOKENS = [
         "body": '{"token":"' + "b" * 70000 + '"}'}, on="token"),
     Row("token-not-taken", FAIL, "401|authori|token|credential", {"body": BEARER}, on="token",
         check=one_token_at_most(6)),
-    Row("token-access-token", OK, rule={"body": '{"access_token":"good-x"}'}, on="token"),
-    *(Row(f"token-expires-{n}", OK, rule={"body": f'{{"token":"good-x","expires_in":{n}}}'}, on="token")
+    Row("token-access-token", OK, rule={"body": '{"access_token":"good-push-x"}'}, on="token"),
+    *(Row(f"token-expires-{n}", OK, rule={"body": f'{{"token":"good-push-x","expires_in":{n}}}'}, on="token")
       for n in ("0", "-1", "99999999999", "1.5")),
     # A token that was good for a while, and is refused amid the pull, is not the end.
     Row("token-expired-amid", OK, on="token", rules=[
