@@ -11,6 +11,7 @@ extern const struct cli_cmd cli_cmd_images, cli_cmd_rmi, cli_cmd_tag, cli_cmd_hi
 extern const struct cli_cmd cli_cmd_save, cli_cmd_load, cli_cmd_import, cli_cmd_bootstrap;
 extern const struct cli_cmd cli_cmd_df, cli_cmd_system_prune, cli_cmd_builder_prune, cli_cmd_check;
 extern const struct cli_cmd cli_cmd_doctor, cli_cmd_info, cli_cmd_version;
+extern const struct cli_cmd cli_cmd_oci;
 extern const struct cli_cmd cli_cmd_help, cli_cmd_completion, cli_cmd_complete;
 
 void cli_print_pruned(struct cli *c, const struct image_removals *removed, uint64_t freed);
