@@ -166,7 +166,9 @@ static int run_options(const struct call *x, struct oci_run_options *o, struct e
 static int do_create(struct call *x, struct err *e)
 {
     struct oci_run_options o;
-    return run_options(x, &o, e) < 0 ? -1 : runtime_oci_create(&x->ctx, &o, e);
+    if (run_options(x, &o, e) < 0) return -1;
+    x->ctx.look_early |= o.pid_file || o.console_socket;
+    return runtime_oci_create(&x->ctx, &o, e);
 }
 
 static int do_run(struct call *x, struct err *e)
@@ -452,8 +454,11 @@ static void on_event(void *arg, const struct event *ev)
 {
     struct warner *w = arg;
     own(free) char *text = sv_dup(ev->text);
-    if (ev->kind == EVENT_WARNING) log_line(w->o, "warning", text);
-    event_emit(&w->next, *ev);
+    // Who gives a log file has often given the container's own stderr as ours.
+    if (ev->kind == EVENT_WARNING && w->o->log)
+        log_line(w->o, "warning", text);
+    else
+        event_emit(&w->next, *ev);
 }
 
 // --- the command -------------------------------------------------------------------------------
@@ -488,6 +493,7 @@ static int call_verb(struct cli *c, const struct oci *o, const struct verb_row *
     const struct opt_rules rules = {.stop_at_word = row->stop_at_word};
     struct warner w = {o, c->sink};
     struct call x = {.c = c, .v = &v, .ctx = {.root = o->root, .systemd_cgroup = o->systemd_cgroup,
+                                             .look_early = o->log != NULL,
                                              .sink = {on_event, &w}}};
     int rc = opt_parse(targets, 2, rules, argc, argv, &words, e);
     x.argv = words.p;

@@ -757,6 +757,20 @@ _Noreturn void enter_execute(const struct plan *p)
     exec_failed(p, seen, seen == ENOENT && p->candidates.n > 1 ? p->candidates.n : at);
 }
 
+void enter_look(const struct plan *p)
+{
+    int seen = ENOENT;
+    size_t at = 0;
+    for (size_t i = 0; i < p->candidates.n; i++) {
+        struct stat st;
+        if (fstatat(AT_FDCWD, p->candidates.p[i], &st, 0) != 0) continue;
+        if (S_ISREG(st.st_mode) && faccessat(AT_FDCWD, p->candidates.p[i], X_OK, 0) == 0) return;
+        seen = EACCES;
+        at = i;
+    }
+    exec_failed(p, seen, seen == ENOENT && p->candidates.n > 1 ? p->candidates.n : at);
+}
+
 _Noreturn void enter_run(const struct plan *p)
 {
     if (p->walk) p->walk(p);

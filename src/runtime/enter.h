@@ -36,4 +36,5 @@ void enter_send_fd(const struct plan *p, enum report_kind kind, int fd, enum ste
 void enter_limit(const struct plan *p);
 void enter_label(const struct plan *p, int proc);
 void enter_restrict(const struct plan *p);
+void enter_look(const struct plan *p);  // reports now what enter_execute would not find
 _Noreturn void enter_execute(const struct plan *p);

@@ -44,6 +44,10 @@
 struct oci_context {
     const char *root;  // --root; NULL: the default
     bool systemd_cgroup;
+    // A manager (one that gives --log, --pid-file or --console-socket) wants to hear of a missing
+    // program at create: podman does not read why `start` failed. The specification has that error
+    // at start.
+    bool look_early;
     struct event_sink sink;
 };
 struct oci_run_options {

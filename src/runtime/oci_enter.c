@@ -437,6 +437,7 @@ _Noreturn void oci_enter_walk(const struct plan *given)
         close(proc);
         proc = -1;
     }
+    if (o->look_early) enter_look(p);
     if (o->gate_fd >= 0) here.status_fd = at_the_gate(p, proc, &proc);
     calls(p, true, pid);
     attributes(p);

@@ -123,6 +123,7 @@ struct plan_oci {
     bool dev_setup;   // '/dev' is ours to fill
     bool ask_hooks;   // the parent has hooks to run, or we need to know our pid
     bool no_pivot;
+    bool look_early;  // for the program, before the gate
     unsigned long outer_propagation, root_propagation;  // MS_*
     char *state_head[2], *state_tail;  // JSON around the pid: creating, created
     char *clocks;

@@ -181,8 +181,8 @@ static int rlimits(const struct oci_process *pr, struct runtime_spec *s, struct 
     return 0;
 }
 
-// Up to 1.0.1 the specification wants an error for an unknown name; later ones a warning for that and
-// for what cannot be had.
+// 1.0 of the specification wants an error for an unknown name; later ones a warning for that and for
+// what cannot be had.
 static int one_set(const struct strv *names, bool strict, const struct event_sink *sink,
                    uint64_t *out, struct err *e)
 {
@@ -205,7 +205,7 @@ static int one_set(const struct strv *names, bool strict, const struct event_sin
 static int capabilities(const struct oci_process *pr, const unsigned version[3],
                         const struct event_sink *sink, struct plan *p, struct err *e)
 {
-    bool strict = version[0] == 1 && version[1] == 0 && version[2] < 2;
+    bool strict = version[0] == 1 && version[1] == 0;
     uint64_t sets[OCI_CAP_SETS] = {0};
     for (int i = 0; i < OCI_CAP_SETS; i++)
         if (one_set(&pr->caps[i], strict, sink, &sets[i], e) < 0) return -1;
@@ -441,6 +441,7 @@ static int odds_and_ends(const struct oci_build *b, struct plan *p, struct err *
         if (o->host_proc < 0) return -1;
     }
     o->no_pivot = b->options->no_pivot;
+    o->look_early = b->context->look_early && r->has_process;
     p->keep_keyring = b->options->no_new_keyring;
     p->keep_fds = (unsigned)b->options->preserve_fds;
     return oci_plan_label(&r->process, &p->label_file, &p->label, e);

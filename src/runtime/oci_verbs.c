@@ -307,8 +307,13 @@ static int make(struct making *m, bool gate, struct runtime_sandbox *s, struct e
     if (oci_box_check_id(m->o->id, e) < 0 || bundle_path(m->o->bundle, &bundle, e) < 0 ||
         read_config(bundle.p, &text, m->config, e) < 0)
         return -1;
-    if (!m->config->has_process)
+    // The specification lets one create a container that nobody can start.
+    if (!m->config->has_process && !gate)
         return err_set(e, ERR_INPUT, "config.json has no 'process': there is nothing to start");
+    if (!m->config->has_process) {
+        strv_add(&m->config->process.args, "-");
+        m->config->process.cwd = str_dup("/");
+    }
     if (check_terminal(m->o, &m->config->process, !gate, e) < 0 ||
         oci_box_make(m->c, m->o->id, m->box, e) < 0)
         return -1;
@@ -373,6 +378,8 @@ int runtime_oci_start(struct oci_context *c, const char *id, struct err *e)
         return err_set(e, ERR_CONFLICT, "cannot start a container that is %s",
                        oci_status_names[status]);
     if (fs_exists(box.dir_fd, "config.json") && oci_box_config(&box, &config, e) < 0) return -1;
+    if (!config.has_process)
+        return err_set(e, ERR_INPUT, "config.json had no 'process': there is nothing to start");
     own(fd) int conn = oci_box_connect(&box, "gate", e);
     if (conn < 0) return -1;
     if (unlinkat(box.dir_fd, "gate", 0) != 0) return err_sys(e, "close the container's gate");
