@@ -505,6 +505,8 @@ static int call_verb(struct cli *c, const struct oci *o, const struct verb_row *
         err_hint(e, "usage: %s oci %s [OPTIONS] %s", c->program, row->name, row->usage);
     } else if (rc == 0) {
         rc = row->run(&x, e);
+        // What is wrong with a bundle or a container is no wrong use of the command.
+        if (rc < 0 && e->kind == ERR_USAGE) e->kind = ERR_INPUT;
     }
     opt_fini(&row->options, &v);
     return rc;

@@ -432,7 +432,11 @@ void oci_runtime_fold_numbers(struct sv text, struct str *out)
             while (i + n < text.n && strchr("0123456789.eE+-", text.p[i + n]) && text.p[i + n]) n++;
         uint64_t v;
         struct sv piece = {text.p + i, n};
-        if (digit && !quoted && n >= 19 && num_u64_max(piece, UINT64_MAX, &v) && v > INT64_MAX)
+        // 2^64-1 as programs write it that know no integers but doubles.
+        bool rounded = n == 20 && memcmp(piece.p, "18446744073709552000", n) == 0;
+        if (digit && !quoted && rounded)
+            str_addf(out, "%-*d", (int)n, -1);
+        else if (digit && !quoted && n >= 19 && num_u64_max(piece, UINT64_MAX, &v) && v > INT64_MAX)
             str_addf(out, "%-*lld", (int)n, (long long)v);
         else
             str_add(out, piece);

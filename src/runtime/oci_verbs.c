@@ -2,11 +2,13 @@
 // create, run and start: the verbs that make a container (oci.h has the order of things).
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -56,6 +58,34 @@ static bool in_userns(void)
     return sscanf(str_z(&text), "%u %u %u", &a, &b, &n) != 3 || a || b || n != UINT32_MAX;
 }
 
+static int put_self(const char *file, const char *text, struct err *e)
+{
+    own(fd) int fd = fs_open(file, O_WRONLY, 0, e);
+    if (fd < 0) return -1;
+    return fs_write_all(fd, text, strlen(text), e) < 0 ? err_wrap(e, "writing '%s'", file) : 0;
+}
+
+// One's own id alone needs no newuidmap, so it works for users without ranges and without a name.
+static int enter_single(const struct oci_runtime *r, struct err *e)
+{
+    char uid[64], gid[64];
+    snprintf(uid, sizeof uid, "%u %u 1", r->uid.range[0].inside, (unsigned)geteuid());
+    snprintf(gid, sizeof gid, "%u %u 1", r->gid.range[0].inside, (unsigned)getegid());
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return err_sys(e, "make a user namespace");
+    prctl(PR_SET_DUMPABLE, 1);
+    if (put_self("/proc/self/setgroups", "deny", e) < 0 ||
+        put_self("/proc/self/uid_map", uid, e) < 0 || put_self("/proc/self/gid_map", gid, e) < 0)
+        return -1;
+    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
+        return err_sys(e, "make mounts private");
+    return 0;
+}
+
+static bool is_single(const struct idmap_side *s, uint32_t own_id)
+{
+    return s->n == 1 && s->range[0].count == 1 && s->range[0].outside == own_id;
+}
+
 // An ordinary user: the bundle's user namespace becomes ours, and all else happens in it.
 static int become_root(struct oci_runtime *r, struct engine *en, struct err *e)
 {
@@ -72,7 +102,8 @@ static int become_root(struct oci_runtime *r, struct engine *en, struct err *e)
                            "or run this as root");
     }
     struct idmap map = {.mode = IDMAP_RANGE, .uid = r->uid, .gid = r->gid};
-    if (idmap_enter(&map, e) < 0) return -1;
+    bool single = is_single(&r->uid, geteuid()) && is_single(&r->gid, getegid());
+    if ((single ? enter_single(r, e) : idmap_enter(&map, e)) < 0) return -1;
     r->uid.n = r->gid.n = 0;
     en->ids = map;
     return 0;
@@ -228,7 +259,7 @@ static int write_pid(const char *path, int64_t pid, struct err *e)
 }
 
 static int fill_box(struct oci_box *box, const struct oci_runtime *r, const char *bundle,
-                    struct sv config, bool gate, struct err *e)
+                    struct sv config, struct err *e)
 {
     own(str) struct str now = {0};
     clock_print_ns(clock_real_ns(), &now);
@@ -236,8 +267,7 @@ static int fill_box(struct oci_box *box, const struct oci_runtime *r, const char
     box->bundle = str_dup(bundle);
     box->created = str_take(&now);
     box->has_hooks = r->hooks[OCI_HOOK_POSTSTART].n || r->hooks[OCI_HOOK_POSTSTOP].n;
-    bool later = gate || box->has_hooks;  // somebody else will need it
-    return later ? fs_replace(box->dir_fd, "config.json", config, 0600, e) : 0;
+    return fs_replace(box->dir_fd, "config.json", config, 0600, e);
 }
 
 static int cache_folder(const struct oci_box *box)
@@ -317,7 +347,7 @@ static int make(struct making *m, bool gate, struct runtime_sandbox *s, struct e
     if (check_terminal(m->o, &m->config->process, !gate, e) < 0 ||
         oci_box_make(m->c, m->o->id, m->box, e) < 0)
         return -1;
-    int rc = fill_box(m->box, m->config, bundle.p, str_sv(&text), gate, e);
+    int rc = fill_box(m->box, m->config, bundle.p, str_sv(&text), e);
     if (rc == 0) rc = become_root(m->config, &en, e);
     if (rc == 0) rc = launch(m, &en, bundle.p, gate, s, e);
     if (rc == 0) rc = oci_box_save(m->box, m->config->annotations, e);
