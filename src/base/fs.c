@@ -17,12 +17,12 @@
 // A rename during resolution makes the kernel give up with EAGAIN: try again, but not for ever.
 #define RESOLVE_TRIES 64
 
-static int openat2_in(int dirfd, const char *path, int flags, mode_t mode)
+static int openat2_as(int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
     struct open_how how = {
         .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
         .mode = flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? mode : 0,
-        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+        .resolve = resolve | RESOLVE_NO_MAGICLINKS,
     };
     if (!(flags & O_PATH)) how.flags |= O_NOCTTY;
     long fd = -1;
@@ -31,6 +31,16 @@ static int openat2_in(int dirfd, const char *path, int flags, mode_t mode)
         if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) break;
     }
     return (int)fd;
+}
+
+static int openat2_in(int dirfd, const char *path, int flags, mode_t mode)
+{
+    return openat2_as(dirfd, path, flags, mode, RESOLVE_IN_ROOT);
+}
+
+int fs_in_beneath(const struct root *r, const char *path, int flags)
+{
+    return openat2_as(r->fd, path, flags, 0, RESOLVE_BENEATH);
 }
 
 int fs_in_try(const struct root *r, const char *path, int flags, mode_t mode)

@@ -28,6 +28,9 @@ int fs_in_open(const struct root *r, const char *path, int flags, mode_t mode, s
 int fs_in_try(const struct root *r, const char *path, int flags, mode_t mode);
 // As fs_in_try, and the last component is not followed (O_PATH | O_NOFOLLOW): for lstat.
 int fs_in_try_link(const struct root *r, const char *path);
+// As fs_in_try, and a path that leads out (by "..", an absolute path or an absolute symlink) is
+// EXDEV instead of being kept inside: for names that have no business to point anywhere else.
+int fs_in_beneath(const struct root *r, const char *path, int flags);
 // Opens the directory that holds `path`'s last component and copies that component (never "",
 // ".", ".." or with a slash) to out_name. ERR_INPUT when the path has no last component.
 int fs_in_parent(const struct root *r, const char *path, int *out_fd, char out_name[256],

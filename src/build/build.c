@@ -14,10 +14,12 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "base/proc.h"
+#include "build/cacheimport.h"
 #include "build/internal.h"
 #include "build/mounts.h"
 #include "store/lock.h"
 
+// Of a folder: the person's own git answers, with their settings.
 static int git_epoch(const struct build_options *opt, int64_t *out, struct err *e)
 {
     const char *argv[] = {"git", "-C", opt->context ? opt->context : ".", "log", "-1",
@@ -40,7 +42,8 @@ static int find_epoch(struct build_job *job, struct err *e)
     if (!given) given = getenv("SOURCE_DATE_EPOCH");
     if (!given || !given[0]) return 0;
     job->epoch_given = true;
-    if (strcmp(given, "git") == 0) return git_epoch(job->opt, &job->epoch, e);
+    job->epoch = job->contexts.p[0].commit_time;
+    if (strcmp(given, "git") == 0) return job->epoch ? 0 : git_epoch(job->opt, &job->epoch, e);
     if (num_i64(sv_of(given), &job->epoch) && job->epoch >= 0) return 0;
     err_set(e, ERR_USAGE, "'%s' is not a time", given);
     return err_hint(e, "--timestamp and SOURCE_DATE_EPOCH take seconds since 1970");
@@ -49,10 +52,10 @@ static int find_epoch(struct build_job *job, struct err *e)
 static int open_contexts(struct build_job *job, struct str *text, char **label, struct err *e)
 {
     struct build_context *main_one = vec_add(&job->contexts);
-    if (build_context_open_main(job->en, job->opt, &job->tmp, main_one, text, label, e) < 0) return -1;
+    if (build_context_open_main(job, main_one, text, label, e) < 0) return -1;
     for (size_t i = 0; job->opt->contexts && i < job->opt->contexts->n; i++) {
         struct build_context *c = vec_add(&job->contexts);
-        if (build_context_open_named(job->en, job->opt->contexts->p[i], c, e) < 0) return -1;
+        if (build_context_open_named(job, job->opt->contexts->p[i], c, e) < 0) return -1;
     }
     return 0;
 }
@@ -107,23 +110,50 @@ static int check_ulimits(const struct build_options *opt, struct err *e)
     return 0;
 }
 
+static int solve_and_export(struct build_job *job, struct err *e)
+{
+    own(build_state) struct build_state state;
+    own(free) char *name = str_fmt("stage-%zu", job->target);
+    build_state_init(&state);
+    if (build_solve_stages(job, e) < 0 || build_state_load(job, name, &state, e) < 0) return -1;
+    return build_export(job, &state, e);
+}
+
+// What an earlier try left in the temporary folder.
+static int forget_try(struct build_job *job, struct err *e)
+{
+    static const char *const kinds[] = {"stage-", "records-", "notes-"};
+    vec_each(s, &job->stages)
+        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+            own(free) char *name = str_fmt("%s%zu", kinds[i], s->index);
+            if (unlinkat(job->tmp.fd, name, 0) != 0 && errno != ENOENT)
+                return err_sys(e, "begin again");
+        }
+    bool to_stdout = job->result->to_stdout;
+    *job->result = (struct build_result){.to_stdout = to_stdout};
+    err_clear(e);
+    return 0;
+}
+
 static int build_it(struct build_job *job, struct err *e)
 {
     own(str) struct str text = {.max = LIMIT_DOCKERFILE + 1};
     own(free) char *label = NULL;
     if (build_export_check(job->opt, job->result, e) < 0 || build_mounts_check(job->opt, e) < 0 ||
-        check_ulimits(job->opt, e) < 0 || open_contexts(job, &text, &label, e) < 0) return -1;
+        check_ulimits(job->opt, e) < 0 ||
+        build_cacheimport_check(job->opt, e) < 0 || open_contexts(job, &text, &label, e) < 0) return -1;
     if (build_dockerfile_parse(str_sv(&text), label, &job->file, e) < 0) return -1;
     vec_each(warning, &job->file.warnings)
         event_warn(&job->en->sink, "%s:%u: %s", job->file.label, warning->line, warning->text);
     if (build_plan(job, e) < 0 || find_epoch(job, e) < 0) return -1;
     warn_undeclared_args(job);
     if (reads_context(job) && build_context_scan(job->en, &job->contexts.p[0], e) < 0) return -1;
-    if (build_solve_stages(job, e) < 0) return -1;
-    own(build_state) struct build_state state;
-    own(free) char *name = str_fmt("stage-%zu", job->target);
-    if (build_state_load(job->en, job->tmp.fd, name, &state, e) < 0) return -1;
-    return build_export(job, &state, e);
+    build_cacheimport_open(job);
+    int rc;
+    while ((rc = solve_and_export(job, e)) < 0 && build_cacheimport_again(job))
+        if (forget_try(job, e) < 0) break;
+    build_cacheimport_close(job);
+    return rc;
 }
 
 // On failure: the place in the Dockerfile, for the face to show. The innermost line wins.

@@ -8,6 +8,7 @@
 
 #include "base/engine.h"
 #include "base/vec.h"
+#include "image/registry.h"
 #include "oci/digest.h"
 
 enum build_timestamps {
@@ -26,7 +27,10 @@ struct build_options {
     enum build_timestamps timestamps;
     const struct strv *tags, *build_args, *labels, *secrets, *ssh, *contexts, *add_hosts;
     const struct strv *ulimits, *no_cache_filter, *outputs, *allow;
+    const struct strv *cache_from, *cache_to;  // see cachespec.h
     const char *iidfile, *metadata_file;
+    bool push;               // every tag, when the image is in the store
+    enum image_pull_policy pull;
     bool no_cache;
     bool no_scrub;
     bool shell_on_fail;

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/own.h"
+#include "build/cacheimport.h"
 
 #define SEEN_MAX ((size_t)64 << 20)
 #define PRIVATE_MAX 256
@@ -64,13 +65,29 @@ int build_cachemount_open(struct build_work *w, const struct build_mount *m, int
     if (held < 0 && lock_folder(w, m, hex, &lock, e) < 0) return -1;
     *out_fresh = mkdirat(lock, "data", 0700) == 0;
     if (!*out_fresh && errno != EEXIST) return err_sys(e, "make the cache mount '%s'", m->id);
+    if (*out_fresh && build_cacheimport_mount(w->job, m->id, lock) == 1) *out_fresh = false;
     own(fd) int data = fs_openat(lock, "data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
-    if (data < 0) return -1;
+    if (data < 0) return err_wrap(e, "the cache mount '%s'", m->id);
     if (*out_fresh && (fchown(data, m->uid, m->gid) != 0 || fchmod(data, m->mode) != 0))
         return err_sys(e, "prepare the cache mount '%s'", m->id);
     *out_lock = take_fd(lock);
     *out_data = take_fd(data);
     return 0;
+}
+
+int build_cachemount_peek(struct engine *en, const char *id, int *out, struct err *e)
+{
+    char hex[CODEC_SHA256_HEX];
+    codec_sha256_of(sv_of(id), hex);
+    own(free) char *path = str_fmt("cache/mounts/%s/%s", en->form, hex);
+    if (!fs_exists(en->store_fd, path)) return 0;
+    own(fd) int fd = fs_open_dir(en->store_fd, path, e);
+    if (fd < 0) return -1;
+    int rc = fs_lock(fd, LOCK_EX | LOCK_NB, e);
+    if (rc < 0) return -1;
+    if (rc == 1 || !fs_exists(fd, "data")) return 0;
+    *out = take_fd(fd);
+    return 1;
 }
 
 static void to_map(struct sv text, char sep, struct map *out)

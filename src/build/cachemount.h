@@ -10,6 +10,8 @@
 // mount of this step with the same id, which serves for both (it would wait for itself); or -1.
 int build_cachemount_open(struct build_work *w, const struct build_mount *m, int held,
                           int *out_lock, int *out_data, bool *out_fresh, struct err *e);
+// The mount of this id for reading as it is on disk, locked alone. 1 there, 0: none, or in use.
+int build_cachemount_peek(struct engine *en, const char *id, int *out, struct err *e);
 // Gives the present time to the COPY files that the last step with this mount did not see as they
 // are now. Their paths (relative, no leading '/') go to *out_touched. Until the step has succeeded
 // they count as not seen.

@@ -7,7 +7,7 @@
 #include "base/own.h"
 #include "build/build.h"
 #include "build/check.h"
-#include "build/context.h"
+#include "build/internal.h"
 #include "build/outline.h"
 #include "image/view.h"
 #include "store/lock.h"
@@ -45,7 +45,8 @@ static int answer(struct engine *en, const struct build_options *opt, enum build
     own(build_file) struct build_file f = {0};
     own(str) struct str text = {.max = LIMIT_DOCKERFILE + 1};
     own(free) char *label = NULL;
-    if (build_context_open_main(en, opt, tmp, &context, &text, &label, e) < 0) return -1;
+    struct build_job job = {.en = en, .opt = opt, .tmp = *tmp};
+    if (build_context_open_main(&job, &context, &text, &label, e) < 0) return -1;
     int rc = build_dockerfile_parse(str_sv(&text), label, &f, e);
     if (rc == 0 && call == BUILD_CALL_CHECK) rc = check(en, opt, &context, &f, json, out, e);
     if (rc == 0 && call == BUILD_CALL_OUTLINE)

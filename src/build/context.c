@@ -9,6 +9,9 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "build/extract.h"
+#include "build/git.h"
+#include "build/internal.h"
+#include "build/url.h"
 
 static int read_ignore(struct build_context *c, const char *path, const char *label, struct err *e)
 {
@@ -94,8 +97,11 @@ static int read_head(char *buf, size_t size, size_t *out_n, struct err *e)
 
 static int empty_folder(struct store_tmp *tmp, struct build_context *c, struct err *e)
 {
-    if (mkdirat(tmp->fd, "context", 0755) != 0) return err_sys(e, "make the context folder");
-    int fd = fs_open_dir(tmp->fd, "context", e);
+    own(free) char *name = str_fmt("context-%s", c->name);
+    for (char *p = name; *p; p++)
+        if (*p == '/') *p = '_';
+    if (mkdirat(tmp->fd, name, 0755) != 0) return err_sys(e, "make the context folder");
+    int fd = fs_open_dir(tmp->fd, name, e);
     if (fd < 0) return -1;
     c->tree.root = (struct root){fd, "the build context"};
     c->tree.is_context = true;
@@ -167,31 +173,114 @@ static int read_default(struct build_context *c, struct str *out, char **out_lab
     return err_hint(e, "name it with -f, or give the folder that holds it as the last argument");
 }
 
-int build_context_open_main(struct engine *en, const struct build_options *opt,
-                            struct store_tmp *tmp, struct build_context *out,
-                            struct str *out_file, char **out_label, struct err *e)
+// The Dockerfile lies in the context, and so does the ignore file beside it.
+static int read_inside(const struct build_options *opt, struct build_context *c, struct str *out,
+                       char **out_label, struct err *e)
 {
-    (void)en;
+    if (!opt->file || strcmp(opt->file, "-") == 0) {
+        bool given = opt->file != NULL;
+        if (given) *out_label = str_dup("Dockerfile");
+        if ((given ? read_given(opt, out, e) : read_default(c, out, out_label, e)) < 0) return -1;
+    } else {
+        *out_label = str_dup(opt->file);
+        if (fs_in_read(&c->tree.root, opt->file, LIMIT_DOCKERFILE, out, e) < 0) return -1;
+    }
+    own(free) char *beside = str_fmt("%s.dockerignore", *out_label);
+    int rc = read_ignore(c, beside, beside, e);
+    return rc == 0 ? open_ignore(c, NULL, e) : rc < 0 ? -1 : 0;
+}
+
+// A repository's tree as a folder of the job.
+static int open_git(struct build_job *job, const struct build_remote *r, struct build_context *c,
+                    struct err *e)
+{
+    char commit[BUILD_GIT_ID];
+    const struct strv *args = job->opt->build_args;
+    bool keep_git = r->keep_git_dir || (args && strv_find(args, "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1") >= 0);
+    own(free) char *name = str_fmt("context-%s", c->name);
+    for (char *p = name; *p; p++)
+        if (*p == '/') *p = '_';
+    int fd = -1;
+    if (build_git_resolve(job, r, NULL, commit, e) < 0 ||
+        build_git_checkout(job, r, commit, keep_git, job->tmp.fd, name, &fd, e) < 0 ||
+        build_git_time(job, r, commit, &c->commit_time, e) < 0)
+        return -1;
+    c->tree.root = (struct root){fd, "the build context"};
+    c->tree.is_context = c->fetched = true;
+    return 0;
+}
+
+// An archive is unpacked; anything else must be a Dockerfile.
+static int open_url(struct build_job *job, const struct build_remote *r, struct build_context *c,
+                    struct str *out_file, struct err *e)
+{
+    struct build_url u;
+    char head[512];
+    own(fd) int fd = -1;
+    if (build_url_get(job, r, NULL, &u, e) < 0) return -1;
+    struct oci_digest digest = u.digest;
+    build_url_fini(&u);
+    if (build_url_open(job, r, &digest, &fd, e) < 0) return -1;
+    ssize_t n = pread(fd, head, sizeof head, 0);
+    if (n < 0) return err_sys(e, "read what was downloaded");
+    if (n == 0) return err_set(e, ERR_INPUT, "'%s' is empty", r->shown);
+    c->fetched = true;
+    if (empty_folder(&job->tmp, c, e) < 0) return -1;
+    if (!build_extract_is_tar(head, (size_t)n))
+        return fs_read_fd(fd, LIMIT_DOCKERFILE, out_file, e) < 0 ? -1 : 2;
+    struct fs_owner nobody_else = {0, 0};
+    struct build_extract opt = {.dest = "", .owner = &nobody_else};
+    if (build_extract(&c->tree.root, &opt, codec_source_fd(&fd), e) < 0)
+        return err_wrap(e, "unpacking '%s'", r->shown);
+    return 1;
+}
+
+// 1: opened, and *out_file was not touched. 2: it is a Dockerfile alone, now in *out_file.
+static int open_remote(struct build_job *job, const struct build_remote *r, struct build_context *c,
+                       struct str *out_file, struct err *e)
+{
+    if (r->kind == BUILD_REMOTE_GIT) return open_git(job, r, c, e) < 0 ? -1 : 1;
+    return open_url(job, r, c, out_file, e);
+}
+
+static int open_stdin_main(struct build_job *job, struct build_context *out, struct str *out_file,
+                           char **out_label, struct err *e)
+{
+    if (job->opt->file && strcmp(job->opt->file, "-") == 0)
+        return err_set(e, ERR_USAGE, "context and Dockerfile cannot both come from stdin");
+    int rc = open_stdin(&job->tmp, out, out_file, e);
+    if (rc < 0) return -1;
+    if (rc == 0) return read_inside(job->opt, out, out_file, out_label, e);
+    *out_label = str_dup("Dockerfile");
+    return 0;
+}
+
+static int open_remote_main(struct build_job *job, const struct build_remote *r,
+                            struct build_context *out, struct str *out_file, char **out_label,
+                            struct err *e)
+{
+    int rc = open_remote(job, r, out, out_file, e);
+    if (rc < 0) return err_wrap(e, "opening the build context");
+    if (rc == 1) return read_inside(job->opt, out, out_file, out_label, e);
+    *out_label = str_dup("Dockerfile");
+    return 0;
+}
+
+int build_context_open_main(struct build_job *job, struct build_context *out, struct str *out_file,
+                            char **out_label, struct err *e)
+{
+    const struct build_options *opt = job->opt;
     const char *where = opt->context ? opt->context : ".";
+    own(build_remote) struct build_remote r = {0};
     *out = (struct build_context){.name = str_dup("")};
     out->tree.root.fd = -1;
-    if (strcmp(where, "-") == 0) {
-        if (opt->file && strcmp(opt->file, "-") == 0)
-            return err_set(e, ERR_USAGE, "context and Dockerfile cannot both come from stdin");
-        int rc = open_stdin(tmp, out, out_file, e);
-        if (rc < 0) return -1;
-        if (rc == 1) {
-            *out_label = str_dup("Dockerfile");
-            return 0;
-        }
-        if (!opt->file) {
-            if (read_default(out, out_file, out_label, e) < 0) return -1;
-        } else {
-            *out_label = str_dup(opt->file);
-            if (fs_in_read(&out->tree.root, opt->file, LIMIT_DOCKERFILE, out_file, e) < 0) return -1;
-        }
-        return open_ignore(out, NULL, e);
-    }
+    if (strcmp(where, "-") == 0) return open_stdin_main(job, out, out_file, out_label, e);
+    int rc = build_remote_parse(where, BUILD_REMOTE_TYPED, &r, e);
+    if (rc < 0) return -1;
+    // A folder that is there wins over a name that only looks like a remote one.
+    bool looks_local = r.way == BUILD_REMOTE_SSH || strncmp(where, "github.com/", 11) == 0;
+    if (rc == 1 && !(looks_local && fs_exists(AT_FDCWD, where)))
+        return open_remote_main(job, &r, out, out_file, out_label, e);
     if (open_folder(where, out, "the build context", e) < 0) return -1;
     if (!opt->file) {
         if (read_default(out, out_file, out_label, e) < 0) return -1;
@@ -203,33 +292,42 @@ int build_context_open_main(struct engine *en, const struct build_options *opt,
     return open_ignore(out, strcmp(opt->file, "-") == 0 ? NULL : opt->file, e);
 }
 
-int build_context_open_named(struct engine *en, const char *text, struct build_context *out,
+int build_context_open_named(struct build_job *job, const char *text, struct build_context *out,
                              struct err *e)
 {
-    (void)en;
     struct sv rest = sv_of(text), name = sv_cut(&rest, '=');
+    own(build_remote) struct build_remote r = {0};
+    own(str) struct str file = {.max = LIMIT_DOCKERFILE + 1};
     *out = (struct build_context){0};
     out->tree.root.fd = -1;
     if (!rest.p || name.n == 0 || rest.n == 0) {
         err_set(e, ERR_USAGE, "--build-context '%s' is not name=path", text);
         return err_hint(e, "for example --build-context data=../data");
     }
-    if (sv_starts(rest, "http://") || sv_starts(rest, "https://") || sv_starts(rest, "git@"))
-        return err_set(e, ERR_UNSUPPORTED, "--build-context '%s': remote contexts are not there yet",
-                       text);
     out->name = sv_dup(name);
     if (sv_starts(rest, "docker-image://")) {
         out->image = sv_dup(sv_from(rest, strlen("docker-image://")));
         return 0;
     }
-    if (open_folder(rest.p, out, out->name, e) < 0) return -1;
+    int rc = build_remote_parse(rest.p, BUILD_REMOTE_TYPED, &r, e);
+    if (rc < 0) return -1;
+    if (rc == 1) {
+        rc = open_remote(job, &r, out, &file, e);
+        if (rc == 2)
+            rc = err_set(e, ERR_INPUT, "'%s' is neither an archive nor a repository", r.shown);
+        if (rc < 0) return err_wrap(e, "--build-context %s", out->name);
+        out->tree.root.label = out->name;
+    } else if (open_folder(rest.p, out, out->name, e) < 0) {
+        return -1;
+    }
     return open_ignore(out, NULL, e);
 }
 
 int build_context_scan(struct engine *en, struct build_context *c, struct err *e)
 {
     if (c->scanned || c->image) return 0;
-    if (build_memory_open(en, &c->tree.root, &c->tree.memory, e) < 0) return -1;
+    // What is remembered of files goes by their inodes: those of a copy of ours never come again.
+    if (!c->fetched && build_memory_open(en, &c->tree.root, &c->tree.memory, e) < 0) return -1;
     if (build_tree_scan(&c->tree, &c->ignore, e) < 0) return err_wrap(e, "looking at the context");
     c->scanned = true;
     return 0;

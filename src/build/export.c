@@ -8,10 +8,13 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/own.h"
+#include "build/cacheexport.h"
+#include "build/cacheimport.h"
 #include "build/internal.h"
 #include "codec/json.h"
 #include "image/archive.h"
 #include "image/image.h"
+#include "image/registry.h"
 
 enum output_type { OUTPUT_IMAGE, OUTPUT_LOCAL, OUTPUT_TAR, OUTPUT_OCI, OUTPUT_DOCKER, OUTPUT_COUNT };
 
@@ -66,8 +69,22 @@ static int parse_output(const char *text, struct output *out, struct err *e)
     return 0;
 }
 
+// Whether no image is asked for.
+static int find_files_only(const struct build_options *opt, bool *out, struct err *e)
+{
+    *out = opt->outputs && opt->outputs->n;
+    for (size_t i = 0; *out && i < opt->outputs->n; i++) {
+        struct output o;
+        if (parse_output(opt->outputs->p[i], &o, e) < 0) return -1;
+        *out = o.type == OUTPUT_LOCAL || o.type == OUTPUT_TAR;
+        free(o.dest);
+    }
+    return 0;
+}
+
 int build_export_check(const struct build_options *opt, struct build_result *result, struct err *e)
 {
+    bool files_only;
     for (size_t i = 0; opt->outputs && i < opt->outputs->n; i++) {
         struct output o;
         int rc = parse_output(opt->outputs->p[i], &o, e);
@@ -87,7 +104,13 @@ int build_export_check(const struct build_options *opt, struct build_result *res
         if (oci_digest_is_set(&ref.digest))
             return err_set(e, ERR_USAGE, "--tag '%s' must not have a digest", opt->tags->p[i]);
     }
-    return 0;
+    if (find_files_only(opt, &files_only, e) < 0) return -1;
+    if (opt->push && !(opt->tags && opt->tags->n)) {
+        err_set(e, ERR_USAGE, "--push: the image has no name");
+        return err_hint(e, "say where it goes: -t REGISTRY/NAME:TAG");
+    }
+    if (opt->push && files_only) return err_set(e, ERR_USAGE, "--push: the result is no image");
+    return build_cacheexport_check(opt, files_only, e);
 }
 
 static int write_tar(struct build_job *job, const struct build_state *s, int fd, struct err *e);
@@ -201,8 +224,10 @@ static int put_image(struct build_job *job, struct build_state *s, struct err *e
         oci_ref_default_tag(&ref);
         if (rc == 0) vec_push(&refs, ref);
     }
+    own(codec_json) struct codec_json *notes = NULL;
+    if (rc == 0) rc = build_cacheexport_inline(job, &notes, e);
     struct image_put put = {.image = &s->image, .layers = s->layers.p, .refs = refs.p,
-                            .refs_n = refs.n};
+                            .refs_n = refs.n, .annotations = notes};
     struct store_ref ref;
     if (rc == 0) rc = image_put(job->en, &put, &ref, e);
     if (rc == 0) {
@@ -211,6 +236,18 @@ static int put_image(struct build_job *job, struct build_state *s, struct err *e
     }
     vec_fini(&refs);
     return rc;
+}
+
+// The manifest names the archives that were sent, so what a registry has is what is reported.
+static int push_image(struct build_job *job, struct err *e)
+{
+    for (size_t i = 0; job->opt->push && i < job->opt->tags->n; i++) {
+        struct image_push_options opt = {.name = job->opt->tags->p[i]};
+        own(image_pushed) struct image_pushed pushed = {0};
+        if (image_push(job->en, &opt, &pushed, e) < 0) return -1;
+        job->result->manifest = pushed.digest;
+    }
+    return 0;
 }
 
 static void add_labels(struct build_job *job, struct build_state *s)
@@ -256,14 +293,11 @@ int build_export(struct build_job *job, const struct build_state *given, struct 
     build_state_copy(&s, given);
     add_labels(job, &s);
     const struct strv *outputs = job->opt->outputs;
-    bool files_only = outputs && outputs->n;
-    for (size_t i = 0; files_only && i < outputs->n; i++) {
-        struct output o;
-        if (parse_output(outputs->p[i], &o, e) < 0) return -1;
-        files_only = o.type == OUTPUT_LOCAL || o.type == OUTPUT_TAR;
-        free(o.dest);
-    }
-    if (!files_only && put_image(job, &s, e) < 0) return -1;
+    bool files_only;
+    if (build_cacheimport_need(job, &job->tmp, s.layers.p, s.layers.n, e) < 0 ||
+        find_files_only(job->opt, &files_only, e) < 0)
+        return -1;
+    if (!files_only && (put_image(job, &s, e) < 0 || push_image(job, e) < 0)) return -1;
     for (size_t i = 0; outputs && i < outputs->n; i++) {
         struct output o;
         if (parse_output(outputs->p[i], &o, e) < 0) return -1;
@@ -274,5 +308,6 @@ int build_export(struct build_job *job, const struct build_state *given, struct 
         free(o.dest);
         if (rc < 0) return err_wrap(e, "--output %s", outputs->p[i]);
     }
-    return write_reports(job, e);
+    if (write_reports(job, e) < 0) return -1;
+    return build_cacheexport_run(job, &s, e);
 }

@@ -7,6 +7,7 @@
 #include "build/heredoc.h"
 #include "build/instr.h"
 #include "build/instr_internal.h"
+#include "build/remote.h"
 
 void build_copy_fini(struct build_copy *v)
 {
@@ -26,23 +27,10 @@ void build_copy_fini(struct build_copy *v)
     memset(v, 0, sizeof *v);
 }
 
-// A source that only the network has.
-static bool is_remote(struct sv s)
+static int refuse_remote(const char *source, struct err *e)
 {
-    static const char *const starts[] = {"http://", "https://", "git://", "ssh://", "git@"};
-    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
-        if (sv_starts(s, starts[i])) return true;
-    return sv_starts(s, "github.com/");
-}
-
-static int refuse_remote(const struct build_instr *in, const char *source, struct err *e)
-{
-    if (in->def->id == BUILD_COPY) {
-        err_set(e, ERR_INPUT, "COPY does not take the URL '%s'", source);
-        return err_hint(e, "download it in a RUN, or before the build");
-    }
-    err_set(e, ERR_UNSUPPORTED, "ADD of '%s' is not possible yet: builds fetch nothing", source);
-    return err_hint(e, "download it before the build, or in a RUN with curl or git");
+    err_set(e, ERR_INPUT, "COPY does not take the URL '%s'", source);
+    return err_hint(e, "write ADD instead: it fetches URLs and git repositories");
 }
 
 // The body that belongs to a heredoc word. The last one wins when two have the same name.
@@ -91,7 +79,11 @@ static int add_source(const struct build_instr *in, const char *word, const stru
     }
     own(free) char *path = NULL;
     if (build_instr_expand(x, word, &path, e) < 0) return -1;
-    if (is_remote(sv_of(path)) && !out->from) return refuse_remote(in, path, e);
+    struct build_remote r;
+    int rc = out->from ? 0 : build_remote_parse(path, BUILD_REMOTE_IN_FILE, &r, e);
+    if (rc == 1) build_remote_fini(&r);
+    if (rc < 0) return -1;
+    if (rc == 1 && !out->is_add) return refuse_remote(path, e);
     strv_take(&out->sources, take_ptr(path));
     return 0;
 }
@@ -127,14 +119,16 @@ static int set_from(const struct build_instr *in, struct build_copy *out, struct
     return 0;
 }
 
+// Of a URL the digest of its bytes, of a git repository the commit or its first digits.
 static int check_checksum(const char *text, struct err *e)
 {
     struct sv v = sv_of(text);
-    bool good = sv_starts(v, "sha256:") && v.n == 7 + 64;
-    for (size_t i = 7; good && i < v.n; i++) good = strchr("0123456789abcdef", v.p[i]) != NULL;
-    if (good) return 0;
+    bool sum = sv_starts(v, "sha256:");
+    struct sv hex = sum ? sv_from(v, 7) : v;
+    size_t digits = strspn(hex.p, "0123456789abcdef");
+    if (digits == hex.n && (sum ? hex.n == 64 : hex.n >= 7 && hex.n <= 64)) return 0;
     err_set(e, ERR_INPUT, "--checksum='%s' is no checksum", text);
-    return err_hint(e, "write --checksum=sha256: and 64 hex digits");
+    return err_hint(e, "write sha256: and 64 hex digits for a URL, a commit for git");
 }
 
 static int add_excludes(const struct build_instr *in, struct build_copy *out, struct err *e)
@@ -179,7 +173,8 @@ static int fill(const struct build_instr *in, const struct build_expand *x, stru
     if (!out->checksum) return 0;
     if (out->sources.n + out->inlines.n > 1)
         return err_set(e, ERR_INPUT, "--checksum is for a single source");
-    return check_checksum(out->checksum, e);
+    if (!*out->checksum) free(take_ptr(out->checksum));
+    return out->checksum ? check_checksum(out->checksum, e) : 0;
 }
 
 int build_instr_copy(const struct build_instr *in, const struct build_expand *x,

@@ -57,6 +57,7 @@ struct build_job {
     struct build_result *result;
     struct build_file file;
     struct map build_args;  // --build-arg
+    struct map bases;       // images that were asked for already; see base.h
     struct map globals;     // ARGs before the first FROM and automatic ones
     VEC(struct build_context) contexts;  // [0] is the main one
     VEC(struct build_stage) stages;
@@ -66,12 +67,13 @@ struct build_job {
     bool epoch_given;
     int64_t epoch;
     int tokens[2];  // a pipe with one byte per step that may run at the same time
+    struct build_imports *imports;  // of --cache-from, see cacheimport.h; NULL: none
 };
 
 // What a stage hands on: to its next step, to stages built on it, to the export.
 struct build_state {
     struct oci_image image;
-    VEC(struct store_layer) layers;  // bottom first
+    VEC(struct store_layer) layers;  // bottom first; without an id: not in the store yet
     struct oci_digest chain;         // of all layers; unset for none
     int64_t now;                     // the logical clock
     bool constant;
@@ -100,6 +102,7 @@ struct build_work {
     char *label;              // "[build 2/5] RUN make"
     unsigned serial;          // names folders in tmp
     struct str records;       // cache records to write once the store is synced
+    struct str notes;         // what belongs into an exported cache, see cacheexport.h
     unsigned cached, done;
 };
 
@@ -116,7 +119,7 @@ void build_state_init(struct build_state *s);
 void build_state_copy(struct build_state *to, const struct build_state *from);
 void build_state_add_layer(struct build_state *s, const struct store_layer *l);
 int build_state_save(const struct build_state *s, int dirfd, const char *name, struct err *e);
-int build_state_load(struct engine *en, int dirfd, const char *name, struct build_state *out,
+int build_state_load(struct build_job *job, const char *name, struct build_state *out,
                      struct err *e);
 const char *build_state_get(void *state, const char *name);  // ENV, then ARG
 void build_state_history(struct build_state *s, const char *created_by, bool empty);
@@ -141,8 +144,8 @@ int build_solve_stages(struct build_job *job, struct err *e);
 // Waits for another stage and loads its result.
 int build_solve_wait(struct build_work *w, size_t stage, struct build_state *out, struct err *e);
 void build_solve_token(struct build_work *w, bool take);
-// A read-only root of layers.
-int build_solve_view(struct build_work *w, const struct build_state *s, int *out_fd, struct err *e);
+// A read-only root of layers, which are brought into the store when they are not there yet.
+int build_solve_view(struct build_work *w, struct build_state *s, int *out_fd, struct err *e);
 
 // --- stage.c --------------------------------------------------------------------------------------
 int build_stage_run(struct build_work *w, struct err *e);

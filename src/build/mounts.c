@@ -14,6 +14,8 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "build/cacheexport.h"
+#include "build/cacheimport.h"
 #include "build/cachemount.h"
 
 #define SECRET_MAX ((size_t)1 << 20)
@@ -53,6 +55,7 @@ static int plan_one(struct build_work *w, const struct build_mount *m, struct bu
     if (s->target && strcmp(s->target, "/") == 0)
         return err_set(e, ERR_INPUT, "a mount cannot have the target '/'");
     if (m->type == BUILD_MOUNT_BIND) return plan_bind(w, s, e);
+    if (m->type == BUILD_MOUNT_CACHE) build_cacheexport_note(w, 'm', m->id);
     // Waits for the stage now: a step that waits must not hold a token.
     if (m->type == BUILD_MOUNT_CACHE && m->from) return open_source(w, s, e);
     return 0;
@@ -122,6 +125,9 @@ static int open_bind_layers(struct build_work *w, struct build_mounts *ms,
     own(fd) int upper = fs_open_dir(folder, upper_name, e);
     own(fd) int work = upper < 0 ? -1 : fs_open_dir(folder, work_name, e);
     if (work < 0) return -1;
+    if (build_cacheimport_need(w->job, &w->tmp, s->source.state.layers.p, s->source.state.layers.n,
+                               e) < 0)
+        return -1;
     struct store_overlay o = {.layers = s->source.state.layers.p, .n = s->source.state.layers.n,
                               .upper_fd = upper, .work_fd = work};
     own(fd) int mnt = store_overlay_open(w->job->en, &o, e);
@@ -222,9 +228,10 @@ int build_mounts_check(const struct build_options *opt, struct err *e)
 }
 
 // Without src or env it is the variable, then the file, named like the id.
-static int read_secret(const struct build_work *w, const char *id, struct str *out, struct err *e)
+int build_mounts_secret(const struct build_options *opt, const char *id, struct str *out,
+                        struct err *e)
 {
-    const struct strv *given = w->job->opt->secrets;
+    const struct strv *given = opt->secrets;
     for (size_t i = 0; given && i < given->n; i++) {
         struct secret_option s;
         if (parse_secret(given->p[i], &s, e) < 0) return -1;
@@ -247,7 +254,7 @@ static int open_secret(struct build_work *w, struct build_mounts *ms, struct bui
                        int folder, struct runtime_spec *spec, struct err *e)
 {
     own(str) struct str text = {.max = SECRET_MAX + 1};
-    int rc = read_secret(w, s->m->id, &text, e);
+    int rc = build_mounts_secret(w->job->opt, s->m->id, &text, e);
     if (rc < 0) return -1;
     if (rc == 0) {
         if (!s->m->required) return 0;
@@ -274,9 +281,9 @@ static int open_secret(struct build_work *w, struct build_mounts *ms, struct bui
     return 0;
 }
 
-static const char *ssh_socket(const struct build_work *w, const char *id)
+const char *build_mounts_agent(const struct build_options *opt, const char *id)
 {
-    const struct strv *given = w->job->opt->ssh;
+    const struct strv *given = opt->ssh;
     for (size_t i = 0; given && i < given->n; i++) {
         struct sv rest = sv_of(given->p[i]), name = sv_cut(&rest, '=');
         if (!sv_eqz(name, id)) continue;
@@ -288,7 +295,7 @@ static const char *ssh_socket(const struct build_work *w, const char *id)
 static int open_ssh(struct build_work *w, struct build_mounts *ms, struct build_mount_state *s,
                     size_t index, struct runtime_spec *spec, struct err *e)
 {
-    const char *path = ssh_socket(w, s->m->id);
+    const char *path = build_mounts_agent(w->job->opt, s->m->id);
     if (!path) {
         if (!s->m->required) return 0;
         err_set(e, ERR_INPUT, "the ssh agent '%s' is required and was not given", s->m->id);

@@ -28,6 +28,11 @@ struct build_mounts {
 };
 // The grammar of --secret and --ssh, before any work.
 int build_mounts_check(const struct build_options *opt, struct err *e);
+// The secret of --secret with this id. 1 found, 0 not given.
+int build_mounts_secret(const struct build_options *opt, const char *id, struct str *out,
+                        struct err *e);
+// The socket of the agent that --ssh gives this id; NULL: not given. Borrowed.
+const char *build_mounts_agent(const struct build_options *opt, const char *id);
 int build_mounts_plan(struct build_work *w, const struct build_run *run, struct build_mounts *out,
                       struct err *e);
 void build_mounts_key(const struct build_mounts *ms, struct codec_sha256 *h);

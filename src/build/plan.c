@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "build/base.h"
 #include "build/internal.h"
 #include "image/view.h"
 
@@ -207,8 +208,9 @@ static int resolve_base(struct build_job *job, struct build_stage *s, struct err
     s->base_image = str_dup(context >= 0 ? job->contexts.p[context].image : s->base.image);
     struct store_ref ref;
     struct oci_image config;
-    if (image_view_config(job->en, s->base_image, &ref, &config, e) < 0) {
-        if (e->kind == ERR_NOT_FOUND)
+    if (build_base_ensure(job, s->base_image, s->base.platform, &ref, e) < 0 ||
+        image_view_config(job->en, s->base_image, &ref, &config, e) < 0) {
+        if (e->kind == ERR_NOT_FOUND && job->opt->pull == IMAGE_PULL_NEVER)
             err_hint(e, "make it with 'dewar image bootstrap', 'dewar load' or 'dewar image import'");
         return build_instr_wrap(e, &job->file, s->from);
     }
@@ -276,6 +278,7 @@ int build_plan(struct build_job *job, struct err *e)
     if (add_automatic_args(job, e) < 0 || read_build_args(job, e) < 0 || cut_stages(job, e) < 0 ||
         find_target(job, e) < 0)
         return -1;
+    if (build_base_prefetch(job, e) < 0) return -1;
     return need(job, job->target, e);
 }
 
@@ -296,6 +299,7 @@ void build_plan_fini(struct build_job *job)
         free(s->base_image);
     }
     vec_fini(&job->stages);
+    map_fini(&job->bases);
     map_fini(&job->build_args);
     map_fini(&job->globals);
 }

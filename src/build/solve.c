@@ -19,6 +19,8 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "base/proc.h"
+#include "build/cacheexport.h"
+#include "build/cacheimport.h"
 #include "build/internal.h"
 #include "codec/json.h"
 #include "runtime/sandbox.h"
@@ -54,6 +56,13 @@ static void take_result(struct build_work *w, struct build_op *op, const struct 
     if (written) strv_add_all(&w->state->copied, written);
 }
 
+static void read_copied(const struct codec_json *record, struct strv *out)
+{
+    const struct codec_json *copied = codec_json_get(record, "copied");
+    for (size_t i = 0; i < codec_json_len(copied); i++)
+        strv_take(out, sv_dup(codec_json_text(codec_json_at(copied, i))));
+}
+
 // 1: the record is there and its layer too.
 static int look_up(struct build_work *w, struct build_op *op, const char *key, struct err *e)
 {
@@ -63,10 +72,8 @@ static int look_up(struct build_work *w, struct build_op *op, const char *key, s
     if (store_cache_find(w->job->en, "steps", key, &text, e) != 1) return 0;
     if (codec_json_parse(str_sv(&text), "build record", &j, &broken) < 0) return 0;
     own(strv) struct strv written = {0};
-    const struct codec_json *copied = codec_json_get(j, "copied");
-    for (size_t i = 0; i < codec_json_len(copied); i++)
-        strv_take(&written, sv_dup(codec_json_text(codec_json_at(copied, i))));
     struct oci_digest diff;
+    read_copied(j, &written);
     struct sv hex = codec_json_text(codec_json_get(j, "diff_id"));
     if (hex.n == 0) {
         take_result(w, op, NULL, &written);
@@ -80,6 +87,31 @@ static int look_up(struct build_work *w, struct build_op *op, const char *key, s
     return 1;
 }
 
+static void remember_text(struct build_work *w, const char *key, struct sv record)
+{
+    if (w->records.max == 0) w->records.max = RECORDS_MAX;
+    str_addf(&w->records, "%s ", key);
+    str_add(&w->records, record);
+    str_addc(&w->records, '\n');
+}
+
+// The same in the caches that --cache-from names. What was used is remembered here as well.
+static int look_up_import(struct build_work *w, struct build_op *op, const char *key)
+{
+    own(str) struct str text = {0};
+    own(strv) struct strv written = {0};
+    own(codec_json) struct codec_json *j = NULL;
+    struct store_layer layer;
+    struct err broken;
+    if (build_cacheimport_step(w->job, &w->state->chain, key, &text, &layer) != 1 ||
+        codec_json_parse(str_sv(&text), "build record", &j, &broken) < 0)
+        return 0;
+    read_copied(j, &written);
+    take_result(w, op, oci_digest_is_set(&layer.diff_id) ? &layer : NULL, &written);
+    remember_text(w, key, str_sv(&text));
+    return 1;
+}
+
 static void remember(struct build_work *w, const char *key, const struct store_layer *l,
                      const struct strv *written)
 {
@@ -89,10 +121,7 @@ static void remember(struct build_work *w, const char *key, const struct store_l
     own(str) struct str text = {0};
     codec_json_print(j, &text);
     codec_json_free(j);
-    if (w->records.max == 0) w->records.max = RECORDS_MAX;
-    str_addf(&w->records, "%s ", key);
-    str_add(&w->records, str_sv(&text));
-    str_addc(&w->records, '\n');
+    remember_text(w, key, str_sv(&text));
 }
 
 // The upper directory's own attributes are the root's: they must be what the layers below show.
@@ -137,6 +166,8 @@ static int apply(struct build_work *w, struct build_op *op, struct store_layer *
     own(free) char *name = str_fmt("step-%u", w->serial++);
     own(strv) struct strv stubs = {0};
     own(fd) int folder = -1;
+    size_t below = op->independent ? 0 : w->state->layers.n;
+    if (build_cacheimport_need(w->job, &w->tmp, w->state->layers.p, below, e) < 0) return -1;
     if (mkdirat(w->tmp.fd, name, 0700) != 0) return err_sys(e, "make the step's folder");
     folder = fs_open_dir(w->tmp.fd, name, e);
     if (folder < 0) return -1;
@@ -151,7 +182,7 @@ static int apply(struct build_work *w, struct build_op *op, struct store_layer *
         .scrub = op->scrub && !w->job->opt->no_scrub,
         .touched = op->touched,
         .below = w->state->layers.p,
-        .below_n = op->independent ? 0 : w->state->layers.n,
+        .below_n = below,
         .stubs = &stubs,
     };
     return store_layer_commit(w->job->en, w->tmp.fd, name, &commit, out, e);
@@ -188,7 +219,8 @@ int build_solve_step(struct build_work *w, struct build_op *op, struct err *e)
         w->state->now++;
     op->commit_times = w->job->opt->timestamps != BUILD_TIMES_NOW;
     finish_key(w, op, key);
-    if (wants_cache(w) && look_up(w, op, key, e) == 1) {
+    if (wants_cache(w) && (look_up(w, op, key, e) == 1 || look_up_import(w, op, key) == 1)) {
+        build_cacheexport_note(w, 's', key);
         w->cached++;
         emit(w, EVENT_CACHED, SV(""));
         return 0;
@@ -207,15 +239,18 @@ int build_solve_step(struct build_work *w, struct build_op *op, struct err *e)
     if (op->unstable && *op->unstable)
         event_warn(&w->job->en->sink, "%s: a file changed while it was copied; the step is not cached",
                    w->label);
-    else
+    else {
         remember(w, key, l, op->written);
+        build_cacheexport_note(w, 's', key);
+    }
     take_result(w, op, l, op->written);
     emit(w, EVENT_DONE, SV(""));
     return 0;
 }
 
-int build_solve_view(struct build_work *w, const struct build_state *s, int *out_fd, struct err *e)
+int build_solve_view(struct build_work *w, struct build_state *s, int *out_fd, struct err *e)
 {
+    if (build_cacheimport_need(w->job, &w->tmp, s->layers.p, s->layers.n, e) < 0) return -1;
     struct store_overlay o = {.layers = s->layers.p, .n = s->layers.n};
     if (s->layers.n == 0) {  // scratch: an empty folder
         own(free) char *name = str_fmt("empty-%u", w->serial++);
@@ -242,7 +277,7 @@ int build_solve_wait(struct build_work *w, size_t stage, struct build_state *out
     do n = read(s->done_rd, &c, 1);
     while (n < 0 && errno == EINTR);
     if (!fs_exists(w->job->tmp.fd, name)) return err_set(e, ERR_INTERRUPTED, "stage '%s' failed", s->shown);
-    return build_state_load(w->job->en, w->job->tmp.fd, name, out, e);
+    return build_state_load(w->job, name, out, e);
 }
 
 // Events of a worker go through one pipe to the parent: a fixed head, then name and text.
@@ -342,6 +377,7 @@ static int stage_worker(void *arg, struct err *e)
     int rc = build_stage_run(&w, e);
     struct err save_err;
     if (save_records(&w, rc < 0 ? &save_err : e) < 0) rc = -1;
+    if (rc == 0) rc = build_cacheexport_save(&w, e);
     own(free) char *name = result_name(start->index);
     if (rc == 0) rc = build_state_save(&state, job->tmp.fd, name, e);
     vec_each(c, &job->contexts)
@@ -351,6 +387,7 @@ static int stage_worker(void *arg, struct err *e)
     }
     store_tmp_close(job->en, &w.tmp);
     str_fini(&w.records);
+    str_fini(&w.notes);
     return rc;
 }
 

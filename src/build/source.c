@@ -8,6 +8,9 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "build/base.h"
+#include "build/cacheexport.h"
+#include "build/cacheimport.h"
 #include "build/internal.h"
 #include "image/view.h"
 #include "store/cache.h"
@@ -16,7 +19,9 @@ static int from_image(struct build_work *w, const char *name, struct build_sourc
                       struct err *e)
 {
     struct image_view view;
-    if (image_view_open(w->job->en, name, &view, e) < 0) {
+    struct store_ref ref;
+    if (build_base_ensure(w->job, name, NULL, &ref, e) < 0 ||
+        image_view_open(w->job->en, name, &view, e) < 0) {
         if (e->kind == ERR_NOT_FOUND)
             err_hint(e, "'%s' is no stage, context or image; stages are named with FROM ... AS", name);
         return -1;
@@ -102,7 +107,11 @@ int build_source_hash(struct build_work *w, struct build_source *s, const struct
     *out_picked = false;
     if (!s->context) {
         record_key(s, spec, key);
-        if (store_cache_find(w->job->en, "sources", key, &known, e) == 1 && known.n == 64) {
+        build_cacheexport_note(w, 'h', key);
+        // A foreign hash counts for this build only: it is about layers that others stand on too.
+        if ((store_cache_find(w->job->en, "sources", key, &known, e) == 1 ||
+             build_cacheimport_source(w->job, key, &known) == 1) &&
+            known.n == 64) {
             memcpy(hex, known.p, 65);
             return 0;
         }

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "build/cacheimport.h"
 #include "build/internal.h"
 #include "codec/json.h"
 
@@ -95,12 +96,32 @@ int build_state_save(const struct build_state *s, int dirfd, const char *name, s
     return fs_replace(dirfd, name, str_sv(&text), 0600, e);
 }
 
-int build_state_load(struct engine *en, int dirfd, const char *name, struct build_state *out,
+// A layer that only a foreign build cache has is known by its diff id until it is needed.
+static int add_layer(struct build_job *job, struct build_state *s, size_t i, struct err *e)
+{
+    const struct oci_digest *diff = &s->image.diff_ids[i];
+    struct store_layer layer;
+    int rc = store_layer_find(job->en, diff, &s->chain, &layer, e);
+    if (rc < 0) return -1;
+    if (rc == 0 && build_cacheimport_knows(job, diff)) {
+        layer = (struct store_layer){.diff_id = *diff};
+    } else if (rc == 0) {
+        struct store_layer *all = NULL;  // made again from a blob or another form
+        if (store_layer_resolve(job->en, s->image.diff_ids, i + 1, &all, e) < 0) return -1;
+        layer = all[i];
+        free(all);
+    }
+    vec_push(&s->layers, layer);
+    s->chain = oci_digest_chain(&s->chain, diff);
+    return 0;
+}
+
+int build_state_load(struct build_job *job, const char *name, struct build_state *out,
                      struct err *e)
 {
     own(str) struct str text = {.max = STATE_MAX};
     own(codec_json) struct codec_json *j = NULL;
-    if (fs_read_at(dirfd, name, STATE_MAX, &text, e) < 0 ||
+    if (fs_read_at(job->tmp.fd, name, STATE_MAX, &text, e) < 0 ||
         codec_json_parse(str_sv(&text), "stage result", &j, e) < 0)
         return -1;
     build_state_init(out);
@@ -122,12 +143,8 @@ int build_state_load(struct engine *en, int dirfd, const char *name, struct buil
     out->seen = (size_t)codec_json_int(codec_json_get(j, "seen"));
     out->ran = codec_json_bool(codec_json_get(j, "ran"));
     out->newest = codec_json_int(codec_json_get(j, "newest"));
-    struct store_layer *layers = NULL;
-    if (store_layer_resolve(en, out->image.diff_ids, out->image.layers, &layers, e) < 0) return -1;
-    for (size_t i = 0; i < out->image.layers; i++) {
-        vec_push(&out->layers, layers[i]);
-        out->chain = oci_digest_chain(&out->chain, &layers[i].diff_id);
-    }
-    free(layers);
+    for (size_t i = 0; i < out->image.layers; i++)
+        if (add_layer(job, out, i, e) < 0)
+            return err_wrap(e, "layer %zu of %zu", i + 1, out->image.layers);
     return 0;
 }

@@ -8,13 +8,24 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "build/internal.h"
+#include "build/outside.h"
 #include "runtime/sandbox.h"
+
+// A run of sources of one kind, in the order of the instruction: files of the context (or of --from),
+// or one thing from outside.
+struct copy_part {
+    struct build_copy spec;  // the instruction's, with the sources of this part (borrowed)
+    bool is_outside;
+    struct build_outside outside;
+    struct build_tree tree;  // of what is outside, once it is here
+    struct build_picks picks;
+    bool picked;
+};
 
 struct copy_arg {
     struct build_copy spec;
     struct build_source source;
-    struct build_picks picks;
-    bool picked;
+    VEC(struct copy_part) parts;
     char *dest;
     bool dest_is_folder;
     bool has_owner;
@@ -67,35 +78,53 @@ static bool stage_has_cache_mounts(const struct build_job *job)
     return false;
 }
 
-static int apply_copy(struct build_work *w, const struct root *root, int folder, void *arg,
-                      struct strv *stubs, struct err *e)
+// What a part copies from, and which nodes of it.
+static int open_part(struct build_work *w, struct copy_arg *c, struct copy_part *p, int folder,
+                     struct err *e)
 {
-    (void)folder, (void)stubs;
-    struct copy_arg *c = arg;
-    own(strv) struct strv paths = {0};
-    if (!c->picked && build_source_scan(w, &c->source, &c->spec, &c->picks, e) < 0) return -1;
-    bool context = c->source.context != NULL;
+    if (!p->is_outside)
+        return p->picked ? 0 : build_source_scan(w, &c->source, &p->spec, &p->picks, e);
+    own(free) char *name = str_fmt("outside-%u", w->serial++);
+    if (build_outside_open(w->job, &p->outside, folder, name, &p->tree, e) < 0) return -1;
+    // A repository is its top folder, whose contents are copied; of a URL it is the file.
+    bool git = p->outside.remote.kind == BUILD_REMOTE_GIT;
+    vec_push(&p->picks.v, ((struct build_pick){&p->tree.nodes.p[git ? 0 : p->tree.nodes.n - 1], NULL}));
+    return 0;
+}
+
+static int apply_part(struct build_work *w, struct copy_arg *c, struct copy_part *p,
+                      const struct root *root, int folder, struct strv *paths, struct err *e)
+{
+    if (open_part(w, c, p, folder, e) < 0) return -1;
+    bool context = p->is_outside || c->source.context != NULL;
     bool now = w->job->opt->timestamps == BUILD_TIMES_NOW;
-    bool track = w->state->constant || stage_has_cache_mounts(w->job);
     struct build_copy_apply opt = {
-        .spec = &c->spec,
+        .spec = &p->spec,
         .dest = c->dest,
         .dest_is_folder = c->dest_is_folder,
         .owner = c->has_owner ? &c->owner : NULL,
         .time = context && !now ? w->state->now : INT64_MIN,
-        .written = track ? &paths : NULL,
+        .written = paths,
         .unstable = context ? &c->unstable : NULL,
     };
-    if (build_copy_apply(c->source.tree, &c->picks, &opt, root, e) < 0) return -1;
+    struct build_tree *tree = p->is_outside ? &p->tree : c->source.tree;
+    return build_copy_apply(tree, &p->picks, &opt, root, e);
+}
+
+static int apply_copy(struct build_work *w, const struct root *root, int folder, void *arg,
+                      struct strv *stubs, struct err *e)
+{
+    (void)stubs;
+    struct copy_arg *c = arg;
+    own(strv) struct strv paths = {0};
+    bool track = w->state->constant || stage_has_cache_mounts(w->job);
+    vec_each(p, &c->parts)
+        if (apply_part(w, c, p, root, folder, track ? &paths : NULL, e) < 0) return -1;
     return remember_written(w, root, &paths, &c->written, e);
 }
 
-static void add_copy_key(struct build_work *w, const struct copy_arg *c, const char *hash,
-                         struct codec_sha256 *h)
+static void add_copy_key(struct build_work *w, const struct copy_arg *c, struct codec_sha256 *h)
 {
-    codec_sha256_init(h);
-    codec_sha256_addz(h, c->spec.is_add ? "add" : "copy");
-    codec_sha256_addz(h, hash);
     codec_sha256_addz(h, c->dest);
     codec_sha256_addu(h, c->dest_is_folder);
     codec_sha256_addu(h, c->source.context != NULL);
@@ -107,47 +136,161 @@ static void add_copy_key(struct build_work *w, const struct copy_arg *c, const c
     codec_sha256_addu(h, w->state->constant || stage_has_cache_mounts(w->job));
 }
 
-static int run_copy(struct build_work *w, const struct build_instr *in, struct copy_arg *c,
-                    struct err *e)
+// --- sources ------------------------------------------------------------------------------------
+static struct copy_part *add_part(struct copy_arg *c, size_t first)
 {
-    char hash[CODEC_SHA256_HEX];
+    struct copy_part *p = vec_add(&c->parts);
+    p->spec = c->spec;
+    p->spec.sources = (struct strv){.p = c->spec.sources.p + first};
+    memset(&p->spec.inlines, 0, sizeof p->spec.inlines);
+    p->tree.root.fd = -1;
+    return p;
+}
+
+// Cuts the sources into parts; heredocs come last.
+static int cut_parts(struct copy_arg *c, struct err *e)
+{
+    struct copy_part *local = NULL;
+    for (size_t i = 0; i < c->spec.sources.n; i++) {
+        struct build_remote r = {0};
+        int rc = c->spec.is_add && !c->spec.from
+                     ? build_remote_parse(c->spec.sources.p[i], BUILD_REMOTE_IN_FILE, &r, e) : 0;
+        if (rc < 0) return -1;
+        if (rc == 0) {
+            if (!local) local = add_part(c, i);
+            local->spec.sources.n++;
+            continue;
+        }
+        struct copy_part *p = add_part(c, i);
+        local = NULL;
+        p->is_outside = true;
+        p->outside.remote = r;
+        p->outside.keep_git_dir = r.kind == BUILD_REMOTE_GIT && (c->spec.keep_git_dir || r.keep_git_dir);
+        // Archives that were downloaded are unpacked only when that is asked for.
+        p->spec.has_unpack = true;
+        p->spec.unpack = c->spec.has_unpack && c->spec.unpack;
+    }
+    if (!local && (c->spec.inlines.n || c->parts.n == 0)) local = add_part(c, c->spec.sources.n);
+    if (local) memcpy(&local->spec.inlines, &c->spec.inlines, sizeof c->spec.inlines);
+    return 0;
+}
+
+static int check_flags(const struct copy_arg *c, struct err *e)
+{
+    bool outside = false, git = false;
+    vec_each(p, &c->parts)
+    {
+        outside = outside || p->is_outside;
+        git = git || (p->is_outside && p->outside.remote.kind == BUILD_REMOTE_GIT);
+    }
+    if (c->spec.checksum && !outside)
+        return err_set(e, ERR_INPUT, "--checksum is for URLs and git repositories");
+    if (c->spec.keep_git_dir && !git)
+        return err_set(e, ERR_INPUT, "--keep-git-dir is for git repositories");
+    return 0;
+}
+
+// The content key of all parts, and what is needed to know it.
+static int hash_parts(struct build_work *w, struct copy_arg *c, struct codec_sha256 *h, struct err *e)
+{
+    bool opened = false;
+    vec_each(p, &c->parts)
+    {
+        char hash[CODEC_SHA256_HEX];
+        if (p->is_outside) {
+            if (build_outside_resolve(w->job, &p->outside.remote, c->spec.checksum, &p->outside, e) < 0)
+                return -1;
+            build_outside_key(&p->outside, h);
+            continue;
+        }
+        if (!opened && build_source_open(w, c->spec.from, &c->source, e) < 0) return -1;
+        opened = true;
+        if (build_source_hash(w, &c->source, &p->spec, &p->picks, &p->picked, hash, e) < 0) return -1;
+        codec_sha256_addz(h, hash);
+    }
+    return 0;
+}
+
+// A file that goes into a folder needs a name of its own.
+static int check_names(struct build_work *w, const struct copy_arg *c, struct err *e)
+{
+    vec_each(p, &c->parts)
+    {
+        if (!p->is_outside || p->outside.remote.kind != BUILD_REMOTE_URL || p->outside.name) continue;
+        own(fd) int view = -1;
+        bool folder = c->dest_is_folder;
+        if (!folder && w->state->layers.n) {
+            if (build_solve_view(w, w->state, &view, e) < 0) return -1;
+            struct root root = {view, "the image"};
+            own(fd) int there = fs_in_try(&root, c->dest, O_PATH | O_DIRECTORY, 0);
+            folder = there >= 0;
+        }
+        if (!folder) continue;
+        err_set(e, ERR_INPUT, "neither '%s' nor its server says what the file is called",
+                p->outside.remote.shown);
+        return err_hint(e, "end the destination with the name of a file");
+    }
+    return 0;
+}
+
+static int find_dest(struct build_work *w, struct copy_arg *c, struct err *e)
+{
     own(str) struct str dest = {0};
-    if (build_source_open(w, c->spec.from, &c->source, e) < 0 ||
-        build_source_hash(w, &c->source, &c->spec, &c->picks, &c->picked, hash, e) < 0)
-        return -1;
     struct sv d = sv_of(c->spec.dest);
     c->dest_is_folder = sv_ends(d, "/") || sv_eqz(d, ".") || sv_eqz(d, "..") || sv_ends(d, "/.") ||
                         sv_ends(d, "/..");
-    size_t sources = c->spec.sources.n + c->spec.inlines.n;
-    if (sources > 1 && !c->dest_is_folder) {
+    if (c->spec.sources.n + c->spec.inlines.n > 1 && !c->dest_is_folder) {
         err_set(e, ERR_INPUT, "with more than one source the destination '%s' must end in '/'",
                 c->spec.dest);
         return err_hint(e, "write '%s/'", c->spec.dest);
     }
     build_stage_path(w, c->spec.dest, &dest);
     c->dest = str_take(&dest);
+    return 0;
+}
+
+static int run_copy(struct build_work *w, const struct build_instr *in, struct copy_arg *c,
+                    struct err *e)
+{
+    struct build_op op = {.created_by = in->original, .apply = apply_copy, .arg = c,
+                          .independent = c->spec.link, .written = &c->written,
+                          .unstable = &c->unstable};
+    codec_sha256_init(&op.key);
+    codec_sha256_addz(&op.key, c->spec.is_add ? "add" : "copy");
+    if (cut_parts(c, e) < 0 || check_flags(c, e) < 0 || hash_parts(w, c, &op.key, e) < 0 ||
+        find_dest(w, c, e) < 0 || check_names(w, c, e) < 0)
+        return -1;
     if (c->spec.chown) {
         c->has_owner = true;
         if (find_owner(w, c->spec.chown, &c->owner, e) < 0) return -1;
     }
-    struct build_op op = {.created_by = in->original, .apply = apply_copy, .arg = c,
-                          .independent = c->spec.link, .written = &c->written,
-                          .unstable = &c->unstable};
-    add_copy_key(w, c, hash, &op.key);
+    add_copy_key(w, c, &op.key);
     return build_solve_step(w, &op, e);
+}
+
+static void copy_fini(struct build_work *w, struct copy_arg *c)
+{
+    build_source_close(w, &c->source);
+    vec_each(p, &c->parts)
+    {
+        build_picks_fini(&p->picks);
+        build_tree_fini(&p->tree);
+        if (p->tree.root.fd >= 0) close(p->tree.root.fd);
+        build_outside_fini(&p->outside);
+    }
+    vec_fini(&c->parts);
+    build_copy_fini(&c->spec);
+    strv_fini(&c->written);
+    free(c->dest);
 }
 
 int build_step_copy(struct build_work *w, const struct build_instr *in, struct err *e)
 {
     struct build_expand x = build_stage_expand(w);
-    struct copy_arg c = {0};
+    struct copy_arg c = {.source = {.own = {.root = {-1, NULL}}}};
     if (build_instr_copy(in, &x, &c.spec, e) < 0) return -1;
     int rc = run_copy(w, in, &c, e);
-    build_source_close(w, &c.source);
-    build_picks_fini(&c.picks);
-    build_copy_fini(&c.spec);
-    strv_fini(&c.written);
-    free(c.dest);
+    copy_fini(w, &c);
     return rc;
 }
 

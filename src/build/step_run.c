@@ -93,8 +93,11 @@ static int check_rights(const struct build_work *w, const struct run_arg *a, str
 
 static void add_run_key(const struct build_work *w, const struct run_arg *a, struct codec_sha256 *h)
 {
+    own(str) struct str platform = {0};
+    oci_platform_print(&w->job->platform, &platform);
     codec_sha256_init(h);
     codec_sha256_addz(h, "run");
+    codec_sha256_addz(h, str_z(&platform));  // records travel between machines
     codec_sha256_addu(h, a->argv.n);
     for (size_t i = 0; i < a->argv.n; i++) codec_sha256_addz(h, a->argv.p[i]);
     codec_sha256_addu(h, a->run.script_n);

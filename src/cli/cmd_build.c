@@ -10,15 +10,16 @@
 
 struct opts {
     struct strv tags, build_args, labels, secrets, ssh, contexts, add_hosts, ulimits;
-    struct strv no_cache_filter, outputs, allow;
+    struct strv no_cache_filter, outputs, allow, cache_from, cache_to;
     const char *file, *target, *platform, *network, *timestamp, *iidfile, *metadata;
-    int timestamps, progress, call;
-    bool quiet, no_cache, no_scrub, check_repro, shell_on_fail, check, load, force_rm, rm;
+    int timestamps, progress, call, pull;
+    bool quiet, no_cache, no_scrub, check_repro, shell_on_fail, check, load, force_rm, rm, push;
     uint64_t shm_size;
     uint64_t jobs;
 };
 
 static const char *const timestamps[] = {"logical", "now", NULL};
+static const char *const pulls[] = {"missing", "always", "newer", "never", NULL};
 static const char *const calls[] = {"build", "check", "outline", "targets", NULL};
 
 #define O(member) OPT_AT(struct opts, member)
@@ -29,8 +30,14 @@ static const struct opt rows[] = {
      .help = "Let the Dockerfile ask for it: security.insecure, network.host"},
     {.name = "build-arg", .type = OPT_LIST, .offset = O(build_args), .arg = "NAME[=VALUE]",
      .help = "Set an ARG; without a value it is taken from the environment"},
-    {.name = "build-context", .type = OPT_LIST, .offset = O(contexts), .arg = "NAME=FOLDER",
-     .help = "One more context, for FROM, COPY --from and RUN --mount=from"},
+    {.name = "build-context", .type = OPT_LIST, .offset = O(contexts), .arg = "NAME=SOURCE",
+     .help = "One more context, for FROM, COPY --from and RUN --mount=from: a folder, a git "
+             "repository, an archive's URL, docker-image://NAME"},
+    {.name = "cache-from", .type = OPT_LIST, .offset = O(cache_from),
+     .arg = "IMAGE|type=T,...",
+     .help = "Use a build cache: an image, type=registry,ref=NAME, type=local,src=FOLDER"},
+    {.name = "cache-to", .type = OPT_LIST, .offset = O(cache_to), .arg = "type=T,...",
+     .help = "Write the build cache: inline, registry (ref=), local (dest=); mode=min|max"},
     {.name = "call", .type = OPT_ENUM, .offset = O(call), .choices = calls, .arg = "METHOD",
      .help = "Do not build: check the Dockerfile, list its arguments (outline) or its targets"},
     {.name = "check", .type = OPT_BOOL, .offset = O(check), .help = "Same as --call=check"},
@@ -62,6 +69,10 @@ static const struct opt rows[] = {
     {.name = "platform", .type = OPT_TEXT, .offset = O(platform), .arg = "OS/ARCH",
      .help = "Platform to build for"},
     {.name = "progress", CLI_OPT_PROGRESS(struct opts, progress)},
+    {.name = "pull", .type = OPT_ENUM, .offset = O(pull), .choices = pulls, .implied = "always",
+     .arg = "WHEN", .help = "Fetch images: missing, always, newer (if the registry answers), never"},
+    {.name = "push", .type = OPT_BOOL, .offset = O(push),
+     .help = "Push every name of the image to its registry"},
     {.name = "quiet", .letter = 'q', .type = OPT_BOOL, .offset = O(quiet),
      .help = "Print only the image ID"},
     {.name = "rm", .type = OPT_BOOL, .offset = O(rm), .hidden = true,
@@ -106,8 +117,12 @@ static struct build_options to_verb(const struct opts *o, const char *context)
         .no_cache_filter = &o->no_cache_filter,
         .outputs = &o->outputs,
         .allow = &o->allow,
+        .cache_from = &o->cache_from,
+        .cache_to = &o->cache_to,
         .iidfile = o->iidfile,
+        .push = o->push,
         .metadata_file = o->metadata,
+        .pull = (enum image_pull_policy)o->pull,
         .no_cache = o->no_cache,
         .no_scrub = o->no_scrub,
         .shell_on_fail = o->shell_on_fail,
@@ -170,15 +185,18 @@ static const char *const alias[] = {"image build", "buildx build", "builder buil
 const struct cli_cmd cli_cmd_build = {
     .path = "build",
     .alias = alias,
-    .usage = "[CONTEXT|-]",
+    .usage = "[CONTEXT|URL|-]",
     .help = "Build an image from a Dockerfile",
-    .more = "The context is a folder, or - for a tar or a Dockerfile on stdin. Building the same "
+    .more = "The context is a folder, - for a tar or a Dockerfile on stdin, a git "
+            "repository (https://host/x.git#branch:folder), or the URL of an archive. Building the same "
             "context on the same base gives the same image ID, on another day, as another user, on "
             "another machine; docs/reproducible.md says how and where the limits are.",
     .examples = "dewar build -t digits .\n"
                 "    build the Dockerfile of this folder and name the image\n"
                 "dewar build --build-arg VERSION=1.2 --target test .\n"
                 "    set an ARG and stop at the stage 'test'\n"
+                "dewar build https://example.org/digits.git#main:app\n"
+                "    build the folder app of a repository's branch main\n"
                 "dewar build -o type=local,dest=out .\n"
                 "    write the files of the result to a folder\n",
     CLI_OPTIONS(rows, struct opts),

@@ -19,7 +19,7 @@ struct ls {
 #define AT(member) .offset = OPT_AT(struct ls, member)
 static const struct opt ls_options[] = {
     {"all", 'a', OPT_BOOL, AT(all), .help = "Show all images (none are hidden; for old scripts)"},
-    {"digests", 0, OPT_BOOL, AT(digests), .help = "Show manifest digests"},
+    {"digests", 0, OPT_BOOL, AT(digests), .help = "Show what registries call them"},
     {"filter", 'f', OPT_LIST, AT(filters), .arg = "KEY=VALUE",
      .help = "Only these: reference=PATTERN, label=K[=V], before=IMAGE, since=IMAGE, until=TIME, "
              "dangling=BOOL"},
@@ -74,8 +74,8 @@ static struct codec_json *image_object(const struct image_row *row, bool full)
     else
         str_addz(&repository, "<none>");
     add_digest(&row->id, full, &id);
-    if (oci_digest_is_set(&row->manifest))
-        add_digest(&row->manifest, true, &digest);
+    if (oci_digest_is_set(&row->remote))
+        add_digest(&row->remote, true, &digest);
     else
         str_addz(&digest, "<none>");
     cli_add_since(row->created, &since);

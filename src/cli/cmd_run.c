@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "runtime/container.h"
 
 struct opts {
@@ -25,7 +26,7 @@ struct opts {
 #define R(member) OPT_AT(struct opts, run.member)
 #define S(member) OPT_AT(struct opts, run.spec.member)
 
-static const char *const pulls[] = {"always", "missing", "never", NULL};
+static const char *const pulls[] = {"always", "missing", "newer", "never", NULL};
 static const char *const networks[] = {"host", "none", NULL};
 static const char *const usernses[] = {"host", "auto", "nomap", NULL};
 
@@ -211,7 +212,7 @@ static const struct opt rows[] = {
      .offset = R(pull),
      .choices = pulls,
      .arg = "WHEN",
-     .help = "Fetch the image: always, missing, never"},
+     .help = "Fetch the image: always, missing, newer (if the registry answers), never"},
     {.name = "quiet",
      .letter = 'q',
      .type = OPT_BOOL,
@@ -399,6 +400,8 @@ static int run(struct cli *c, const void *options, struct err *e)
     int code = 0;
     int rc = not_yet(o, e);
     if (rc == 0) rc = fill(o, &ro, e);
+    const struct image_progress progress = cli_pull_progress(c);
+    ro.progress = ro.quiet ? NULL : &progress;
     if (rc == 0) rc = cli_engine(c, &en, e);
     if (rc == 0) rc = runtime_run(&en, &ro, &code, e);
     if (rc == 0 && code != 0) misplaced_flag(c, &ro);

@@ -168,7 +168,7 @@ static int run_system_prune(struct cli *c, const void *options, struct err *e)
     own(image_removals) struct image_removals removed = {0};
     uint64_t freed = 0;
     const struct image_prune_options images = {.all = o->all, .filters = &o->filters,
-                                               .cache = o->all};
+                                               .cache = o->all, .downloads = true};
     const char *question =
         o->all ? "WARNING! This will remove:\n  - all images that no container uses\n"
                  "  - the build cache\n  - what interrupted commands left behind\n"

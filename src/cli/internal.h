@@ -65,6 +65,11 @@ struct cli_step {
     unsigned lines;         // ever
     uint64_t done, total;   // bytes
     int64_t progress_ns;    // when plain last said how far it is
+    char phase[16];         // what it does now, where that is not plain from the bytes: "unpacking"
+    char note[24];          // CACHED: in place of "cached"
+    double rate;            // bytes a second, smoothed; 0: not known yet
+    uint64_t rate_done;     // ... measured from here
+    int64_t rate_ns;
 };
 struct cli_render {
     enum cli_progress kind;

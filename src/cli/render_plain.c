@@ -31,6 +31,13 @@ static void line(struct cli_render *r, struct cli_step *s, struct sv text, int64
 
 static void progress(struct cli_render *r, struct cli_step *s, const struct event *ev)
 {
+    if (s->phase[0]) {  // said once
+        if (s->progress_ns == INT64_MAX) return;
+        s->progress_ns = INT64_MAX;
+        speak(r, s);
+        str_addf(&r->out, "#%u %s\n", s->number, s->phase);
+        return;
+    }
     if (ev->time_ns - s->progress_ns < PROGRESS_EVERY_NS) return;
     s->progress_ns = ev->time_ns;
     speak(r, s);
@@ -47,7 +54,7 @@ static void finished(struct cli_render *r, struct cli_step *s, const struct even
 {
     speak(r, s);
     if (ev->kind == EVENT_CACHED) {
-        str_addf(&r->out, "#%u CACHED\n", s->number);
+        str_addf(&r->out, "#%u %s\n", s->number, s->note[0] ? s->note : "CACHED");
     } else if (ev->kind == EVENT_DONE) {
         str_addf(&r->out, "#%u DONE ", s->number);
         num_print_elapsed(ev->time_ns - s->start_ns, &r->out);

@@ -111,16 +111,48 @@ static void go_up(struct cli_render *r, unsigned columns)
     r->drawn.n = 0;
 }
 
-static void add_bytes(const struct cli_step *s, struct str *out)
+#define BAR 20
+
+static void add_bar(const struct cli_render *r, double part, struct str *out)
+{
+    static const char *const cells[2][3] = {{"=", ">", " "}, {"\u2588", "\u2588", "\u2591"}};
+    const char *const *cell = cells[r->utf8];
+    unsigned full = (unsigned)(part * BAR);
+    if (!r->utf8) str_addc(out, '[');
+    for (unsigned i = 0; i < BAR; i++) str_addz(out, cell[i + 1 < full ? 0 : i < full ? 1 : 2]);
+    if (!r->utf8) str_addc(out, ']');
+    str_addz(out, "  ");
+}
+
+static void add_rate(const struct cli_step *s, struct str *out)
+{
+    if (s->rate < 1 || s->done >= s->total) return;
+    num_print_size((uint64_t)s->rate, out);
+    str_addz(out, "/s  ");
+    double left = (double)(s->total - s->done) / s->rate;
+    if (left > 360000) return;
+    num_print_elapsed((int64_t)(left + 0.5) * 1000000000, out);
+    str_addz(out, " left  ");
+}
+
+static void add_bytes(const struct cli_render *r, const struct cli_step *s, size_t width,
+                      struct str *out)
 {
     if (!s->done && !s->total) return;
-    if (s->total) str_addf(out, "%u%%  ", (unsigned)((double)s->done * 100 / (double)s->total));
+    if (s->phase[0]) {
+        str_addf(out, "%s  ", s->phase);
+        return;
+    }
+    double part = s->total ? (double)s->done / (double)s->total : 0;
+    if (s->total && width >= 90) add_bar(r, part, out);
+    if (s->total) str_addf(out, "%u%%  ", (unsigned)(part * 100));
     num_print_size(s->done, out);
     if (s->total) {
         str_addz(out, " / ");
         num_print_size(s->total, out);
     }
     str_addz(out, "  ");
+    if (s->total && width >= 70) add_rate(s, out);
 }
 
 static void print_ended(struct cli_render *r, const struct cli_step *s, size_t width)
@@ -128,7 +160,7 @@ static void print_ended(struct cli_render *r, const struct cli_step *s, size_t w
     const char *const *m = marks[r->utf8];
     own(str) struct str right = {0};
     if (s->state == CLI_STEP_CACHED)
-        str_addz(&right, "cached");
+        str_addz(&right, s->note[0] ? s->note : "cached");
     else
         num_print_elapsed(s->end_ns - s->start_ns, &right);
     bool bad = s->state == CLI_STEP_FAILED, canceled = s->state == CLI_STEP_CANCELED;
@@ -210,7 +242,7 @@ static void draw_running(struct cli_render *r, const struct cli_step *s, size_t 
                          int64_t now_ns, size_t width)
 {
     own(str) struct str right = {0};
-    add_bytes(s, &right);
+    add_bytes(r, s, width, &right);
     num_print_elapsed(now_ns > s->start_ns ? now_ns - s->start_ns : 0, &right);
     live_row(r, add_row(r, LOOK_BUSY, spinner[r->utf8][r->frame % 4], s->name, LOOK_PLAIN,
                         str_z(&right), width));

@@ -18,7 +18,7 @@ static void add_tags(const struct store_refs *refs, const struct oci_digest *ima
                      struct strv *out)
 {
     for (size_t i = 0; i < refs->n; i++) {
-        if (!refs->p[i].ref.name[0] || !oci_digest_eq(&refs->p[i].image, image)) continue;
+        if (!refs->p[i].ref.tag[0] || !oci_digest_eq(&refs->p[i].image, image)) continue;
         own(str) struct str name = {0};
         oci_ref_print(&refs->p[i].ref, &name);
         strv_add(out, str_z(&name));
@@ -122,10 +122,10 @@ static void set_names(struct codec_json *j, const struct store_refs *refs,
     add_tags(refs, &ref->image, &tags);
     for (size_t i = 0; i < refs->n; i++) {
         const struct store_ref *r = &refs->p[i];
-        if (!r->ref.name[0] || !oci_digest_eq(&r->image, &ref->image)) continue;
+        if (!oci_digest_is_set(&r->remote) || !oci_digest_eq(&r->image, &ref->image)) continue;
         own(str) struct str text = {0};
         oci_ref_print_repository(&r->ref, &text);
-        str_addf(&text, "@sha256:%s", r->manifest.hex);
+        str_addf(&text, "@sha256:%s", r->remote.hex);
         if (strv_find(&digests, str_z(&text)) < 0) strv_add(&digests, str_z(&text));
     }
     codec_json_set(j, "RepoTags", codec_json_new_strv(&tags));

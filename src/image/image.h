@@ -27,6 +27,7 @@ struct image_put {
     size_t refs_n;
     // Manifest of the image it was made from, or NULL: its layers' archives keep their digests.
     const struct oci_digest *base;
+    const struct codec_json *annotations;  // of the manifest, an object of texts; NULL: none
 };
 int image_put(struct engine *en, const struct image_put *put, struct store_ref *out,
               struct err *e);
@@ -35,7 +36,8 @@ int image_put(struct engine *en, const struct image_put *put, struct store_ref *
 struct image_row {
     struct oci_ref ref;          // name[0] == '\0': an untagged image, shown as <none>
     struct oci_digest id;        // config digest
-    struct oci_digest manifest;  // shown by --digests
+    struct oci_digest manifest;
+    struct oci_digest remote;    // what a registry calls it, shown by --digests; unset: none has it
     int64_t created;             // seconds, INT64_MIN when the image does not say
     uint64_t size;               // sum of the file sizes of its layers
     bool broken;                 // config or a layer is missing: size is what is there
@@ -92,6 +94,7 @@ int image_remove(struct engine *en, const char *name, const struct image_remove_
 struct image_prune_options {
     bool all;                    // every image that no container uses, not only untagged ones
     const struct strv *filters;  // until=TIME, label=K[=V], label!=K[=V], dangling=BOOL
+    bool downloads;  // what has come of interrupted downloads too
     bool cache;  // the build cache too: of the age that `until` says; not at all with a label filter
 };
 int image_prune(struct engine *en, const struct image_prune_options *opt,

@@ -89,7 +89,8 @@ static int collect(struct engine *en, const char *match, const struct list_filte
     if (store_ref_list(en, &refs, e) < 0 || store_user_list(en, &users, e) < 0) return -1;
     for (size_t i = 0; i < refs.n; i++) {
         const struct store_ref *r = &refs.p[i];
-        struct image_row row = {.ref = r->ref, .id = r->image, .manifest = r->manifest};
+        struct image_row row = {.ref = r->ref, .id = r->image, .manifest = r->manifest,
+                                .remote = r->remote};
         own(oci_image) struct oci_image im = {0};
         struct err bad = {0};
         if (match && !image_filter_reference(&r->ref, match)) continue;

@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "image/choose.h"
 #include "image/internal.h"
 #include "image/load.h"
 #include "store/blob.h"
 #include "store/lock.h"
 
 #define IMAGES_MAX 1000
-#define INDEX_DEPTH 4
 
 void image_loads_fini(struct image_loads *v)
 {
@@ -163,39 +163,6 @@ static int plan_manifest(struct image_load *l, struct plans *all, const struct o
     return 0;
 }
 
-static const char *annotation(const struct oci_descriptor *d, const char *key, char buf[512])
-{
-    const struct codec_json *v = d->annotations ? codec_json_get(d->annotations, key) : NULL;
-    struct sv text = v ? codec_json_text(v) : (struct sv){0};
-    if (text.n == 0 || text.n >= 512) return NULL;
-    memcpy(buf, text.p, text.n);
-    buf[text.n] = '\0';
-    return buf;
-}
-
-static bool is_attestation(const struct oci_descriptor *d)
-{
-    char buf[512];
-    if (annotation(d, "vnd.docker.reference.type", buf)) return true;
-    return d->has_platform && strcmp(d->platform.os, "unknown") == 0;
-}
-
-// Which of several platforms: the one asked for, exactly if it is there.
-static const struct oci_descriptor *pick(const struct oci_manifest *index,
-                                         const struct oci_platform *want)
-{
-    const struct oci_descriptor *best = NULL;
-    for (size_t i = 0; i < index->n; i++) {
-        const struct oci_descriptor *d = &index->items[i];
-        if (is_attestation(d)) continue;
-        if (d->has_platform && !oci_platform_match(want, &d->platform)) continue;
-        bool exact = d->has_platform && strcmp(d->platform.variant, want->variant) == 0;
-        if (!best || exact) best = d;
-        if (exact) break;
-    }
-    return best;
-}
-
 static int plan_descriptor(struct image_load *l, struct plans *all, const struct oci_descriptor *d,
                            const struct oci_platform *want, int depth, struct plan **out,
                            struct err *e)
@@ -203,26 +170,21 @@ static int plan_descriptor(struct image_load *l, struct plans *all, const struct
     own(str) struct str raw = {0};
     own(oci_manifest) struct oci_manifest m = {0};
     own(free) char *label = str_fmt("manifest sha256:%.12s", d->digest.hex);
-    if (depth > INDEX_DEPTH) return err_set(e, ERR_LIMIT, "indexes are nested too deep");
+    if (depth > IMAGE_INDEX_DEPTH) return err_set(e, ERR_LIMIT, "indexes are nested too deep");
     if (read_blob(l, &d->digest, LIMIT_MANIFEST, &raw, e) < 0) return -1;
     if (oci_manifest_parse(str_sv(&raw), label, &m, e) < 0) return -1;
     if (!m.is_index) return plan_manifest(l, all, &d->digest, str_sv(&raw), &m, out, e);
-    const struct oci_descriptor *child = pick(&m, want);
-    if (!child) {
-        own(str) struct str text = {0};
-        oci_platform_print(want, &text);
-        err_set(e, ERR_INPUT, "%s has no image for %s", label, str_z(&text));
-        return err_hint(e, "ask for another one with --platform");
-    }
+    const struct oci_descriptor *child = image_choose(&m, want);
+    if (!child) return image_choose_none(label, &m, want, e);
     return plan_descriptor(l, all, child, want, depth + 1, out, e);
 }
 
 static int name_from_annotations(struct plan *p, const struct oci_descriptor *d, struct err *e)
 {
     char buf[512];
-    const char *name = annotation(d, "io.containerd.image.name", buf);
+    const char *name = image_annotation(d, "io.containerd.image.name", buf);
     if (name) return add_name(p, name, e);
-    name = annotation(d, "org.opencontainers.image.ref.name", buf);
+    name = image_annotation(d, "org.opencontainers.image.ref.name", buf);
     // A bare word there is a tag without a name.
     return name && strpbrk(name, "/:") ? add_name(p, name, e) : 0;
 }
@@ -235,7 +197,7 @@ static int plan_index(struct image_load *l, struct plans *all, struct sv text,
     if (!index.is_index) return err_set(e, ERR_INPUT, "index.json is not an index");
     for (size_t i = 0; i < index.n; i++) {
         struct plan *p = NULL;
-        if (is_attestation(&index.items[i])) continue;
+        if (image_is_attestation(&index.items[i])) continue;
         if (plan_descriptor(l, all, &index.items[i], want, 0, &p, e) < 0) return -1;
         if (name_from_annotations(p, &index.items[i], e) < 0) return -1;
     }

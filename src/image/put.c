@@ -50,6 +50,7 @@ static void fill_manifest(struct engine *en, const struct image_put *put,
     m->n = n;
     for (size_t i = 0; i < n; i++) plain_layer(&put->layers[i], &m->items[i]);
     base_layers(en, put, m);
+    if (put->annotations) m->annotations = codec_json_copy(put->annotations);
 }
 
 int image_put_manifest(struct engine *en, const struct image_put *put,

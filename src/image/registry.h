@@ -20,9 +20,8 @@ int image_pull_policy_parse(const char *text, enum image_pull_policy *out, struc
 struct image_pull_options {
     const char *name;     // reference as typed
     const char *platform; // NULL: the host's
-    bool all_tags;
-    bool insecure;    // --tls-verify=false
-    unsigned workers; // unpackers at the same time; 0: one per CPU, at least 2
+    bool insecure;        // --tls-verify=false
+    unsigned workers;     // unpackers at the same time; 0: one per CPU, at least 2
 };
 struct image_pulled {
     struct store_ref ref;
@@ -37,27 +36,62 @@ int image_pull(struct engine *en, const struct image_pull_options *opt, struct i
 // What `run`, FROM and COPY --from call: the image in the store that a person's text means, pulled
 // first when the policy and the store say so. An ID or a short ID is never pulled. *out_digest (may
 // be NULL): what a registry calls it, unset when it never came from one.
+struct image_progress { // called around a pull, when there is one: to show how far it is
+    void (*begin)(void *arg, struct engine *en);
+    void (*end)(void *arg, struct engine *en, bool ok);
+    void *arg;
+};
 struct image_ensure {
     const char *text;
     const char *platform; // NULL: the host's
     enum image_pull_policy policy;
     bool insecure;
+    const struct image_progress *progress; // may be NULL
 };
 int image_ensure(struct engine *en, const struct image_ensure *want, struct store_ref *out,
                  struct oci_digest *out_digest, struct err *e);
 
+// The tags of a repository, sorted.
+struct image_tags_options {
+    const char *name; // a tag in it is ignored
+    bool insecure;
+};
+int image_tags(struct engine *en, const struct image_tags_options *opt, struct strv *out,
+               struct err *e);
+
 struct image_push_options {
     const char *name;
-    bool all_tags;
     bool insecure;
     const char *compression; // "gzip" (default for layers that have no archive yet), "zstd"
     int level;               // 0: the compressor's default
 };
-struct image_pushed {
-    struct oci_digest digest; // of the manifest
-    uint64_t size;            // of the manifest
+enum image_push_end {
+    IMAGE_PUSH_SENT,    // "Pushed"
+    IMAGE_PUSH_THERE,   // "Layer already exists"
+    IMAGE_PUSH_MOUNTED, // "Mounted from NAME"
+    IMAGE_PUSH_FOREIGN, // "Skipped foreign layer"
+    IMAGE_PUSH_END_COUNT,
 };
-// Blobs that the registry has are not sent; what was pulled is sent byte for byte.
+struct image_pushed_layer {
+    struct oci_digest layer; // diff id
+    enum image_push_end end;
+    char from[256]; // MOUNTED
+};
+struct image_pushed {
+    struct oci_ref ref;
+    struct oci_digest digest;          // of the manifest
+    uint64_t size;                     // of the manifest
+    struct image_pushed_layer *layers; // bottom first; heap
+    size_t n;
+};
+void image_pushed_fini(struct image_pushed *p);
+static inline void own_image_pushed(struct image_pushed *p)
+{
+    image_pushed_fini(p);
+}
+// Blobs that the registry has are not sent; what was pulled is sent byte for byte. A layer without
+// an archive is compressed once: the archive is kept, and the image's manifest names it from then
+// on.
 int image_push(struct engine *en, const struct image_push_options *opt, struct image_pushed *out,
                struct err *e);
 

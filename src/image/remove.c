@@ -217,6 +217,7 @@ int image_prune(struct engine *en, const struct image_prune_options *opt,
         rc = add_filter(opt->filters->p[i], &f, e);
     }
     gc.cache = opt->cache && f.labels.n == 0 && f.not_labels.n == 0;
+    gc.downloads = opt->downloads;
     gc.until = f.until == INT64_MAX ? 0 : f.until;
     if (rc == 0) rc = prune_refs(en, &f, out, e);
     if (rc == 0) rc = store_prune(en, &gc, &done, e);

@@ -101,6 +101,7 @@ struct oci_manifest {
     struct oci_descriptor config;  // unset in an index
     struct oci_descriptor *items;  // layers, or manifests of an index
     size_t n;
+    struct codec_json *annotations;  // NULL, or owned
 };
 void oci_manifest_fini(struct oci_manifest *m);
 static inline void own_oci_manifest(struct oci_manifest *m)

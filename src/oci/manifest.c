@@ -17,6 +17,7 @@ void oci_manifest_fini(struct oci_manifest *m)
     descriptor_fini(&m->config);
     for (size_t i = 0; i < m->n; i++) descriptor_fini(&m->items[i]);
     free(m->items);
+    codec_json_free(m->annotations);
     memset(m, 0, sizeof *m);
 }
 
@@ -182,6 +183,12 @@ static int parse_doc(const struct codec_json *doc, const char *label, struct oci
     if (codec_json_get(doc, "fsLayers")) {
         return err_set(e, ERR_UNSUPPORTED, "%s: manifests of schema 1 are not supported", label);
     }
+    const struct codec_json *notes = codec_json_get(doc, "annotations");
+    if (filled(notes)) {
+        if (codec_json_type(notes) != CODEC_JSON_OBJECT)
+            return err_set(e, ERR_INPUT, "%s: 'annotations' must be an object", label);
+        m->annotations = codec_json_copy(notes);
+    }
     m->is_index = filled(list);
     if (check_media_type(m, label, e) < 0) return -1;
     if (m->is_index) return parse_items(list, "manifests", label, m, e);
@@ -238,5 +245,6 @@ void oci_manifest_print(const struct oci_manifest *m, struct str *out)
     struct codec_json *items = codec_json_new_array();
     for (size_t i = 0; i < m->n; i++) codec_json_add(items, descriptor_json(&m->items[i]));
     codec_json_set(doc, m->is_index ? "manifests" : "layers", items);
+    if (m->annotations) codec_json_set(doc, "annotations", codec_json_copy(m->annotations));
     codec_json_print(doc, out);
 }

@@ -23,16 +23,17 @@
 #define TRANSFER_OPS(X)                                                                            \
     X(MANIFEST_GET, "get the manifest")       /* ref -> fd (empty file); type, digest, size */     \
     X(MANIFEST_HEAD, "look up the manifest")  /* ref -> type, digest, size; found */               \
-    X(MANIFEST_PUT, "push the manifest")      /* ref, type, fd -> digest */                        \
+    X(MANIFEST_PUT, "push the manifest")      /* ref (no tag: by digest), type, fd -> digest */    \
     X(MANIFEST_DELETE, "delete the manifest") /* ref with digest */                                \
     X(BLOB_GET, "download")                   /* ref, digest, size, offset, fd */                  \
     X(BLOB_HEAD, "look up the blob")          /* ref, digest -> found, size */                     \
     X(BLOB_PUT, "upload")    /* ref, digest, size, from, fd -> found (no upload) */                \
     X(TAGS, "list the tags") /* ref -> fd: one per line */                                         \
-    X(SEARCH, "search")      /* url = term, ref.host -> fd: the answer's JSON */                   \
+    X(SEARCH, "search")      /* url = term, size = how many (0: 25), ref.host -> fd: JSON */       \
     X(LOGIN, "log in")       /* ref.host, user, fd: the password, to its end */                    \
+                             /* -> url: where it is kept, found: as plain text */                  \
     X(LOGOUT, "log out")     /* ref.host -> found */                                               \
-    X(URL_GET, "download")   /* url, digest or unset, fd -> digest, size, url, type, name, time */
+    X(URL_GET, "fetch")   /* url, digest or unset, fd -> digest, size, url, type, name, time */
 
 enum transfer_op {
 #define TRANSFER_ENUM(name, text) TRANSFER_##name,

@@ -19,12 +19,6 @@ static bool is_redirect(long status)
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-// The more distant of two origins rules: nobody gets nearer by a chain of redirects.
-static enum addr_class farther(enum addr_class a, enum addr_class b)
-{
-    return a < b ? a : b;
-}
-
 static int next_hop(const struct call *c, const struct http_answer *a, struct url *at,
                     struct err *e)
 {
@@ -49,16 +43,30 @@ static int next_hop(const struct call *c, const struct http_answer *a, struct ur
     return 0;
 }
 
+// What is allowed towards `at` depends on whose it is.
+static void set_rights(struct http_ask *ask, const struct call_home *home,
+                       const struct secret *authorization, const struct url *at)
+{
+    bool same_host = strcmp(at->host, home->url.host) == 0;
+    bool same = url_same_origin(at, &home->url);
+    ask->url = at;
+    ask->authorization = same ? authorization : NULL;
+    ask->named = same_host && home->named;
+    ask->ca_dir = home->ca_dir;
+    ask->show_client = same;
+    ask->unverified = same_host && home->unverified;
+}
+
 // One try: the request and its redirects.
-static int follow(struct session *s, struct call *c, const struct secret *authorization,
-                  struct http_answer *a, struct err *e)
+static int follow(struct http *http, struct call_home *home, struct call *c,
+                  const struct secret *authorization, struct http_answer *a, struct err *e)
 {
     own(strv) struct strv headers = {0};
     strv_add_all(&headers, &c->headers);
     if (c->prepare) c->prepare(c->arg, &headers);
     struct http_ask ask = {.method = c->method,
                            .headers = &headers,
-                           .stall_s = c->stall_s,
+                           .patience = c->patience,
                            .body = c->body,
                            .has_body = c->has_body,
                            .body_fd = c->body_fd,
@@ -70,20 +78,17 @@ static int follow(struct session *s, struct call *c, const struct secret *author
                            .sent = c->sent,
                            .arg = c->arg,
                            .body_max = c->body_max};
-    enum addr_class origin = ADDR_LOOPBACK;
+    bool starts_home = strcmp(c->url.host, home->url.host) == 0 && home->named;
+    ask.origin = starts_home ? ADDR_LINK_LOCAL : home->address;
     c->ended = c->url;
     for (unsigned hop = 0; hop <= CALL_REDIRECTS; hop++) {
-        bool home = url_same_origin(&c->ended, &c->url);
-        ask.url = &c->ended;
-        ask.authorization = home ? authorization : NULL;
-        ask.named = strcmp(c->ended.host, c->url.host) == 0;
-        ask.origin = origin;
-        ask.ca_dir = home ? s->place.ca_dir : "";
-        ask.unverified = home && s->place.unverified;
-        if (http_ask(s->c->http, &ask, a, e) < 0)
+        set_rights(&ask, home, authorization, &c->ended);
+        if (http_ask(http, &ask, a, e) < 0)
             return hop == 0 ? -1 : err_wrap(e, "redirected by '%s'", c->url.host);
+        if (hop == 0 && starts_home) home->address = a->address;
         if (!is_redirect(a->status)) return 0;
-        origin = farther(origin, a->address);
+        // The most distant of all origins rules: nobody gets nearer by a chain of redirects.
+        if (a->address < ask.origin) ask.origin = a->address;
         if (next_hop(c, a, &c->ended, e) < 0) {
             a->failure = HTTP_FAIL_OURS;
             return -1;
@@ -93,65 +98,99 @@ static int follow(struct session *s, struct call *c, const struct secret *author
     return err_set(e, ERR_LIMIT, "'%s' redirects more than %d times", c->url.host, CALL_REDIRECTS);
 }
 
-// https first, always. Plain HTTP only at a place where that is allowed, and only when no TLS came
-// to be at all: a certificate that we do not believe is an error there too.
-static int with_scheme(struct session *s, struct call *c, const struct secret *authorization,
-                       struct http_answer *a, struct err *e)
+static int as_plain(struct url *u, struct err *e)
 {
-    struct err plain_err = {0};
-    int rc = follow(s, c, authorization, a, e);
-    if (rc == 0) {
-        s->host->answered = true;
-        return 0;
-    }
-    bool here = url_same_origin(&c->ended, &c->url);
-    bool no_tls = a->failure == HTTP_FAIL_NOT_TLS || a->failure == HTTP_FAIL_CONNECT;
-    if (!s->place.plain || !c->url.https || !here || !no_tls || s->host->answered) return rc;
-    struct url other;
     own(str) struct str text = {0};
-    str_addf(&text, "http%s", c->url.text + strlen("https"));
-    if (url_parse(str_z(&text), &other, &plain_err) < 0) return rc;
-    struct url kept = c->url;
-    enum http_failure failure = a->failure;
-    c->url = other;
-    if (follow(s, c, authorization, a, &plain_err) == 0) {
-        s->host->http = s->host->answered = true;
-        return 0;
-    }
-    if (a->failure == HTTP_FAIL_CONNECT || a->failure == HTTP_FAIL_BROKEN) {
-        c->url = kept; // the first failure says more
-        a->failure = failure;
-        return rc;
-    }
-    *e = plain_err;
-    return -1;
+    str_addf(&text, "http%s", u->text + strlen("https"));
+    return url_parse(str_z(&text), u, e);
 }
 
-static bool worth_a_retry(const struct session *s, const struct http_answer *a, int rc)
+// https first, always. Plain HTTP only at a place where that is allowed, and only when no TLS came
+// to be at all: a certificate that we do not believe is an error there too.
+static int with_scheme(struct http *http, struct call_home *home, struct client_host *host,
+                       struct call *c, const struct secret *authorization, struct http_answer *a,
+                       struct err *e)
+{
+    struct err plain_err = {0};
+    int rc = follow(http, home, c, authorization, a, e);
+    if (rc == 0) {
+        host->answered = true;
+        return 0;
+    }
+    bool here = url_same_origin(&c->url, &home->url) && url_same_origin(&c->ended, &c->url);
+    bool no_tls = a->failure == HTTP_FAIL_NOT_TLS || a->failure == HTTP_FAIL_CONNECT;
+    if (!home->plain || !c->url.https || !here || !no_tls || host->answered) return rc;
+    struct url kept = c->url, kept_home = home->url;
+    enum http_failure failure = a->failure;
+    if (as_plain(&c->url, &plain_err) < 0 || as_plain(&home->url, &plain_err) < 0) return rc;
+    rc = follow(http, home, c, authorization, a, &plain_err);
+    if (rc == 0 || a->status != 0) { // whatever came then, it was HTTP
+        host->http = host->answered = true;
+        if (rc < 0) *e = plain_err;
+        return rc;
+    }
+    c->url = kept;
+    home->url = kept_home;
+    if (a->failure == HTTP_FAIL_CONNECT) {
+        a->failure = failure; // the first failure says more
+        return rc;
+    }
+    err_wrap(&plain_err, "https was tried first: %.200s", err_cause(e));
+    *e = plain_err;
+    return rc;
+}
+
+static bool worth_a_retry(const struct client_host *host, const struct http_answer *a, int rc)
 {
     if (rc == 0) return retry_status(a->status);
     if (a->failure == HTTP_FAIL_BROKEN) return true;
     bool lost = a->failure == HTTP_FAIL_CONNECT || a->failure == HTTP_FAIL_NAME ||
-                a->failure == HTTP_FAIL_NOT_TLS;
-    return lost && s->host->answered;
+                a->failure == HTTP_FAIL_SILENT || a->failure == HTTP_FAIL_NOT_TLS;
+    return lost && host->answered;
 }
 
-int call_do(struct session *s, struct call *c, struct http_answer *a, struct err *e)
+static int with_retries(struct job *j, struct call_home *home, struct client_host *host,
+                        struct call *c, const struct secret *authorization, struct http_answer *a,
+                        struct err *e)
 {
     struct retry retry = {0};
     for (;;) {
         uint64_t before = c->progress ? *c->progress : 0;
-        int rc = with_scheme(s, c, NULL, a, e);
-        if (c->once || !worth_a_retry(s, a, rc)) return rc;
-        bool progressed = c->progress && *c->progress > before;
-        int64_t ms = retry_delay_ms(&retry, s->c->retries, a, progressed);
-        if (ms < 0) return rc < 0 ? err_wrap(e, "gave up after %u tries", retry.total + 1) : 0;
+        int rc = with_scheme(j->c->http, home, host, c, authorization, a, e);
+        if (c->once || !worth_a_retry(host, a, rc)) return rc;
+        uint64_t gained = c->progress ? *c->progress - before : 0; // it only grows
+        int64_t ms = retry_delay_ms(&retry, j->c->retries, a, gained);
+        if (ms < 0) return rc < 0 ? err_wrap(e, "gave up after %u tries", retry.total) : 0;
         if (rc < 0)
-            job_notice(s->j, "retrying in %.1f s: %s", (double)ms / 1000, err_cause(e));
+            job_notice(j, "retrying in %.1f s: %s", (double)ms / 1000, err_cause(e));
         else
-            job_notice(s->j, "retrying in %.1f s: '%s' answered %ld", (double)ms / 1000,
-                       s->place.host, a->status);
-        task_sleep(s->c->tasks, ms * 1000000);
+            job_notice(j, "retrying in %.1f s: '%s' answered %ld", (double)ms / 1000, c->ended.host,
+                       a->status);
+        task_sleep(j->c->tasks, ms * 1000000);
+    }
+}
+
+int call_plain(struct job *j, struct call_home *home, struct call *c,
+               const struct secret *authorization, struct http_answer *a, struct err *e)
+{
+    own(str) struct str name = {0};
+    str_addf(&name, "%s:%u", home->url.host, home->url.port);
+    return with_retries(j, home, client_host(j->c, str_z(&name)), c, authorization, a, e);
+}
+
+// Twice: the first 401 says what is wanted, the second that a token we had is no longer good.
+#define CHALLENGES 2
+
+int call_do(struct session *s, struct call *c, struct http_answer *a, struct err *e)
+{
+    for (unsigned round = 0;; round++) {
+        own(secret) struct secret authorization = {0};
+        if (auth_header(s, &authorization, e) < 0) return -1;
+        if (with_retries(s->j, &s->home, s->host, c, &authorization, a, e) < 0) return -1;
+        bool ours = a->status == 401 && url_same_origin(&c->ended, &s->home.url);
+        if (!ours || round == CHALLENGES) return 0;
+        int again = auth_challenged(s, a, &authorization, e);
+        if (again <= 0) return again;
     }
 }
 
@@ -209,14 +248,15 @@ static void hint(const struct session *s, long status, struct err *e)
         err_hint(e, "log in with 'dewar login %s', or check that the name is right%s", ref->host,
                  status == 403 ? " and that you may do this" : "");
     else if (status == 404)
-        err_hint(e, "is the name right? '%s/%s' is what was asked for", ref->host, ref->name);
+        err_hint(e, "is the name right? '%s/%s%s%s' is what was asked for", ref->host, ref->name,
+                 ref->tag[0] ? ":" : "", ref->tag);
     else if (status == 429)
         err_hint(e, "'dewar login %s' may raise the limit; else wait a while", ref->host);
     else if (status == 413)
         err_hint(e, "a proxy in front of the registry limits the size of uploads");
 }
 
-int call_refused(const struct session *s, const struct http_answer *a, struct err *e)
+int call_status(const char *who, const struct http_answer *a, struct err *e)
 {
     enum err_kind kind = a->status >= 500 ? ERR_SYSTEM : ERR_INPUT;
     const char *text = "";
@@ -224,8 +264,21 @@ int call_refused(const struct session *s, const struct http_answer *a, struct er
         if (statuses[i].status == a->status) text = statuses[i].text, kind = statuses[i].kind;
     own(str) struct str words = {0};
     registry_words(a, &words);
-    err_set(e, kind, "'%s' answered %ld%s%s%s%s", s->place.host, a->status, text[0] ? " " : "",
-            text, words.n ? ": " : "", str_z(&words));
+    return err_set(e, kind, "'%s' answered %ld%s%s%s%s", who, a->status, text[0] ? " " : "", text,
+                   words.n ? ": " : "", str_z(&words));
+}
+
+int call_check_encoding(const char *who, const struct http_answer *a, struct err *e)
+{
+    struct sv coding;
+    if (!http_encoded(a, &coding)) return 0;
+    return err_set(e, ERR_INPUT, "'%s' sent its answer in the encoding '%.*s', unasked", who,
+                   (int)(coding.n < 50 ? coding.n : 50), coding.p);
+}
+
+int call_refused(const struct session *s, const struct http_answer *a, struct err *e)
+{
+    call_status(s->place.host, a, e);
     hint(s, a->status, e);
     return -1;
 }

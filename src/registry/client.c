@@ -13,15 +13,19 @@ int client_init(struct client *c, struct err *e)
 {
     const char *z = getenv("DEWAR_REGISTRY_RETRIES");
     uint64_t n;
-    c->hosts.free_value = free;
+    c->hosts.free_value = c->places.free_value = free;
     c->retries = z && num_u64_max(sv_of(z), 100, &n) ? (unsigned)n : RETRIES;
-    if (task_loop_new(&c->tasks, e) < 0 || http_new(c->tasks, &c->http, e) < 0) return -1;
+    if (task_loop_new(&c->tasks, e) < 0 || auth_new(&c->auth, e) < 0 ||
+        http_new(c->tasks, &c->http, e) < 0)
+        return -1;
     return 0;
 }
 
 void client_fini(struct client *c)
 {
     map_fini(&c->hosts);
+    map_fini(&c->places);
+    auth_free(c->auth);
     http_free(c->http);
     task_loop_free(c->tasks);
 }

@@ -16,21 +16,7 @@
 
 #define ACCEPT                                                                                     \
     "Accept: " OCI_TYPE_INDEX ", " OCI_TYPE_MANIFEST ", " DOCKER_TYPE_LIST ","                     \
-                                                                           " " DOCKER_TYPE_MANIFEST
-
-static int write_at(int fd, const void *p, size_t n, uint64_t at, struct err *e)
-{
-    const char *from = p;
-    while (n > 0) {
-        ssize_t w = pwrite(fd, from, n, (off_t)at);
-        if (w < 0 && errno == EINTR) continue;
-        if (w < 0) return err_sys(e, "write what was downloaded");
-        from += w;
-        at += (uint64_t)w;
-        n -= (size_t)w;
-    }
-    return 0;
-}
+    " " DOCKER_TYPE_MANIFEST
 
 // --- manifests -------------------------------------------------------------------------------
 
@@ -43,6 +29,22 @@ static int manifest_url(const struct session *s, struct url *out, struct err *e)
     return session_url(s, out, e, "/v2/%s/manifests/%s", s->place.name, what);
 }
 
+// Under a tag nothing else tells what a proxy or a disk has changed on the way.
+static int check_promise(const struct session *s, const struct http_answer *a, struct err *e)
+{
+    struct sv said;
+    struct oci_digest promised;
+    struct err ignored;
+    const struct oci_digest *got = &s->j->r.digest;
+    if (!http_header(a, "Docker-Content-Digest", &said) ||
+        oci_digest_parse(said, &promised, &ignored) < 0 || oci_digest_eq(&promised, got))
+        return 0;
+    err_set(e, ERR_INPUT,
+            "'%s' announced a manifest as 'sha256:%s' and sent one that hashes to 'sha256:%s'",
+            s->place.host, promised.hex, got->hex);
+    return err_hint(e, "the registry's copy is damaged, or something on the way changed it");
+}
+
 static int get_manifest(struct session *s, struct http_answer *a, struct err *e)
 {
     own(call) struct call c = {.method = "GET", .body_max = LIMIT_MANIFEST};
@@ -50,8 +52,10 @@ static int get_manifest(struct session *s, struct http_answer *a, struct err *e)
     strv_add(&c.headers, ACCEPT);
     if (manifest_url(s, &c.url, e) < 0 || call_do(s, &c, a, e) < 0) return -1;
     if (a->status != 200) return call_refused(s, a, e);
+    if (call_check_encoding(s->place.host, a, e) < 0) return -1;
     struct transfer_reply *r = &s->j->r;
-    r->digest = oci_digest_of(str_sv(&a->body)); // whatever Docker-Content-Digest says
+    r->digest = oci_digest_of(str_sv(&a->body));
+    if (check_promise(s, a, e) < 0) return -1;
     r->size = a->body.n;
     if (http_header(a, "Content-Type", &type)) header_media_type(type, r->type, sizeof r->type);
     const struct oci_digest *want = &s->j->q.ref.digest;
@@ -65,7 +69,7 @@ static int manifest_get_at(struct session *s, struct err *e)
 {
     own(http_answer) struct http_answer a = {0};
     if (get_manifest(s, &a, e) < 0) return -1;
-    return write_at(s->j->fd, a.body.p, a.body.n, 0, e);
+    return job_write(s->j, a.body.p, a.body.n, 0, e);
 }
 
 int fetch_manifest_get(struct job *j, struct err *e)
@@ -129,6 +133,7 @@ static int blob_begin(void *arg, const struct http_answer *a, struct err *e)
     struct blob *b = arg;
     struct sv v;
     uint64_t first = 0, last, total = 0, length;
+    if (call_check_encoding(b->s->place.host, a, e) < 0) return -1;
     if (a->status == 206) {
         b->bad_range = true;
         if (!http_header(a, "Content-Range", &v) || !header_content_range(v, &first, &last, &total))
@@ -165,7 +170,7 @@ static int blob_take(void *arg, const void *p, size_t n, struct err *e)
     if (n > b->size - b->done)
         return err_set(e, ERR_INPUT, "'%s' sends more than the %llu bytes that were promised",
                        b->s->place.host, (unsigned long long)b->size);
-    if (write_at(b->s->j->fd, p, n, b->done, e) < 0) return -1;
+    if (job_write(b->s->j, p, n, b->done, e) < 0) return -1;
     if (b->hashing) codec_sha256_add(&b->hash, p, n);
     b->done += n;
     job_progress(b->s->j, b->done, b->size);
@@ -260,7 +265,7 @@ int fetch_blob_get(struct job *j, struct err *e)
     return session_each(j, "pull", blob_get_at, e);
 }
 
-static int blob_head_at(struct session *s, struct err *e)
+int fetch_blob_find(struct session *s, struct err *e)
 {
     own(http_answer) struct http_answer a = {0};
     own(call) struct call c = {.method = "HEAD"};
@@ -272,9 +277,16 @@ static int blob_head_at(struct session *s, struct err *e)
         return -1;
     if (a.status == 404) return s->place.mirror ? call_refused(s, &a, e) : 0;
     if (a.status != 200) return call_refused(s, &a, e);
-    s->j->r.found = true;
-    s->j->r.digest = s->j->q.digest;
     if (http_header(&a, "Content-Length", &v)) num_u64(v, &s->j->r.size);
+    return 1;
+}
+
+static int blob_head_at(struct session *s, struct err *e)
+{
+    int found = fetch_blob_find(s, e);
+    if (found < 0) return -1;
+    s->j->r.found = found;
+    if (found) s->j->r.digest = s->j->q.digest;
     return 0;
 }
 

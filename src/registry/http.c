@@ -83,6 +83,11 @@ bool http_header(const struct http_answer *a, const char *name, struct sv *out)
     return header_find(str_sv(&a->headers), name, 0, out);
 }
 
+bool http_encoded(const struct http_answer *a, struct sv *out)
+{
+    return http_header(a, "Content-Encoding", out) && out->n && !sv_eq_nocase(*out, SV("identity"));
+}
+
 // --- callbacks -------------------------------------------------------------------------------
 
 static size_t on_header(char *p, size_t size, size_t n, void *arg)
@@ -255,7 +260,8 @@ static void set_limits(CURL *easy, const struct http *h, const struct http_ask *
 {
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, STALL_RATE);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)(q->stall_s ? q->stall_s : h->stall_s));
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
+                     (long)(h->stall_s * (q->patience ? q->patience : 1)));
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, q->take ? RECEIVE_BUFFER : 16L << 10);
@@ -287,7 +293,7 @@ static int set_up(CURL *easy, struct http *h, struct exchange *x, struct write_a
     x->a->proxied = proxy_find(q->url, &proxy);
     curl_easy_setopt(easy, CURLOPT_PROXY, str_z(&proxy)); // "": none, whatever curl would find
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
-    return tls_set_up(easy, q->ca_dir, q->unverified, e);
+    return tls_set_up(easy, q->ca_dir, q->show_client, q->unverified, e);
 }
 
 // --- how it ended ----------------------------------------------------------------------------
@@ -310,15 +316,29 @@ static const struct {
     {CURLE_WEIRD_SERVER_REPLY, HTTP_FAIL_OURS},
 };
 
-static enum http_failure failure_of(CURLcode code)
+static enum http_failure failure_of(CURL *easy, CURLcode code)
 {
+    curl_off_t ready = 0; // when the connection, with TLS, was there; 0: never
+    curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
+    if (code == CURLE_OPERATION_TIMEDOUT && ready == 0) return HTTP_FAIL_SILENT;
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
         if (failures[i].code == code) return failures[i].failure;
     return HTTP_FAIL_BROKEN;
 }
 
+// libcurl has a limit for one line, and until 8.6 called it a lack of memory.
+static bool is_header_too_long(CURLcode code)
+{
+#if LIBCURL_VERSION_NUM >= 0x080600
+    if (code == CURLE_TOO_LARGE) return true;
+#endif
+    return code == CURLE_OUT_OF_MEMORY;
+}
+
 static void give_hint(enum http_failure f, const struct http_ask *q, bool proxied, struct err *e)
 {
+    char port[16] = "";
+    if (q->url->port != 443) snprintf(port, sizeof port, ":%u", q->url->port);
     if (f == HTTP_FAIL_NAME)
         err_hint(e, "is the name '%s' spelled right, and does this machine have a name server?",
                  q->url->host);
@@ -326,7 +346,7 @@ static void give_hint(enum http_failure f, const struct http_ask *q, bool proxie
         err_hint(e,
                  "put its CA as a .crt file into /etc/docker/certs.d/%s%s, or use "
                  "--tls-verify=false",
-                 q->url->host, q->url->port == 443 ? "" : ":PORT");
+                 q->url->host, port);
     else if (f == HTTP_FAIL_CONNECT && proxied)
         err_hint(e, "the connection goes through the proxy of the environment (https_proxy)");
 }
@@ -343,7 +363,11 @@ static int fail(CURL *easy, struct exchange *x, const char *detail, struct err *
         return err_set(e, ERR_INPUT, "refused to be sent to '%s:%u': it is a %s address",
                        x->q->url->host, x->q->url->port, addr_class_name(x->refused));
     }
-    a->failure = failure_of(x->code);
+    if (is_header_too_long(x->code)) {
+        a->failure = HTTP_FAIL_OURS;
+        return err_set(e, ERR_LIMIT, "a header of '%s' is too long", x->q->url->host);
+    }
+    a->failure = failure_of(easy, x->code);
     own(str) struct str url = {0};
     long os = 0;
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os);

@@ -24,6 +24,7 @@ enum http_failure {
     HTTP_FAIL_NONE,
     HTTP_FAIL_NAME,    // the host's name does not resolve
     HTTP_FAIL_CONNECT, // nobody there, or no way
+    HTTP_FAIL_SILENT,  // connected, perhaps, but nothing came before the time was over
     HTTP_FAIL_NOT_TLS, // a connection, but no TLS handshake
     HTTP_FAIL_CERT,    // a certificate that we do not believe
     HTTP_FAIL_BROKEN,  // reset, cut off, stalled: worth another try
@@ -52,10 +53,11 @@ struct http_ask {
     const struct strv *headers;         // "Name: value"
     const struct secret *authorization; // the header's value; NULL or empty: none
     const char *ca_dir;                 // a certs.d folder, "" none
+    bool show_client;                   // the folder's client certificate too
     bool unverified;                    // any certificate will do
     bool named;                         // a person named this host: any address will do
     enum addr_class origin;             // else: who sent us here
-    unsigned stall_s;                   // 0: the default
+    unsigned patience;                  // as many times the usual stall; 0: once
     // The body: a text, or a part of a file.
     struct sv body;
     bool has_body;
@@ -72,4 +74,6 @@ struct http_ask {
 };
 // 0: an answer came to its end, whatever its status. -1: a->failure and *e say why not.
 int http_ask(struct http *h, const struct http_ask *q, struct http_answer *a, struct err *e);
+// An encoding that nobody asked for: its bytes are not the content. *out: its name.
+bool http_encoded(const struct http_answer *a, struct sv *out);
 bool http_header(const struct http_answer *a, const char *name, struct sv *out);

@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "base/own.h"
+#include "registry/conf.h"
 #include "registry/dockerd.h"
 #include "registry/host.h"
 
@@ -106,16 +107,61 @@ static int add_docker_mirrors(const struct oci_ref *ref, const struct registry_d
     return 0;
 }
 
+// The reference as a rule's location or a mirror's serves it: the matched part is exchanged.
+static int add_rewritten(struct registry_places *out, struct sv full, size_t matched,
+                         const char *location, const struct registry_place *like,
+                         const struct registry_dockerd *d, const char *where, struct err *e)
+{
+    struct sv rest = sv_from(full, location[0] ? matched : 0);
+    own(free) char *moved = str_fmt("%s%.*s", location, (int)rest.n, rest.p);
+    if (add_place(out, sv_of(moved), like, d, e) < 0)
+        return err_wrap(e, "moving '%.*s' as %s says", (int)full.n, full.p, where);
+    return 0;
+}
+
+static int add_ruled(struct registry_places *out, struct sv full, size_t matched,
+                     const struct registry_conf_rule *r, const struct registry_dockerd *d,
+                     struct err *e)
+{
+    if (r->blocked) {
+        err_set(e, ERR_INPUT, "'%.*s' is blocked by %s", (int)full.n, full.p, r->where);
+        return err_hint(e, "the entry for '%s' there says blocked = true", r->prefix);
+    }
+    vec_each(m, &r->mirrors)
+    {
+        const struct registry_place like = {.mirror = true,
+                                            .plain = m->insecure,
+                                            .unverified = m->insecure,
+                                            .digest_only = m->digest_only,
+                                            .tag_only = m->tag_only};
+        if (add_rewritten(out, full, matched, m->location, &like, d, r->where, e) < 0) return -1;
+    }
+    return 0;
+}
+
 int registry_places_find(const struct oci_ref *ref, bool insecure, struct registry_places *out,
                          struct err *e)
 {
     own(registry_dockerd) struct registry_dockerd d = {0};
+    own(registry_conf) struct registry_conf conf = {0};
     struct registry_places found = {0};
-    if (registry_host_check(ref->host, e) < 0 || registry_dockerd_load(&d, e) < 0) return -1;
-    if (add_docker_mirrors(ref, &d, &found, e) < 0) return -1;
-    const struct registry_place own_place = {.plain = insecure, .unverified = insecure};
+    size_t matched = 0;
+    if (registry_host_check(ref->host, e) < 0 || registry_conf_load(&conf, e) < 0 ||
+        registry_dockerd_load(&d, e) < 0)
+        return -1;
     own(free) char *full = str_fmt("%s/%s", ref->host, ref->name);
-    if (add_place(&found, sv_of(full), &own_place, &d, e) < 0) return -1;
+    const struct registry_conf_rule *r = registry_conf_find(&conf, sv_of(full), &matched);
+    bool loose = insecure || (r && r->insecure);
+    const struct registry_place itself = {.plain = loose, .unverified = loose};
+    if (r && add_ruled(&found, sv_of(full), matched, r, &d, e) < 0) return -1;
+    if (add_docker_mirrors(ref, &d, &found, e) < 0) return -1;
+    if (add_rewritten(&found, sv_of(full), matched, r ? r->location : "", &itself, &d,
+                      r ? r->where : "", e) < 0)
+        return -1;
+    // A push goes where the name says: neither mirrors nor a moved location are for writing.
+    struct registry_places push = {0};
+    if (add_place(&push, sv_of(full), &itself, &d, e) < 0) return -1;
+    found.push = push.p[0];
     *out = found;
     return 0;
 }

@@ -23,8 +23,11 @@ struct registry_place {
 };
 struct registry_places {
     struct registry_place p[REGISTRY_PLACES_MAX];
-    size_t n; // mirrors first, the registry itself last
+    size_t n; // for reading: mirrors first, the registry itself (perhaps moved) last
+    struct registry_place push; // for writing: as the name says, never a mirror, never moved
 };
+// Reads the configuration each time: keep the answer for a repository. Filtering by digest_only and
+// tag_only is the caller's (a manifest asked by tag, by digest).
 // ERR_INPUT (with file and line) for a broken configuration, and for a blocked registry.
 int registry_places_find(const struct oci_ref *ref, bool insecure, struct registry_places *out,
                          struct err *e);

@@ -157,6 +157,11 @@ void task_sleep(struct task_loop *l, int64_t ns)
     leave_task(l, t, false);
 }
 
+void task_wake_soon(struct task *t)
+{
+    t->wake_ns = 1;
+}
+
 void task_wake(struct task_loop *l, struct task *t)
 {
     run(l, t);

@@ -21,6 +21,7 @@ int task_start(struct task_loop *l, void (*fn)(void *arg), void *arg, struct err
 struct task *task_self(struct task_loop *l); // NULL outside
 void task_wait(struct task_loop *l);         // until task_wake
 void task_sleep(struct task_loop *l, int64_t ns);
+void task_wake_soon(struct task *t); // another one that waits; it runs when this one waits
 // --- outside
 void task_wake(struct task_loop *l, struct task *t);
 // Wakes the sleepers whose time has come; milliseconds until the next one, at most `max_ms`.

@@ -49,7 +49,7 @@ static int set_client(CURL *easy, const char *dir, const struct strv *names, con
 }
 
 // libcurl knows one list of CAs: the folder's are added to a copy of the system's.
-static int set_folder(CURL *easy, const char *dir, struct err *e)
+static int set_folder(CURL *easy, const char *dir, bool show_client, struct err *e)
 {
     own(strv) struct strv names = {0};
     own(str) struct str pem = {.max = 4 * CERTS_MAX};
@@ -58,7 +58,8 @@ static int set_folder(CURL *easy, const char *dir, struct err *e)
     {
         struct sv n = sv_of(*name);
         if (sv_ends(n, ".crt") && add_file(dir, *name, &pem, e) < 0) return -1;
-        if (sv_ends(n, ".cert") && set_client(easy, dir, &names, *name, e) < 0) return -1;
+        if (show_client && sv_ends(n, ".cert") && set_client(easy, dir, &names, *name, e) < 0)
+            return -1;
     }
     if (pem.n == 0) return 0;
     const char *system_file = env("SSL_CERT_FILE");
@@ -70,12 +71,12 @@ static int set_folder(CURL *easy, const char *dir, struct err *e)
     return 0;
 }
 
-int tls_set_up(void *easy, const char *ca_dir, bool unverified, struct err *e)
+int tls_set_up(void *easy, const char *ca_dir, bool show_client, bool unverified, struct err *e)
 {
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, unverified ? 0L : 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, unverified ? 0L : 2L);
     if (env("SSL_CERT_FILE")) curl_easy_setopt(easy, CURLOPT_CAINFO, env("SSL_CERT_FILE"));
     if (env("SSL_CERT_DIR")) curl_easy_setopt(easy, CURLOPT_CAPATH, env("SSL_CERT_DIR"));
-    return ca_dir && ca_dir[0] ? set_folder(easy, ca_dir, e) : 0;
+    return ca_dir && ca_dir[0] ? set_folder(easy, ca_dir, show_client, e) : 0;
 }

@@ -7,5 +7,5 @@
 #include "base/err.h"
 
 // For a libcurl handle. ca_dir: "" none; its *.crt are CAs besides the system's, NAME.cert with
-// NAME.key is what we show to the server.
-int tls_set_up(void *easy, const char *ca_dir, bool unverified, struct err *e);
+// NAME.key is what we show to the server when `show_client` is set.
+int tls_set_up(void *easy, const char *ca_dir, bool show_client, bool unverified, struct err *e);

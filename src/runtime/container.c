@@ -16,6 +16,7 @@
 #include "base/event.h"
 #include "base/own.h"
 #include "codec/json.h"
+#include "image/registry.h"
 #include "image/view.h"
 #include "runtime/record.h"
 #include "store/layer.h"
@@ -117,17 +118,11 @@ static int userns_option(const struct runtime_run_options *o, struct runtime_spe
     return err_hint(e, "it is host, auto or nomap");
 }
 
-static int pull_option(const struct runtime_run_options *o, struct err *e)
+static int pull_option(const struct runtime_run_options *o, enum image_pull_policy *out,
+                       struct err *e)
 {
-    if (!o->pull || strcmp(o->pull, "missing") == 0 || strcmp(o->pull, "never") == 0) return 0;
-    if (strcmp(o->pull, "always") == 0) {
-        err_set(e, ERR_UNSUPPORTED,
-                "'--pull always' needs a registry, and registries are not supported yet");
-        return err_hint(e,
-                        "bring the image with 'dewar load', 'dewar image import' or 'dewar build'");
-    }
-    err_set(e, ERR_USAGE, "invalid value '%s' for --pull", o->pull);
-    return err_hint(e, "it is always, missing or never");
+    *out = IMAGE_PULL_MISSING;
+    return o->pull ? image_pull_policy_parse(o->pull, out, e) : 0;
 }
 
 static int check_terminal(const struct runtime_run_options *o, struct err *e)
@@ -238,7 +233,8 @@ static int read_options(struct engine *en, const struct runtime_run_options *o,
                         struct runtime_spec *s, struct anonymous_list *anon, struct strv *env,
                         struct err *e)
 {
-    if (check_terminal(o, e) < 0 || pull_option(o, e) < 0 || userns_option(o, s, e) < 0 ||
+    enum image_pull_policy pull;
+    if (check_terminal(o, e) < 0 || pull_option(o, &pull, e) < 0 || userns_option(o, s, e) < 0 ||
         userns_check(en, s, e) < 0)
         return -1;
     if (o->name && !parse_name_ok(o->name)) {
@@ -499,7 +495,12 @@ static int prepare(struct engine *en, const struct runtime_run_options *o,
     own(fd) int lock = store_lock_shared(en, e);
     if (lock < 0) return -1;
     struct image_view view;
-    if (image_view_open(en, o->image, &view, e) < 0) return -1;
+    struct store_ref ref;
+    struct image_ensure want = {.text = o->image, .platform = o->platform,
+                                .progress = o->progress};
+    if (pull_option(o, &want.policy, e) < 0 || image_ensure(en, &want, &ref, NULL, e) < 0 ||
+        image_view_open(en, o->image, &view, e) < 0)
+        return -1;
     own(image_view) struct image_view im = view;
     if (record_make(en, &p->record, e) < 0 ||
         merge(o, &im.config, env, &p->record, &p->spec, e) < 0 ||

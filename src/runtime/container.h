@@ -49,7 +49,8 @@ struct runtime_run_options {
     const char *name;
     const char *cidfile;
     const char *platform;
-    const char *pull;         // "always", "missing", "never"; NULL: missing
+    const char *pull;         // "always", "missing", "newer", "never"; NULL: missing
+    const struct image_progress *progress;  // of a pull; may be NULL
     const char *network;      // NULL: not asked, which is none until bridges exist
     const char *userns;       // "host", "auto", "nomap"; NULL: host
     const char *stop_signal;

@@ -21,6 +21,7 @@
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,8 +214,10 @@ void enter_begin(const struct plan *p)
         if (write(p->cgroup.join[i], "0", 1) != 1) enter_fail(p, STEP_CGROUP, i);
 }
 
-static void leave_mounts(const struct plan *p)
+static void leave_outside(const struct plan *p)
 {
+    // Only now that we are in it: the namespace begins at the container's own control group.
+    enter_need(p, unshare(CLONE_NEWCGROUP) == 0, STEP_CGROUP_NS);
     enter_need(p, mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0, STEP_PRIVATE);
 }
 
@@ -776,7 +779,7 @@ _Noreturn void enter_run(const struct plan *p)
     if (p->walk) p->walk(p);
     struct views v = {.dev = -1, .empty = -1, .proc = -1, .sys = -1, .cgroup = -1};
     enter_begin(p);
-    leave_mounts(p);
+    leave_outside(p);
     cut_scratch(p, &v);
     new_proc(p, &v);
     new_sys(p, &v);

@@ -112,6 +112,7 @@ void cgroup_remove(const char *name, bool *out_oom);  // the folders; asks first
     X(PARENT, "follow the parent process")                                          \
     X(SESSION, "begin a session")                                                   \
     X(CGROUP, "enter the control group")                                            \
+    X(CGROUP_NS, "make a namespace of control groups")                              \
     X(PRIVATE, "make the mounts private")                                           \
     X(SCRATCH, "attach the engine's own files")                                     \
     X(PROC_NEW, "make a proc file system")                                          \

@@ -465,7 +465,7 @@ static int plan_root(struct plan *p, struct err *e)
 static void plan_namespaces(struct plan *p)
 {
     const struct runtime_spec *s = p->spec;
-    p->clone_flags = CLONE_NEWNS | CLONE_NEWCGROUP;
+    p->clone_flags = CLONE_NEWNS;
     if (!s->host_pid) p->clone_flags |= CLONE_NEWPID;
     if (!s->host_ipc) p->clone_flags |= CLONE_NEWIPC;
     if (!s->host_uts) p->clone_flags |= CLONE_NEWUTS;

@@ -59,6 +59,7 @@ static inline void own_store_df(struct store_df *d)
 struct store_prune_options {
     bool cache;        // drop all build records and cache mounts (else only broken records), and,
                        // without `until`, what check put aside
+    bool downloads;    // drop what has come of interrupted downloads (else only what is days old)
     int64_t until;     // with `cache`: only what was last used before this time; 0: any
     unsigned wait;     // seconds to wait for other commands to end; 0: 10
 };

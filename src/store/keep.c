@@ -112,6 +112,8 @@ static int visit_ref(void *arg, const char *folder, const char *name, const stru
         return 0;
     }
     if (keep_manifest(c->en, &r->manifest, 0, c->k, e) < 0) return -1;
+    // The index that it was chosen from, as received; not the images that were not.
+    if (oci_digest_is_set(&r->remote)) map_set(&c->k->hexes, r->remote.hex, NULL);
     return keep_config(c->en, &r->image, c->k, e);
 }
 
@@ -145,7 +147,7 @@ static int visit_entry(int dir, const char *kind, const char *name, store_cache_
     item.folder = S_ISDIR(st.st_mode);
     item.size = item.folder ? 0 : (uint64_t)st.st_size;
     item.last_used = st.st_atim.tv_sec > st.st_mtim.tv_sec ? st.st_atim.tv_sec : st.st_mtim.tv_sec;
-    if (S_ISREG(st.st_mode)) {
+    if (S_ISREG(st.st_mode) && strcmp(kind, "downloads") != 0) {
         own(fd) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOATIME);
         if (fd >= 0 && fs_read_fd(fd, CACHE_FILE_MAX, &text, &bad) == 0) {
             item.is_record = store_cache_record_valid(str_sv(&text), &item.value);

@@ -90,6 +90,13 @@ static void own_trees(struct trees *t)
     vec_fini(t);
 }
 
+// Before Linux 6.5 the options of overlayfs go through a layer of the kernel's that takes any key and
+// lets the mount fail in the end: a key that nobody knows tells.
+static bool takes_any_key(int fs)
+{
+    return config(fs, FSCONFIG_SET_FLAG, "no-such-option", NULL, 0) == 0;
+}
+
 // 1: this kernel takes no lower directories one by one, which the first of them tells.
 static int add_lower(int fs, const struct store_overlay *o, int fd, struct trees *hold, bool first,
                      struct err *e)
@@ -97,7 +104,10 @@ static int add_lower(int fs, const struct store_overlay *o, int fd, struct trees
     int tree = o->userns_fd > 0 ? map_lower(o, fd, e) : -1;
     if (o->userns_fd > 0 && tree < 0) return -1;
     if (tree >= 0) vec_push(hold, tree);
-    if (set_dir(fs, "lowerdir+", tree < 0 ? fd : tree) == 0) return 0;
+    int dir = tree < 0 ? fd : tree;
+    if (config(fs, FSCONFIG_SET_FD, "lowerdir+", NULL, dir) == 0) return 0;
+    if (first && tree < 0 && takes_any_key(fs)) return 1;
+    if (set_dir(fs, "lowerdir+", dir) == 0) return 0;
     if (tree < 0) return errno == EINVAL && first ? 1 : refused(fs, "lower directory", e);
     refused(fs, "layers with mapped ids", e);
     e->kind = ERR_UNSUPPORTED;

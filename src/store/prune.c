@@ -6,8 +6,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/own.h"
 #include "base/vec.h"
+#include "store/download.h"
 #include "store/fresh.h"
 #include "store/gc.h"
 #include "store/internal.h"
@@ -42,12 +44,16 @@ static int prune_item(void *arg, const struct store_cache_item *item, struct err
     struct pruner *p = arg;
     bool old = p->opt->until == 0 || item->last_used < p->opt->until;
     bool drop = item->is_damaged || (p->opt->cache && old);
-    // A temporary of a writer that died; nobody else is in the store now.
+    // Nobody else is in the store now: nobody fetches.
+    if (strcmp(item->kind, "downloads") == 0)
+        drop = p->opt->downloads || item->last_used < clock_real_ns() / 1000000000 -
+                                                          STORE_DOWNLOAD_DAYS * INT64_C(86400);
+    // A temporary of a writer that died.
     if (!item->folder && item->name[0] == '.') drop = true;
     if (!drop) return 0;
     if (item->folder) return drop_folder(p, item, e);
     if (unlinkat(item->dir, item->name, 0) != 0 && errno != ENOENT) {
-        return err_sys(e, "remove build record '%s'", item->name);
+        return err_sys(e, "remove '%s' of the cache", item->name);
     }
     p->out->records++;
     p->out->freed += item->size;

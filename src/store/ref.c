@@ -5,6 +5,7 @@
 //   ref docker.io/library/debian:bookworm        ("-" for an untagged image)
 //   manifest sha256:...
 //   image sha256:...
+//   remote sha256:...                            (only when a registry has it under this name)
 //   set 1700000000000000000                      (wall clock, nanoseconds)
 //   sum <sha256 of the lines above>
 //
@@ -50,8 +51,9 @@ static void print_file(const struct store_ref *r, struct str *out)
     } else {
         oci_ref_print_full(&r->ref, out);
     }
-    str_addf(out, "\nmanifest sha256:%s\nimage sha256:%s\nset %jd\n", r->manifest.hex, r->image.hex,
-             (intmax_t)r->set_ns);
+    str_addf(out, "\nmanifest sha256:%s\nimage sha256:%s\n", r->manifest.hex, r->image.hex);
+    if (oci_digest_is_set(&r->remote)) str_addf(out, "remote sha256:%s\n", r->remote.hex);
+    str_addf(out, "set %jd\n", (intmax_t)r->set_ns);
     char sum[CODEC_SHA256_HEX];
     codec_sha256_of(str_sv(out), sum);
     str_addf(out, "sum %s\n", sum);
@@ -69,14 +71,20 @@ static bool parse_file(struct sv text, struct store_ref *out)
 {
     struct store_ref r = {0};
     struct err e = {0};
-    struct sv ref, manifest, image, set, sum;
+    struct sv ref, manifest, image, remote, set, sum;
     char want[CODEC_SHA256_HEX];
     if (!sv_starts(text, REF_MAGIC)) return false;
     struct sv rest = sv_from(text, sizeof REF_MAGIC - 1);
     if (!line_value(&rest, "ref ", &ref) || !line_value(&rest, "manifest ", &manifest) ||
-        !line_value(&rest, "image ", &image) || !line_value(&rest, "set ", &set)) {
+        !line_value(&rest, "image ", &image)) {
         return false;
     }
+    bool has_remote = sv_starts(rest, "remote ");
+    if (has_remote && (!line_value(&rest, "remote ", &remote) ||
+                       oci_digest_parse(remote, &r.remote, &e) < 0)) {
+        return false;
+    }
+    if (!line_value(&rest, "set ", &set)) return false;
     size_t body = (size_t)(rest.p - text.p);
     if (!line_value(&rest, "sum ", &sum) || rest.n != 0) return false;
     codec_sha256_of(sv_part(text, 0, body), want);
@@ -212,6 +220,7 @@ static int set_locked(struct engine *en, const struct store_ref *want, struct er
     if (moves) {
         struct store_ref left = old;
         left.ref = (struct oci_ref){0};
+        left.remote = (struct oci_digest){0};
         if (write_ref(en, &left, e) < 0) return -1;
     }
     if (write_ref(en, want, e) < 0) return -1;
@@ -231,15 +240,21 @@ static int check_ref(const struct oci_ref *ref, struct err *e)
 int store_ref_set(struct engine *en, const struct oci_ref *ref, const struct oci_digest *manifest,
                   const struct oci_digest *image, struct err *e)
 {
-    struct store_ref r = {.ref = *ref, .manifest = *manifest, .image = *image};
-    if (check_ref(ref, e) < 0) return -1;
+    const struct store_ref r = {.ref = *ref, .manifest = *manifest, .image = *image};
+    return store_ref_set_remote(en, &r, e);
+}
+
+int store_ref_set_remote(struct engine *en, const struct store_ref *want, struct err *e)
+{
+    struct store_ref r = *want;
+    if (check_ref(&r.ref, e) < 0) return -1;
     if (r.ref.tag[0]) r.ref.digest.hex[0] = '\0';
     r.set_ns = clock_real_ns();
     own(fd) int lock = lock_refs(en, e);
     if (lock < 0) return -1;
     if (set_locked(en, &r, e) < 0) {
         own(str) struct str name = {0};
-        oci_ref_print(ref, &name);
+        oci_ref_print(&r.ref, &name);
         return err_wrap(e, "setting the name '%s'", str_z(&name));
     }
     return 0;
@@ -406,7 +421,8 @@ static int find_by_id(const struct store_refs *all, struct sv hex, struct store_
     const struct store_ref *hit = NULL;
     for (size_t i = 0; i < all->n; i++) {
         const struct store_ref *r = &all->p[i];
-        if (strncmp(r->image.hex, hex.p, hex.n) != 0 && strncmp(r->manifest.hex, hex.p, hex.n) != 0) {
+        if (strncmp(r->image.hex, hex.p, hex.n) != 0 && strncmp(r->manifest.hex, hex.p, hex.n) != 0 &&
+            strncmp(r->remote.hex, hex.p, hex.n) != 0) {
             continue;
         }
         if (hit && !oci_digest_eq(&hit->image, &r->image)) {
@@ -427,7 +443,8 @@ static int find_by_digest(const struct store_refs *all, const struct oci_ref *wa
     for (size_t i = 0; i < all->n; i++) {
         const struct store_ref *r = &all->p[i];
         if (strcmp(r->ref.host, want->host) != 0 || strcmp(r->ref.name, want->name) != 0) continue;
-        if (!oci_digest_eq(&r->manifest, &want->digest) && !oci_digest_eq(&r->image, &want->digest)) {
+        if (!oci_digest_eq(&r->manifest, &want->digest) && !oci_digest_eq(&r->image, &want->digest) &&
+            !oci_digest_eq(&r->remote, &want->digest)) {
             continue;
         }
         *out = *r;

@@ -15,6 +15,8 @@ struct store_ref {
     struct oci_ref ref;  // name[0] == '\0' for an untagged image
     struct oci_digest manifest;
     struct oci_digest image;  // config digest
+    struct oci_digest remote;  // what a registry calls it (a manifest or an index); unset: no registry
+                               // is known to have it under this name
     int64_t set_ns;           // wall time when it was written
 };
 struct store_refs {
@@ -31,6 +33,8 @@ static inline void own_store_refs(struct store_refs *v)
 // Points `ref` at an image. An image that loses its last name by this becomes untagged, not lost.
 int store_ref_set(struct engine *en, const struct oci_ref *ref, const struct oci_digest *manifest,
                   const struct oci_digest *image, struct err *e);
+// The same for a name that a registry knows: r->remote is kept too. set_ns is filled in.
+int store_ref_set_remote(struct engine *en, const struct store_ref *r, struct err *e);
 int store_ref_set_untagged(struct engine *en, const struct oci_digest *manifest,
                            const struct oci_digest *image, struct err *e);
 int store_ref_find(struct engine *en, const struct oci_ref *ref, struct store_ref *out,

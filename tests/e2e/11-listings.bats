@@ -10,7 +10,7 @@ load helpers
     [[ ${lines[1]} =~ ^busybox\ +test\ +[0-9a-f]{12}\ .*\ ago\ +[0-9.]+[kM]B$ ]]
     try dewar image ls --digests --no-trunc
     [[ ${lines[0]} =~ ^REPOSITORY\ +TAG\ +DIGEST\ +IMAGE\ ID ]]
-    [[ ${lines[1]} =~ sha256:[0-9a-f]{64}\ +sha256:[0-9a-f]{64} ]]
+    [[ ${lines[1]} =~ \<none\>\ +sha256:[0-9a-f]{64} ]]
 }
 
 @test "images -q prints IDs, one a line, and takes a pattern" {

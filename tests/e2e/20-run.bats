@@ -333,8 +333,8 @@ R() { dewar run --rm -q --network none "$@"; }
 }
 
 @test "a wrong value is one clear error" {
-    try R --pull always $IMG true
-    fails 125 registr
+    try R --pull sometimes $IMG true
+    fails 125 "it is always, missing, newer or never"
     try R --security-opt bogus $IMG true
     fails 125 "unknown security option"
     try R --platform linux/s390x $IMG true

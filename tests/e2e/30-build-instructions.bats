@@ -683,8 +683,3 @@ PY
     dewar build -q -o out .
     [ -f out/a.tar ]
 }
-@test "ADD of a URL says that it is not there yet" {
-    printf 'FROM scratch\nADD http://example.org/x /x\n' >Dockerfile
-    try dewar build -q .
-    fails 1 Dockerfile:2
-}

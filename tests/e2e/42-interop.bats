@@ -77,6 +77,9 @@ docker_here() {
     docker save x/out:1 | other s2 load -q
     came_back s2
     docker rmi x/out:1 x/base:2 >/dev/null
+    dewar save --compress gzip x/out:1 | docker load -q # layers in several members
+    same "$(docker image inspect --format '{{.Id}}' x/out:1)" "$(image_id x/out:1)"
+    docker rmi x/out:1 >/dev/null
 }
 
 @test "docker's image inspect says the same of the image" {

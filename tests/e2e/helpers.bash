@@ -115,6 +115,8 @@ fresh_store() {
 setup_file() {
     export HOME=$BATS_FILE_TMPDIR/home XDG_DATA_HOME='' XDG_RUNTIME_DIR='' XDG_CONFIG_HOME=''
     unset XDG_DATA_HOME XDG_RUNTIME_DIR XDG_CONFIG_HOME SOURCE_DATE_EPOCH DOCKER_HOST DOCKER_CONFIG
+    # No test asks a registry of the world: an image that is missing fails at once, and the same way.
+    export HTTPS_PROXY=http://127.0.0.1:9 NO_PROXY=localhost,127.0.0.1
     mkdir -p "$HOME"
     fresh_store "$BATS_FILE_TMPDIR"
     [ -n "${NO_IMAGE:-}" ] || import_image

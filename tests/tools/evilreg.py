@@ -16,8 +16,9 @@ The script is an object:
     images  an OCI folder whose names are served as tags of every repository; all its blobs too
     host    the name of the doors in addresses that are given out (default localhost)
     bind    the address of `main` and `other` (default 127.0.0.1)
+    tls_dir where certificates are kept (default: a folder of its own)
     tls     "good", "name", "expired", "self", "drop" (no handshake ever ends); other_tls likewise
-    auth    "basic" or "token", with user "tester" and password "secret"
+    auth    "basic" or "token", with user "tester" and password "Sesame-47-open"
     realm   where tokens are given out (default {main}/token)
     rules   a list of objects; the first that fits an answer changes it
 
@@ -26,7 +27,8 @@ blobs), match (a pattern for the path), door (default main), after (that many fi
 first), times (so many are changed). What it does, alone or together:
 
     status, reason, headers (a name with null goes), body, repeat [text, times]   another answer
-    edit {"layers.0.size": -1}, drop_key, duplicate, bom, spaces N, depth N       another document
+    edit {"layers.0.size": -1}, duplicate TEXT, bom, spaces N, depth N, fresh_digest
+                                       another document (and what the header says of it)
     flip N, append TEXT, keep N        bytes N changed, more bytes, only the first N (an honest length)
     truncate N, reset N, stall N, slow N    after N bytes: closes, resets, says nothing more, or goes on
                                        with one byte a second
@@ -36,8 +38,10 @@ first), times (so many are changed). What it does, alone or together:
     header_bytes N, header_count N     headers of N bytes; N headers
     redirect URL [status]              {main} {other} {canary} {decimal} {mapped} {path} are filled in
     location URL                       of an upload
-    hangup                             closes instead of an answer
-    refuse N                           resets after N bytes of the request's body
+    hangup, mute, garbage              closes instead of an answer; says nothing; another tongue
+    delay SECONDS                      before the answer
+    trickle                            the whole answer with one byte a second
+    refuse N, deaf N                   resets after N bytes of the request's body; reads no more
 """
 import argparse
 import base64
@@ -46,6 +50,7 @@ import hashlib
 import json
 import os
 import re
+import select
 import socket
 import ssl
 import struct
@@ -58,10 +63,11 @@ from pathlib import Path
 import behind
 import certs
 
-USER, PASSWORD = "tester", "secret"
+USER, PASSWORD = "tester", "Sesame-47-open"
 KINDS = ("ping", "token", "tags", "manifest_get", "manifest_head", "manifest_put", "manifest_delete",
          "blob_get", "blob_head", "upload_post", "upload_patch", "upload_put", "upload_get", "else")
 GROUPS = {"upload": ("upload_post", "upload_patch", "upload_put"), "any": KINDS}
+MAKING = threading.Lock()  # one maker of certificates at a time
 WAIT = 120  # the longest that a stalled answer holds on
 
 
@@ -183,15 +189,22 @@ class Evil:
 
     # --- doors --------------------------------------------------------------------------------------
     def context(self, kind):
-        folder = self.dir / "tls"
-        if not (folder / "ca.crt").exists():
-            self.ca = certs.authority(folder)[0]
-        names = certs.LOOPBACK + (f", IP:{self.host}" if re.fullmatch(r"[\d.]+", self.host) else "")
-        crt, key = certs.server(folder, kind, names if kind != "name" else "DNS:elsewhere.example",
-                                expired=kind == "expired", by_itself=kind == "self")
+        folder = Path(self.script.get("tls_dir", self.dir / "tls"))
+        with MAKING:
+            if not (folder / "ca.crt").exists():
+                certs.authority(folder)
+            self.ca = folder / "ca.crt"
+            crt, key = self.certificate(folder, kind)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(crt, key)
         return context
+
+    def certificate(self, folder, kind):
+        if (folder / f"{kind}.crt").exists():
+            return folder / f"{kind}.crt", folder / f"{kind}.key"
+        names = certs.LOOPBACK + (f", IP:{self.host}" if re.fullmatch(r"[\d.]+", self.host) else "")
+        return certs.server(folder, kind, names if kind != "name" else "DNS:elsewhere.example",
+                            expired=kind == "expired", by_itself=kind == "self")
 
     def start(self):
         bind = self.script.get("bind", "127.0.0.1")
@@ -233,6 +246,11 @@ class Evil:
         with self.lock, open(self.log_path, "a") as f:
             f.write(json.dumps({"time": round(time.time(), 3), **what}) + "\n")
 
+    def requests(self):
+        """What the log has so far."""
+        with self.lock:
+            return [json.loads(line) for line in self.log_path.open()]
+
     def accept(self, door, listener):
         while True:
             try:
@@ -272,8 +290,10 @@ class Evil:
             rfile = conn.makefile("rb")
             while self.one(door, conn, rfile):
                 pass
-        except (OSError, ValueError, Gone):
+        except (OSError, Gone):
             pass
+        except Exception as e:
+            self.note(door=door, event="bug", text=repr(e))
         finally:
             with self.lock:
                 self.open.discard(conn)
@@ -302,11 +322,24 @@ class Evil:
             rule = rule or {}
             if headers.get("expect", "").lower() == "100-continue" and "status" not in rule:
                 conn.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            time.sleep(rule.get("delay", 0))
+            if "deaf" in rule:
+                for _ in request.chunks():
+                    if request.got >= rule["deaf"]:
+                        break
+                time.sleep(WAIT)
+                return False
             if "refuse" in rule:
                 return self.refuse(conn, request, rule["refuse"])
             answer = self.answer(door, request, rule)
             log["status"] = answer.status
+            if rule.get("mute"):
+                self.until_closed(conn, WAIT)
+                return False
             if rule.get("hangup"):
+                return False
+            if rule.get("garbage"):
+                conn.sendall(b"SSH-2.0-OpenSSH_9.2\r\n" + b"\0" * 500)
                 return False
             return self.send(conn, request, answer, rule, log)
         finally:
@@ -339,7 +372,8 @@ class Evil:
             answer = Answer()
         elif door == "main" and request.kind not in ("token", "else"):
             answer = self.challenge(request)
-        answer = answer or getattr(self, request.kind.replace("_head", "_get"), self.nothing)(request)
+        answer = answer or getattr(self, "give_" + request.kind.replace("_head", "_get"),
+                                   self.give_nothing)(request)
         return self.change(request, answer, rule)
 
     def challenge(self, request):
@@ -361,14 +395,14 @@ class Evil:
         body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
         return Answer(status, {"Content-Type": "application/json", **(headers or {})}, body)
 
-    def nothing(self, request):
+    def give_nothing(self, request):
         request.body()
         return self.failed(404, "NOT_FOUND")
 
-    def ping(self, _request):
+    def give_ping(self, _request):
         return Answer(200, {"Docker-Distribution-Api-Version": "registry/2.0"}, b"{}")
 
-    def token(self, request):
+    def give_token(self, request):
         form = urllib.parse.parse_qs(request.body().decode()) if request.method == "POST" else {}
         said = request.headers.get("authorization")
         basic = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -377,12 +411,10 @@ class Evil:
         out = {"token": "good-" + os.urandom(4).hex(), "expires_in": 300}
         return Answer(200, {"Content-Type": "application/json"}, json.dumps(out).encode())
 
-    def tags_get(self, request):
+    def give_tags(self, request):
         return Answer(200, {}, json.dumps({"name": request.repo, "tags": sorted(self.tags)}).encode())
 
-    tags = tags_get
-
-    def manifest_get(self, request):
+    def give_manifest_get(self, request):
         name, kind = self.tags.get(request.what, (request.what, None))
         data = self.blob(name)
         if data is None:
@@ -391,7 +423,7 @@ class Evil:
             kind = json.loads(data).get("mediaType", "application/vnd.oci.image.manifest.v1+json")
         return Answer(200, {"Content-Type": kind, "Docker-Content-Digest": digest(data)}, data)
 
-    def manifest_put(self, request):
+    def give_manifest_put(self, request):
         data = request.body()
         name = digest(data)
         self.blobs[name] = data
@@ -401,7 +433,7 @@ class Evil:
         return Answer(201, {"Location": f"/v2/{request.repo}/manifests/{name}",
                             "Docker-Content-Digest": name})
 
-    def blob_get(self, request):
+    def give_blob_get(self, request):
         data = self.blob(request.what)
         if data is None:
             return self.failed(404, "BLOB_UNKNOWN")
@@ -423,7 +455,7 @@ class Evil:
         return Answer(201, {"Location": f"/v2/{request.repo}/blobs/{want}",
                             "Docker-Content-Digest": want})
 
-    def upload_post(self, request):
+    def give_upload_post(self, request):
         data = request.body()
         mount = request.query.get("mount", [""])[0]
         if mount in self.blobs and "from" in request.query:
@@ -435,10 +467,10 @@ class Evil:
         self.uploads[name] = bytearray()
         return self._upload(request, name)
 
-    def upload_patch(self, request):
+    def give_upload_patch(self, request):
         held = self.uploads.get(request.what)
         if held is None:
-            return self.nothing(request)
+            return self.give_nothing(request)
         m = re.match(r"(?:bytes )?(\d+)-", request.headers.get("content-range", ""))
         if m and int(m.group(1)) != len(held):
             request.body()
@@ -447,17 +479,17 @@ class Evil:
             held += data
         return self._upload(request, request.what)
 
-    def upload_put(self, request):
+    def give_upload_put(self, request):
         held = self.uploads.get(request.what)
         if held is None:
-            return self.nothing(request)
+            return self.give_nothing(request)
         for data in request.chunks():
             held += data
         return self._finish(request, held)
 
-    def upload_get(self, request):
+    def give_upload_get(self, request):
         if request.what not in self.uploads:
-            return self.nothing(request)
+            return self.give_nothing(request)
         return self._upload(request, request.what, 204)
 
     # --- what a rule makes of them ------------------------------------------------------------------
@@ -487,7 +519,7 @@ class Evil:
 
     def rewrite(self, body, rule):
         if "edit" in rule:
-            body = edit(body, rule["edit"])
+            body = edit(body, json.loads(self.fill(json.dumps(rule["edit"]))))
         if "duplicate" in rule:
             body = body.replace(b"{", b"{" + rule["duplicate"].encode() + b",", 1)
         if "spaces" in rule:
@@ -564,7 +596,10 @@ class Evil:
         version = "1.0" if rule.get("http10") else "1.1"
         head = f"HTTP/{version} {answer.status} {answer.reason}\r\n" + "".join(
             f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
-        conn.sendall(head.encode("latin-1", "replace"))
+        head = head.encode("latin-1", "replace")
+        if rule.get("trickle"):
+            return self.send_body(conn, head + body, {"slow": 0}, log)
+        conn.sendall(head)
         return self.send_body(conn, body, rule, log) and keep
 
     def send_body(self, conn, body, rule, log):
@@ -589,10 +624,8 @@ class Evil:
 
     @staticmethod
     def until_closed(conn, seconds):
-        import select
-        if select.select([conn], [], [], seconds)[0]:
-            return True  # closed, or bytes that nobody waits for
-        return False
+        """True when the other side closed, or said what nobody waits for."""
+        return bool(select.select([conn], [], [], seconds)[0])
 
     def endless(self, conn, rule, log):
         part, end = b"\0" * 65536, time.monotonic() + WAIT

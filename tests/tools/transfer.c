@@ -2,7 +2,7 @@
 // Drives the registry client alone: starts dewar-registry, sends it the requests of the command
 // line all at once, and prints one line for each answer.
 //
-//   transfer [--helper PATH] [--progress] WORDS [, WORDS]...
+//   transfer [--helper PATH] [--progress] [--tail FILE] WORDS [, WORDS]...
 //
 //   WORDS: OP REF [key=value...], e.g.
 //     manifest-get localhost:5000/a:latest fd=out.json
@@ -11,6 +11,7 @@
 //     manifest-put localhost:5000/a:tag type=... fd=in
 //     tags localhost:5000/a fd=out    login localhost:5000/- user=me fd=password
 //     url-get - url=http://... fd=out
+//   --tail: looks at FILE at each progress, and says "ahead" when it is shorter than was said
 //   keys: digest size offset type mount user url fd; flags: insecure anonymous hashed
 //
 // An answer: "ID done found digest=... size=... type=... name=... url=... time=...", or "ID failed
@@ -150,7 +151,13 @@ static void print_reply(const struct transfer_reply *r)
     fflush(stdout);
 }
 
-static int receive_all(int sock, uint32_t count, bool progress, struct err *e)
+static void check_tail(const char *path, uint64_t said)
+{
+    struct stat st;
+    if (stat(path, &st) != 0 || (uint64_t)st.st_size < said) printf("ahead %s\n", path);
+}
+
+static int receive_all(int sock, uint32_t count, bool progress, const char *tail, struct err *e)
 {
     bool failed = false;
     while (count > 0) {
@@ -159,13 +166,15 @@ static int receive_all(int sock, uint32_t count, bool progress, struct err *e)
         if (got < 0) return -1;
         if (got == 0) return err_set(e, ERR_INTERNAL, "the registry client has ended");
         if (r.answer != TRANSFER_PROGRESS || progress) print_reply(&r);
+        if (tail && r.answer == TRANSFER_PROGRESS) check_tail(tail, r.size);
         if (r.answer == TRANSFER_FAILED) failed = true;
         if (r.answer == TRANSFER_FAILED || r.answer == TRANSFER_DONE) count--;
     }
     return failed;
 }
 
-static int drive(const char *helper, char **w, int n, bool progress, struct err *e)
+static int drive(const char *helper, char **w, int n, bool progress, const char *tail,
+                 struct err *e)
 {
     extern char **environ;
     const char *const argv[] = {helper, NULL};
@@ -181,7 +190,7 @@ static int drive(const char *helper, char **w, int n, bool progress, struct err 
     if (proc_start(&spec, &p, e) < 0) return -1;
     close(take_fd(theirs));
     int rc = send_all(ours, w, n, &sent, e);
-    if (rc == 0) rc = receive_all(ours, sent, progress, e);
+    if (rc == 0) rc = receive_all(ours, sent, progress, tail, e);
     close(take_fd(ours));
     struct err wait_err;
     proc_wait(&p, &status, &wait_err);
@@ -193,14 +202,16 @@ int main(int argc, char **argv)
     struct err e = {0};
     char helper[4096] = "";
     bool progress = false;
+    const char *tail = NULL;
     int i = 1;
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
         if (strcmp(argv[i], "--progress") == 0) progress = true;
+        if (strcmp(argv[i], "--tail") == 0 && i + 1 < argc) tail = argv[++i];
         if (strcmp(argv[i], "--helper") == 0 && i + 1 < argc)
             snprintf(helper, sizeof helper, "%s", argv[++i]);
     }
     if (!helper[0] && engine_helper("dewar-registry", helper, sizeof helper, &e) < 0)
         return tool_fail(&e);
-    int rc = drive(helper, argv + i, argc - i, progress, &e);
+    int rc = drive(helper, argv + i, argc - i, progress, tail, &e);
     return rc < 0 ? tool_fail(&e) : rc;
 }

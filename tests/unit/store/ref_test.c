@@ -325,7 +325,29 @@ static void a_containers_record_names_what_it_uses(void **state)
     assert_false(users.p[0].running);
 }
 
-RUN_TESTS("store/ref", TEST(names_are_listed_in_order),
+static void what_a_registry_calls_it_is_kept_and_found(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    own(engine) struct engine en = {0};
+    struct store_ref r = {.manifest = digest('b'), .image = digest('a'), .remote = digest('c')}, got;
+    open_store(&en);
+    ASSERT_OK(oci_ref_parse(SV("localhost:5000/x:1"), &r.ref, &e));
+    ASSERT_OK(store_ref_set_remote(&en, &r, &e));
+    assert_int_equal(store_ref_find(&en, &r.ref, &got, &e), 1);
+    assert_true(oci_digest_eq(&got.remote, &r.remote));
+    own(free) char *by_digest = str_fmt("localhost:5000/x@sha256:%s", r.remote.hex);
+    ASSERT_OK(store_ref_resolve(&en, by_digest, &got, &e));
+    assert_true(oci_digest_eq(&got.image, &r.image));
+    ASSERT_OK(store_ref_resolve(&en, "cccc", &got, &e));
+    assert_true(oci_digest_eq(&got.image, &r.image));
+    // Set again by something that is no registry: nobody knows it by that digest any more.
+    ASSERT_OK(store_ref_set(&en, &r.ref, &r.manifest, &r.image, &e));
+    assert_int_equal(store_ref_find(&en, &r.ref, &got, &e), 1);
+    assert_false(oci_digest_is_set(&got.remote));
+}
+
+RUN_TESTS("store/ref", TEST(what_a_registry_calls_it_is_kept_and_found), TEST(names_are_listed_in_order),
           TEST(a_ref_that_cannot_be_read_is_damage_not_absence),
           TEST(a_name_that_moves_leaves_the_old_image_untagged),
           TEST(an_image_with_another_name_does_not_become_untagged),
