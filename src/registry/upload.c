@@ -36,6 +36,7 @@ struct upload {
     uint64_t base;      // of the running request, for progress
     int64_t wait_ms;    // the registry asked for
     bool passing;       // the last failure may pass: try again
+    bool resized;       // it was no failure: go on with smaller parts
 };
 
 static void on_sent(void *arg, uint64_t n)
@@ -166,7 +167,7 @@ static int too_large(struct upload *u, const struct http_answer *a, uint64_t sen
     job_notice(u->s->j, "'%s' takes no uploads of this size; sending %llu MiB at a time",
                u->s->place.host, (unsigned long long)(next >> 20));
     u->chunk = next;
-    u->passing = true; // not a failure, but the upload must be asked where it stands
+    u->passing = u->resized = true; // the upload must be asked where it stands
     return err_set(e, ERR_LIMIT, "'%s' takes no uploads of this size", u->s->place.host);
 }
 
@@ -209,7 +210,8 @@ static int send_part(struct upload *u, struct err *e)
 static int close_upload(struct upload *u, struct err *e)
 {
     own(http_answer) struct http_answer a = {0};
-    own(call) struct call c = {.method = "PUT", .patience = COMMIT_PATIENCE};
+    own(call) struct call c = {.method = "PUT"};
+    if (u->size > AT_ONCE) c.patience = COMMIT_PATIENCE;
     char digest[OCI_DIGEST_TEXT];
     if (u->done < u->size) {
         fill_body(u, &c, u->size - u->done);
@@ -224,12 +226,14 @@ static int close_upload(struct upload *u, struct err *e)
     int rc = call_do(u->s, &c, &a, e);
     u->passing = has_passed(u, &a, rc);
     if (rc < 0) return -1;
-    if (a.status != 201 && a.status != 204 && a.status != 202) {
+    if (a.status != 201 && a.status != 204) {
         // An earlier PUT may have got there although its answer did not come back (libcurl repeats
-        // a request by itself when a kept connection turns out to be dead).
+        // a request by itself when a kept connection turns out to be dead). 202 promises nothing.
         struct err other;
-        bool perhaps = a.status == 400 || a.status == 404 || a.status == 409 || a.status == 416;
+        bool perhaps = a.status == 202 || a.status == 400 || a.status == 404 || a.status == 409 ||
+                       a.status == 416;
         call_refused(u->s, &a, e);
+        if (a.status == 416) u->passing = true; // we disagree on how far it came
         return perhaps && fetch_blob_find(u->s, &other) > 0 ? 0 : -1;
     }
     u->done = u->size;
@@ -273,10 +277,11 @@ static int recover(struct upload *u, struct retry *retry, uint64_t before, struc
     int64_t ms = retry_delay_ms(retry, u->s->c->retries, &none, gained);
     if (ms < 0) return err_wrap(e, "gave up after %u tries", retry->total);
     if (u->wait_ms > ms) ms = u->wait_ms;
-    if (e->kind != ERR_LIMIT) {
+    if (!u->resized) {
         job_notice(u->s->j, "retrying in %.1f s: %s", (double)ms / 1000, err_cause(e));
         task_sleep(u->s->c->tasks, ms * 1000000);
     }
+    u->resized = false;
     bool closed = u->done == u->size;
     if (u->whole) u->open = false;
     if (closed || u->whole) {
