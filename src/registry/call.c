@@ -276,6 +276,20 @@ int call_check_encoding(const char *who, const struct http_answer *a, struct err
                    (int)(coding.n < 50 ? coding.n : 50), coding.p);
 }
 
+// What a registry says is worth nothing as a proof; as a contradiction it is.
+int call_check_digest(const struct session *s, const struct http_answer *a,
+                      const struct oci_digest *real, struct err *e)
+{
+    struct sv v;
+    struct oci_digest said;
+    struct err ignored;
+    if (!http_header(a, "Docker-Content-Digest", &v) || oci_digest_parse(v, &said, &ignored) < 0 ||
+        oci_digest_eq(real, &said))
+        return 0;
+    return err_set(e, ERR_INPUT, "'%s' says that the digest is 'sha256:%s', and it is 'sha256:%s'",
+                   s->place.host, said.hex, real->hex);
+}
+
 int call_refused(const struct session *s, const struct http_answer *a, struct err *e)
 {
     call_status(s->place.host, a, e);

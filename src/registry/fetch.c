@@ -42,7 +42,8 @@ static int get_manifest(struct session *s, struct http_answer *a, struct err *e)
     r->size = a->body.n;
     if (http_header(a, "Content-Type", &type)) header_media_type(type, r->type, sizeof r->type);
     const struct oci_digest *want = &s->j->q.ref.digest;
-    if (!oci_digest_is_set(want) || oci_digest_eq(want, &r->digest)) return 0;
+    if (!oci_digest_is_set(want)) return call_check_digest(s, a, &r->digest, e);
+    if (oci_digest_eq(want, &r->digest)) return 0;
     err_set(e, ERR_INPUT, "'%s' sent a manifest that hashes to 'sha256:%s'", s->place.host,
             r->digest.hex);
     return err_hint(e, "the registry's copy is damaged, or somebody changed it");

@@ -31,6 +31,7 @@ struct http {
     CURLM *multi;
     struct task_loop *tasks;
     unsigned stall_s;
+    bool hashed_cas;
 };
 
 // One exchange under way.
@@ -56,7 +57,8 @@ int http_new(struct task_loop *tasks, struct http **out, struct err *e)
     curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
     curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS);
     struct http *h = mem_alloc(sizeof *h);
-    *h = (struct http){.multi = multi, .tasks = tasks, .stall_s = STALL_S};
+    *h = (struct http){
+        .multi = multi, .tasks = tasks, .stall_s = STALL_S, .hashed_cas = tls_is_hashed()};
     const char *z = getenv("DEWAR_REGISTRY_STALL"); // seconds; for slow lines and for tests
     uint64_t n;
     if (z && num_u64_max(sv_of(z), 86400, &n) && n > 0) h->stall_s = (unsigned)n;
@@ -293,7 +295,8 @@ static int set_up(CURL *easy, struct http *h, struct exchange *x, struct write_a
     x->a->proxied = proxy_find(q->url, &proxy);
     curl_easy_setopt(easy, CURLOPT_PROXY, str_z(&proxy)); // "": none, whatever curl would find
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
-    return tls_set_up(easy, q->ca_dir, q->show_client, q->unverified, e);
+    const struct tls_wish wish = {q->ca_dir, q->show_client, q->unverified, h->hashed_cas};
+    return tls_set_up(easy, &wish, e);
 }
 
 // --- how it ended ----------------------------------------------------------------------------
@@ -313,6 +316,7 @@ static const struct {
     {CURLE_SSL_CIPHER, HTTP_FAIL_OURS},
     {CURLE_UNSUPPORTED_PROTOCOL, HTTP_FAIL_OURS},
     {CURLE_URL_MALFORMAT, HTTP_FAIL_OURS},
+    {CURLE_OUT_OF_MEMORY, HTTP_FAIL_OURS},
     {CURLE_WEIRD_SERVER_REPLY, HTTP_FAIL_OURS},
 };
 
@@ -360,6 +364,8 @@ static int fail(CURL *easy, struct exchange *x, const char *detail, struct err *
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os);
     url_print_short(x->q->url, &url);
     const char *why = detail[0] ? detail : curl_easy_strerror(x->code);
+    // What this libcurl says of a header line over its cap of 100 KiB.
+    if (x->code == CURLE_OUT_OF_MEMORY) why = "a header of the answer is too large";
     err_set(e, ERR_SYSTEM, "%s %s: %.300s", x->q->method, str_z(&url), why);
     e->sys = (int)os;
     give_hint(a->failure, x->q, a->proxied, e);
@@ -383,7 +389,8 @@ static void own_headers(struct curl_slist **l)
     free_headers(*l);
 }
 
-int http_ask(struct http *h, const struct http_ask *q, struct http_answer *a, struct err *e)
+static int exchange_once(struct http *h, const struct http_ask *q, struct http_answer *a,
+                         struct err *e)
 {
     char detail[CURL_ERROR_SIZE] = "";
     str_clear(&a->headers);
@@ -409,6 +416,31 @@ int http_ask(struct http *h, const struct http_ask *q, struct http_answer *a, st
     if (x.code != CURLE_OK || x.failed) return fail(easy, &x, detail, e);
     a->failure = HTTP_FAIL_NONE;
     return 0;
+}
+
+// What can be told without a connection; the only check where a proxy makes it for us.
+static int check_target(const struct http_ask *q, struct http_answer *a, struct err *e)
+{
+    enum addr_class c = ADDR_LOOPBACK;
+    bool literal = addr_of_literal(q->url->host, &c);
+    struct sv host = sv_of(q->url->host);
+    bool here = sv_eqz(host, "localhost") || sv_ends(host, ".localhost");
+    if (q->named || (!literal && !here) || addr_may_follow(q->origin, c, literal)) return 0;
+    a->failure = HTTP_FAIL_OURS;
+    a->status = 0;
+    return err_set(e, ERR_INPUT, "refused to be sent to '%s:%u': it is a %s address", q->url->host,
+                   q->url->port, addr_class_name(c));
+}
+
+int http_ask(struct http *h, const struct http_ask *q, struct http_answer *a, struct err *e)
+{
+    if (check_target(q, a, e) < 0) return -1;
+    bool hashed = h->hashed_cas;
+    int rc = exchange_once(h, q, a, e);
+    if (rc == 0 || a->failure != HTTP_FAIL_CERT || !hashed) return rc;
+    // The folder of CAs lacks it; the file with all of them may have been added to by hand.
+    h->hashed_cas = false;
+    return exchange_once(h, q, a, e);
 }
 
 // --- the loop --------------------------------------------------------------------------------

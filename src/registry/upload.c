@@ -233,7 +233,7 @@ static int close_upload(struct upload *u, struct err *e)
         return perhaps && fetch_blob_find(u->s, &other) > 0 ? 0 : -1;
     }
     u->done = u->size;
-    return push_check_digest(u->s, &a, &u->s->j->q.digest, e);
+    return call_check_digest(u->s, &a, &u->s->j->q.digest, e);
 }
 
 // How far it came. Leaves u->open false when the registry has forgotten the upload.
