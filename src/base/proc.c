@@ -89,9 +89,22 @@ static void exec_spec(const struct proc_spec *s)
     }
 }
 
-static _Noreturn void child_exec(const struct proc_spec *s, int report)
+// Id 0 here is `id` there.
+static int write_map(pid_t pid, const char *file, unsigned id)
 {
-    exec_spec(s);
+    char path[64], text[32];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
+    int n = snprintf(text, sizeof text, "%u 0 1", id);
+    struct err ignored;
+    own(fd) int fd = fs_open(path, O_WRONLY, 0, &ignored);
+    return fd >= 0 && write(fd, text, (size_t)n) == n ? 0 : -1;
+}
+
+static _Noreturn void child_exec(const struct proc_spec *s, int go, int report)
+{
+    char c;
+    // Without its maps it would be nobody; the end of the pipe means that there are none.
+    if (!s->as || read(go, &c, 1) == 1) exec_spec(s);
     int code = errno;
     ssize_t ignored = write(report, &code, sizeof code);
     (void)ignored;
@@ -104,11 +117,28 @@ int proc_start(const struct proc_spec *spec, struct proc *out, struct err *e)
     if (pipe2(report, O_CLOEXEC) != 0) return err_sys(e, "pipe");
     own(fd) int rd = report[0];
     own(fd) int wr = report[1];
+    own(fd) int go_rd = -1;
+    own(fd) int go_wr = -1;
+    if (spec->as) {
+        int go[2];
+        if (pipe2(go, O_CLOEXEC) != 0) return err_sys(e, "pipe");
+        go_rd = go[0];
+        go_wr = go[1];
+    }
     struct proc p = PROC_NONE;
-    p.pid = proc_fork(0, &p.fd);
+    p.pid = proc_fork(spec->as ? CLONE_NEWUSER : 0, &p.fd);
     if (p.pid < 0) return err_sys(e, "start '%s'", spec->argv[0]);
-    if (p.pid == 0) child_exec(spec, wr);
+    if (p.pid == 0) {
+        if (go_wr >= 0) close(go_wr);
+        child_exec(spec, go_rd, wr);
+    }
     close(take_fd(wr));
+    if (spec->as) {
+        bool mapped = write_map(p.pid, "uid_map", spec->as->uid) == 0 &&
+                      write_map(p.pid, "gid_map", spec->as->gid) == 0;
+        if (mapped && write(go_wr, "", 1) != 1) mapped = false;
+        close(take_fd(go_wr));
+    }
     int code = 0;
     ssize_t n;
     do n = read(rd, &code, sizeof code);

@@ -20,6 +20,12 @@ struct proc {
 // As fork(2) with clone3 flags (namespaces): 0 in the child, pid in the parent, -1 with errno.
 pid_t proc_fork(uint64_t clone_flags, int *out_pidfd);
 
+// Who a program sees itself as: see proc_spec.as.
+struct proc_ids {
+    uid_t uid;
+    gid_t gid;
+};
+
 struct proc_spec {
     const char *const *argv;  // argv[0] is an absolute path unless `search_path`
     const char *const *env;   // NULL: a fixed minimal one (PATH, LANG=C.UTF-8)
@@ -28,6 +34,9 @@ struct proc_spec {
     int stdout_fd;            // 0 here means "inherit"
     int stderr_fd;
     int keep_fd;              // one more descriptor that stays open at the same number; 0: none
+    // Inside a user namespace where we are id 0: starts it in one of its own in which our id is this
+    // one, so that it has the caller's ids again and no rights beyond them. NULL: as we are.
+    const struct proc_ids *as;
 };
 #define PROC_NULL (-2)
 

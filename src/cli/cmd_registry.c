@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands that talk to a registry about images: pull.
+// Commands that talk to a registry about images: pull, push.
 #include <stdio.h>
 #include <string.h>
 
@@ -126,4 +126,126 @@ const struct cli_cmd cli_cmd_pull = {
     .family = CLI_DOCKER,
     .words = CLI_WORDS_IMAGE,
     .run = run_pull,
+};
+
+// --- push ---------------------------------------------------------------------------------------
+
+struct push {
+    const char *compression;
+    bool all_tags, quiet, disable_trust, tls_verify;
+    int64_t level;
+    int progress;
+};
+static const char *const compressions[] = {"gzip", "zstd", NULL};
+#define AT(member) .offset = OPT_AT(struct push, member)
+static const struct opt push_options[] = {
+    {"all-tags", 'a', OPT_BOOL, AT(all_tags), .help = "Every tag of the repository"},
+    {"compression-format", 0, OPT_TEXT, AT(compression), .arg = "KIND", .choices = compressions,
+     .help = "Of layers that have no archive yet: gzip or zstd"},
+    {"compression-level", 0, OPT_INT, AT(level), .arg = "N", .help = "How hard to compress"},
+    {"disable-content-trust", 0, OPT_BOOL, AT(disable_trust), .hidden = true,
+     .help = "Accepted: nothing is signed"},
+    {.name = "progress", CLI_OPT_PROGRESS(struct push, progress)},
+    {"quiet", 'q', OPT_BOOL, AT(quiet), .help = "Print only the name"},
+    {"tls-verify", 0, OPT_BOOL, AT(tls_verify), .initial = "true",
+     .help = "Ask for https and a certificate that is known"},
+};
+#undef AT
+
+static void print_pushed(struct cli *c, const struct image_pushed *p)
+{
+    static const char *const ends[IMAGE_PUSH_END_COUNT] = {
+        [IMAGE_PUSH_SENT] = "Pushed",
+        [IMAGE_PUSH_THERE] = "Layer already exists",
+        [IMAGE_PUSH_MOUNTED] = "Mounted from ",
+        [IMAGE_PUSH_FOREIGN] = "Skipped foreign layer",
+    };
+    for (size_t i = p->n; i-- > 0;)
+        str_addf(&c->out, "%.12s: %s%s\n", p->layers[i].layer.hex, ends[p->layers[i].end],
+                 p->layers[i].from);
+    str_addf(&c->out, "%s: digest: sha256:%s size: %llu\n", p->ref.tag, p->digest.hex,
+             (unsigned long long)p->size);
+}
+
+static int push_one(struct cli *c, struct engine *en, const struct push *o,
+                    const struct oci_ref *ref, struct err *e)
+{
+    own(str) struct str name = {0};
+    oci_ref_print_full(ref, &name);
+    const struct image_push_options opt = {.name = str_z(&name),
+                                           .insecure = !o->tls_verify,
+                                           .compression = o->compression,
+                                           .level = (int)o->level};
+    own(image_pushed) struct image_pushed pushed = {0};
+    if (image_push(en, &opt, &pushed, e) < 0) return -1;
+    if (o->quiet)
+        str_addf(&c->out, "%s\n", str_z(&name));
+    else
+        print_pushed(c, &pushed);
+    return 0;
+}
+
+static int tags_here(struct engine *en, const struct oci_ref *ref, struct strv *out, struct err *e)
+{
+    own(store_refs) struct store_refs all = {0};
+    own(str) struct str name = {0};
+    if (store_ref_list(en, &all, e) < 0) return -1;
+    for (size_t i = 0; i < all.n; i++) {
+        const struct oci_ref *r = &all.p[i].ref;
+        if (r->tag[0] && strcmp(r->host, ref->host) == 0 && strcmp(r->name, ref->name) == 0)
+            strv_add(out, r->tag);
+    }
+    if (out->n) return 0;
+    oci_ref_print_repository(ref, &name);
+    return err_set(e, ERR_NOT_FOUND, "no image '%s' in the store", str_z(&name));
+}
+
+static int run_push(struct cli *c, const void *options, struct err *e)
+{
+    const struct push *o = options;
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    own(strv) struct strv tags = {0};
+    own(str) struct str full = {0};
+    struct oci_ref ref;
+    if (oci_ref_parse(sv_of(c->argv[0]), &ref, e) < 0) return -1;
+    if (o->all_tags && (ref.tag[0] || oci_digest_is_set(&ref.digest)))
+        return err_set(e, ERR_USAGE, "--all-tags needs a name without a tag or digest");
+    if (o->level < 0 || o->level > 22)
+        return err_set(e, ERR_USAGE, "--compression-level goes from 1 to 22");
+    struct oci_ref bare = {0};
+    memcpy(bare.host, ref.host, sizeof bare.host);
+    memcpy(bare.name, ref.name, sizeof bare.name);
+    oci_ref_print_full(&bare, &full);
+    if (!o->quiet) str_addf(&c->out, "The push refers to repository [%s]\n", str_z(&full));
+    bool untold = !ref.tag[0] && !o->all_tags && !oci_digest_is_set(&ref.digest);
+    if (untold && !o->quiet) str_addz(&c->out, "Using default tag: latest\n");
+    oci_ref_default_tag(&ref);
+    enum cli_progress kind = o->quiet ? CLI_PROGRESS_QUIET : (enum cli_progress)o->progress;
+    if (cli_render_begin(c, kind, "Pushing", e) < 0 || cli_engine(c, &en, e) < 0) return -1;
+    if (!o->all_tags) return push_one(c, &en, o, &ref, e);
+    if (tags_here(&en, &ref, &tags, e) < 0) return -1;
+    for (size_t i = 0; i < tags.n; i++) {
+        snprintf(ref.tag, sizeof ref.tag, "%s", tags.p[i]);
+        if (push_one(c, &en, o, &ref, e) < 0) return -1;
+    }
+    return 0;
+}
+
+const struct cli_cmd cli_cmd_push = {
+    .path = "image push",
+    .alias = (const char *const[]){"push", NULL},
+    .usage = "NAME[:TAG]",
+    .help = "Send an image to a registry",
+    .more = "What the registry has is not sent, and what came from a registry goes as it came. A "
+            "layer\n"
+            "that was made here is compressed once; its archive is kept.",
+    .examples = "dewar push registry.example.org/me/digits:0.1\n"
+                "dewar push -a registry.example.org/me/digits\n"
+                "dewar push --compression-format zstd registry.example.org/me/digits",
+    CLI_OPTIONS(push_options, struct push),
+    .min_words = 1,
+    .max_words = 1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_IMAGE,
+    .run = run_push,
 };

@@ -14,11 +14,16 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_inspect,
     // in and out
     &cli_cmd_pull,
+    &cli_cmd_push,
     &cli_cmd_save,
     &cli_cmd_load,
     &cli_cmd_import,
     &cli_cmd_bootstrap,
     &cli_cmd_image_prune,
+    // registries
+    &cli_cmd_login,
+    &cli_cmd_logout,
+    &cli_cmd_search,
     // the store and the machine
     &cli_cmd_df,
     &cli_cmd_system_prune,

@@ -61,7 +61,12 @@ static int start(struct image_remote *r, struct err *e)
     own(fd) int mine = ends[0];
     own(fd) int theirs = ends[1];
     const char *const argv[] = {path, NULL};
+    // Inside our user namespace we are id 0, and a program that asks would look for root's files.
+    const struct proc_ids caller = {r->en->ids.uid.range[0].outside,
+                                    r->en->ids.gid.range[0].outside};
+    bool entered = r->en->ids.mode != IDMAP_ROOT && r->en->ids.inside;
     const struct proc_spec spec = {.argv = argv,
+                                   .as = entered ? &caller : NULL,
                                    .env = (const char *const *)(uintptr_t)environ,
                                    .stdin_fd = theirs,
                                    .stdout_fd = PROC_NULL};

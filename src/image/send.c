@@ -39,6 +39,7 @@ struct image_sender {
     struct item *items;
     size_t n;
     unsigned packing, asking;
+    bool answered; // once: scheme and credentials are known to the client
 };
 
 // --- where blobs are known to be ----------------------------------------------------------------
@@ -102,7 +103,8 @@ void image_send_close(struct image_sender *s)
 static void emit(struct image_sender *s, const struct item *it, enum event_kind kind,
                  const char *text, uint64_t done)
 {
-    own(free) char *name = str_fmt("layer %.12s", it->what->shown.hex);
+    const char *kind_name = strstr(it->what->d.media_type, "config") ? "config" : "layer";
+    own(free) char *name = str_fmt("%s %.12s", kind_name, it->what->shown.hex);
     event_emit(&s->en->sink, (struct event){.kind = kind,
                                             .id = image_fetch_event_id(&it->what->shown),
                                             .name = kind == EVENT_START ? name : NULL,
@@ -175,6 +177,7 @@ static int answered(struct image_sender *s, struct err *e)
     }
     it->request = 0;
     s->asking--;
+    s->answered = true;
     if (r.answer == TRANSFER_FAILED) {
         *e = r.err;
         emit(s, it, EVENT_FAILED, err_cause(e), 0);
@@ -218,6 +221,7 @@ static int begin_some(struct image_sender *s, const struct image_send_how *how, 
         if (it->state == SEND_PACK && s->packing < most && pack(s, it, how, packs, e) < 0)
             return -1;
         // Looking costs nothing; sending has its limit.
+        if (!s->answered && s->asking) continue; // the first one finds the way for all
         bool go = it->state == SEND_LOOK || (it->state == SEND_PUT && s->asking < UPLOADS_MAX);
         if (go && ask(s, it, e) < 0) return -1;
     }

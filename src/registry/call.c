@@ -158,8 +158,8 @@ static int with_retries(struct job *j, struct call_home *home, struct client_hos
         uint64_t before = c->progress ? *c->progress : 0;
         int rc = with_scheme(j->c->http, home, host, c, authorization, a, e);
         if (c->once || !worth_a_retry(host, a, rc)) return rc;
-        bool progressed = c->progress && *c->progress > before;
-        int64_t ms = retry_delay_ms(&retry, j->c->retries, a, progressed);
+        uint64_t gained = c->progress ? *c->progress - before : 0; // it only grows
+        int64_t ms = retry_delay_ms(&retry, j->c->retries, a, gained);
         if (ms < 0) return rc < 0 ? err_wrap(e, "gave up after %u tries", retry.total) : 0;
         if (rc < 0)
             job_notice(j, "retrying in %.1f s: %s", (double)ms / 1000, err_cause(e));

@@ -330,6 +330,15 @@ static enum http_failure failure_of(CURL *easy, CURLcode code)
     return HTTP_FAIL_BROKEN;
 }
 
+// libcurl has a limit for one line, and until 8.6 called it a lack of memory.
+static bool is_header_too_long(CURLcode code)
+{
+#if LIBCURL_VERSION_NUM >= 0x080600
+    if (code == CURLE_TOO_LARGE) return true;
+#endif
+    return code == CURLE_OUT_OF_MEMORY;
+}
+
 static void give_hint(enum http_failure f, const struct http_ask *q, bool proxied, struct err *e)
 {
     char port[16] = "";
@@ -357,6 +366,10 @@ static int fail(CURL *easy, struct exchange *x, const char *detail, struct err *
         a->failure = HTTP_FAIL_OURS;
         return err_set(e, ERR_INPUT, "refused to be sent to '%s:%u': it is a %s address",
                        x->q->url->host, x->q->url->port, addr_class_name(x->refused));
+    }
+    if (is_header_too_long(x->code)) {
+        a->failure = HTTP_FAIL_OURS;
+        return err_set(e, ERR_LIMIT, "a header of '%s' is too long", x->q->url->host);
     }
     a->failure = failure_of(easy, x->code);
     own(str) struct str url = {0};

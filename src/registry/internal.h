@@ -156,8 +156,8 @@ int call_check_digest(const struct session *s, const struct http_answer *a,
                       const struct oci_digest *sent, struct err *e);
 int call_check_encoding(const char *who, const struct http_answer *a, struct err *e);
 bool retry_status(long status); // 429 and those 5xx that pass
-// -1: give up. `progressed`: bytes came since the last try.
-int64_t retry_delay_ms(struct retry *r, unsigned max, const struct http_answer *a, bool progressed);
+// -1: give up. `gained`: bytes that came since the last try.
+int64_t retry_delay_ms(struct retry *r, unsigned max, const struct http_answer *a, uint64_t gained);
 
 int fetch_manifest_get(struct job *j, struct err *e);
 int fetch_manifest_head(struct job *j, struct err *e);

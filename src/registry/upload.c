@@ -269,8 +269,8 @@ static int recover(struct upload *u, struct retry *retry, uint64_t before, struc
 {
     struct err other = {0};
     struct http_answer none = {.failure = HTTP_FAIL_BROKEN};
-    bool progressed = u->done > before;
-    int64_t ms = retry_delay_ms(retry, u->s->c->retries, &none, progressed);
+    uint64_t gained = u->done > before ? u->done - before : 0;
+    int64_t ms = retry_delay_ms(retry, u->s->c->retries, &none, gained);
     if (ms < 0) return err_wrap(e, "gave up after %u tries", retry->total);
     if (u->wait_ms > ms) ms = u->wait_ms;
     if (e->kind != ERR_LIMIT) {

@@ -92,6 +92,18 @@ blobs_are_kept() {
     fails 1 "404"
 }
 
+@test "-a brings every tag" {
+    registry_seed me/tags:a
+    registry_seed me/tags:b REGISTRY two
+    try dewar pull -a "$REGISTRY/me/tags"
+    ok
+    has "a: Pulling"
+    has "b: Pulling"
+    same "$(dewar images --format '{{.Tag}}' "$REGISTRY/me/tags" | sort | xargs)" "a b"
+    try dewar pull -a "$REGISTRY/me/tags:a"
+    fails 125 "--all-tags"
+}
+
 @test "what is not there is one clear error, and leaves nothing" {
     try dewar pull "$REGISTRY/me/none"
     fails 1 "404"
@@ -242,7 +254,7 @@ EOF
 @test "killed at any moment: the next pull succeeds, and prune frees what is left" {
     for ms in 5 10 15 20 25 30 40 50 60; do
         fresh_store "$BATS_TEST_TMPDIR/kill-$ms"
-        dewar pull -q "$ONE" >/dev/null 2>&1 &
+        "$DEWAR" pull -q "$ONE" >/dev/null 2>&1 &
         pid=$!
         sleep "0.$(printf %03d "$ms")"
         kill -9 "$pid" 2>/dev/null || true

@@ -17,6 +17,9 @@
 
 TOOLS_DIR=$TESTS_DIR/tools
 
+# Without a runtime folder it looks into /run/containers, which root may have made for itself alone.
+skopeo() { XDG_RUNTIME_DIR=$HOME command skopeo "$@"; }
+
 # The process that a registry lives as long as is this shell: the file's, or the test's.
 _registry_eval() {
     local out name

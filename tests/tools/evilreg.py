@@ -39,6 +39,7 @@ first), times (so many are changed). What it does, alone or together:
     redirect URL [status]              {main} {other} {canary} {decimal} {mapped} {path} are filled in
     location URL                       of an upload
     hangup, mute, garbage              closes instead of an answer; says nothing; another tongue
+    delay SECONDS                      before the answer
     trickle                            the whole answer with one byte a second
     refuse N, deaf N                   resets after N bytes of the request's body; reads no more
 """
@@ -321,6 +322,7 @@ class Evil:
             rule = rule or {}
             if headers.get("expect", "").lower() == "100-continue" and "status" not in rule:
                 conn.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            time.sleep(rule.get("delay", 0))
             if "deaf" in rule:
                 for _ in request.chunks():
                     if request.got >= rule["deaf"]:

@@ -99,8 +99,7 @@ class Cell:
             self.judge(done)
             if done.code == 0:
                 self.result()
-            elif self.row.name in ROWS and not self.row.arrange and self.evil.contexts["main"] in (
-                    None, *self.good()) and "realm" not in self.row.script:
+            elif not self.row.arrange and not {"tls", "realm"} & set(self.row.script):
                 self.evil.rules = []
                 again = self.bench.command(self.env, self.work, *words)
                 if again.code:
@@ -114,9 +113,6 @@ class Cell:
             if self.push:
                 self.dewar("rmi", self.name)
         return self.why
-
-    def good(self):
-        return [self.evil.contexts["main"]] if self.row.script.get("tls", "good") == "good" else []
 
     def judge(self, done):
         if done.code is None:
