@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/num.h"
 #include "base/own.h"
 #include "base/vec.h"
@@ -21,7 +22,7 @@
 
 #define CONNECT_S 15L
 #define STALL_S 30U
-#define STALL_RATE 100L // bytes a second; a trickle below it is a stall
+#define STALL_RATE 100 // bytes a second; a trickle below it is a stall
 #define RECEIVE_BUFFER (512L << 10)
 #define SEND_BUFFER (512L << 10)
 #define EXPECT_FROM ((uint64_t)4 << 20) // ask before sending a body of this size
@@ -44,7 +45,10 @@ struct exchange {
     bool done;
     bool failed; // *e was set by us
     bool began;
-    uint64_t body_done; // bytes of the request's body handed to libcurl
+    uint64_t body_done;          // bytes of the request's body handed to libcurl
+    int64_t mark_ns, mark_bytes; // since when, from where on the speed is looked at
+    int64_t stall_ns;            // the longest time without STALL_RATE
+    bool stalled;
     bool refused_address;
     enum addr_class refused;
 };
@@ -195,6 +199,22 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+// Called at least once a second. libcurl's own limit on low speed averages over five seconds more.
+static int on_time(void *arg, curl_off_t d_total, curl_off_t down, curl_off_t u_total,
+                   curl_off_t up)
+{
+    struct exchange *x = arg;
+    int64_t now = clock_mono_ns(), bytes = down + up;
+    (void)d_total;
+    (void)u_total;
+    if (!x->mark_ns || bytes - x->mark_bytes >= x->stall_ns / 1000000000 * STALL_RATE) {
+        x->mark_ns = now;
+        x->mark_bytes = bytes;
+    }
+    x->stalled = now - x->mark_ns > x->stall_ns;
+    return x->stalled;
+}
+
 // Where a name finally led: the check that no trick with names, numbers or DNS gets around.
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *sa)
 {
@@ -258,12 +278,9 @@ static void set_body(CURL *easy, struct exchange *x)
     if (strcmp(q->method, "HEAD") != 0) curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, q->method);
 }
 
-static void set_limits(CURL *easy, const struct http *h, const struct http_ask *q)
+static void set_limits(CURL *easy, const struct http_ask *q)
 {
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, STALL_RATE);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
-                     (long)(h->stall_s * (q->patience ? q->patience : 1)));
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, q->take ? RECEIVE_BUFFER : 16L << 10);
@@ -289,7 +306,11 @@ static int set_up(CURL *easy, struct http *h, struct exchange *x, struct write_a
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, x);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, x);
-    set_limits(easy, h, q);
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_time);
+    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, x);
+    x->stall_ns = (int64_t)h->stall_s * (q->patience ? q->patience : 1) * 1000000000;
+    set_limits(easy, q);
     set_body(easy, x);
     own(str) struct str proxy = {0};
     x->a->proxied = proxy_find(q->url, &proxy);
@@ -316,7 +337,6 @@ static const struct {
     {CURLE_SSL_CIPHER, HTTP_FAIL_OURS},
     {CURLE_UNSUPPORTED_PROTOCOL, HTTP_FAIL_OURS},
     {CURLE_URL_MALFORMAT, HTTP_FAIL_OURS},
-    {CURLE_OUT_OF_MEMORY, HTTP_FAIL_OURS},
     {CURLE_WEIRD_SERVER_REPLY, HTTP_FAIL_OURS},
 };
 
@@ -324,7 +344,8 @@ static enum http_failure failure_of(CURL *easy, CURLcode code)
 {
     curl_off_t ready = 0; // when the connection, with TLS, was there; 0: never
     curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
-    if (code == CURLE_OPERATION_TIMEDOUT && ready == 0) return HTTP_FAIL_SILENT;
+    if ((code == CURLE_OPERATION_TIMEDOUT || code == CURLE_ABORTED_BY_CALLBACK) && ready == 0)
+        return HTTP_FAIL_SILENT;
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
         if (failures[i].code == code) return failures[i].failure;
     return HTTP_FAIL_BROKEN;
@@ -372,13 +393,14 @@ static int fail(CURL *easy, struct exchange *x, const char *detail, struct err *
         return err_set(e, ERR_LIMIT, "a header of '%s' is too long", x->q->url->host);
     }
     a->failure = failure_of(easy, x->code);
+    char silence[64];
+    snprintf(silence, sizeof silence, "stalled for %lld seconds",
+             (long long)(x->stall_ns / 1000000000));
     own(str) struct str url = {0};
     long os = 0;
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os);
     url_print_short(x->q->url, &url);
-    const char *why = detail[0] ? detail : curl_easy_strerror(x->code);
-    // What this libcurl says of a header line over its cap of 100 KiB.
-    if (x->code == CURLE_OUT_OF_MEMORY) why = "a header of the answer is too large";
+    const char *why = x->stalled ? silence : detail[0] ? detail : curl_easy_strerror(x->code);
     err_set(e, ERR_SYSTEM, "%s %s: %.300s", x->q->method, str_z(&url), why);
     e->sys = (int)os;
     give_hint(a->failure, x->q, a->proxied, e);
