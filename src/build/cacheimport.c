@@ -50,6 +50,27 @@ static int foreign(const struct oci_manifest *m, struct err *e)
     return err_set(e, ERR_INPUT, "it holds no build cache of dewar");
 }
 
+// An image with records in its manifest: its layers are the cache's.
+static int read_image(struct import *in, const struct oci_manifest *m, struct sv records,
+                      struct err *e)
+{
+    own(str) struct str config = {.max = LIMIT_CONFIG};
+    own(oci_image) struct oci_image im = {0};
+    if (in->place->ops->read(in->place, &m->config, LIMIT_CONFIG, &config, e) < 0 ||
+        oci_image_parse(str_sv(&config), "the image's config", &im, e) < 0 ||
+        build_cachedoc_parse(records, NULL, "the image's records", &in->doc, e) < 0)
+        return -1;
+    if (im.layers != m->n)
+        return err_set(e, ERR_INPUT, "the image's manifest has %zu layers, its config %zu", m->n,
+                       im.layers);
+    for (size_t i = 0; i < m->n; i++) {
+        struct build_cachedoc_layer l = {.diff_id = im.diff_ids[i], .blob = m->items[i]};
+        l.blob.annotations = NULL;
+        vec_push(&in->doc.content, l);
+    }
+    return 1;
+}
+
 static int read_place(struct import *in, struct err *e)
 {
     own(str) struct str text = {.max = LIMIT_MANIFEST};
@@ -58,12 +79,16 @@ static int read_place(struct import *in, struct err *e)
     int rc = in->place->ops->find(in->place, &text, e);
     if (rc <= 0) return rc;
     if (oci_manifest_parse(str_sv(&text), "the cache's manifest", &m, e) < 0) return -1;
+    const struct codec_json *note =
+        m.annotations && !m.is_index ? codec_json_get(m.annotations, BUILD_CACHEDOC_NOTE) : NULL;
+    if (note) return read_image(in, &m, codec_json_text(note), e);
     if (m.is_index || strcmp(m.config.media_type, BUILD_CACHEDOC_TYPE) != 0) return foreign(&m, e);
     if (in->place->ops->read(in->place, &m.config, BUILD_CACHEDOC_MAX, &records, e) < 0) return -1;
     return build_cachedoc_parse(str_sv(&records), &m, "the cache's records", &in->doc, e) < 0 ? -1 : 1;
 }
 
-// An image of the store with records in its manifest. 1 found, 0 not.
+// An image of the store with records in its manifest. 1 found, 0 not: then a registry may know, unless
+// the image has never been in one.
 static int read_store(struct build_job *job, struct import *in, struct err *e)
 {
     struct err ignored;
@@ -75,6 +100,8 @@ static int read_store(struct build_job *job, struct import *in, struct err *e)
         oci_manifest_parse(str_sv(&text), "the image's manifest", &m, e) < 0)
         return -1;
     const struct codec_json *note = m.annotations ? codec_json_get(m.annotations, BUILD_CACHEDOC_NOTE) : NULL;
+    if (!note && !oci_digest_is_set(&r.remote))
+        return err_set(e, ERR_INPUT, "the image in the store holds no build cache");
     if (!note) return 0;
     return build_cachedoc_parse(codec_json_text(note), NULL, "the image's records", &in->doc, e) < 0 ? -1 : 1;
 }
@@ -89,7 +116,8 @@ static int open_import(struct build_job *job, struct import *in, struct err *e)
         int rc = read_store(job, in, e);
         if (rc != 0) return rc;
     }
-    return err_set(e, ERR_UNSUPPORTED, "caches in registries come later");
+    if (build_cacheremote_open(job->en, &in->spec, &job->platform, &in->place, e) < 0) return -1;
+    return read_place(in, e);
 }
 
 static void import_fini(struct import *in)

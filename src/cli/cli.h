@@ -32,6 +32,7 @@ enum cli_words {
     CLI_WORDS_FILES,
     CLI_WORDS_IMAGES,    // every word names an image
     CLI_WORDS_IMAGE,     // the first one does
+    CLI_WORDS_CONTAINERS,
     CLI_WORDS_COMMANDS,  // of dewar itself
 };
 

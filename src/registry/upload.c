@@ -235,7 +235,8 @@ static int close_upload(struct upload *u, struct err *e)
         // An earlier PUT may have got there although its answer did not come back (libcurl repeats
         // a request by itself when a kept connection turns out to be dead).
         struct err other;
-        bool perhaps = a.status == 400 || a.status == 404 || a.status == 409 || a.status == 416;
+        bool perhaps = a.status == 202 || a.status == 400 || a.status == 404 || a.status == 409 ||
+                       a.status == 416;
         call_refused(u->s, &a, e);
         if (a.status == 416) u->passing = true;
         return perhaps && fetch_blob_find(u->s, &other) > 0 ? 0 : -1;

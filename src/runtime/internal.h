@@ -97,6 +97,9 @@ int cgroup_make(struct engine *en, const struct runtime_spec *s, bool need_devic
 int cgroup_open(const char *name, struct cgroup *out, struct err *e);
 void cgroup_close(struct cgroup *c);                 // the descriptors
 void cgroup_remove(const char *name, bool *out_oom); // the folders; asks first whether OOM struck
+// Stops every process of init's pid namespace, in a group that is made for it where there is none.
+int cgroup_freeze(struct engine *en, const char *name, pid_t init, struct err *e);
+void cgroup_thaw(struct engine *en, const char *name);
 
 // --- the plan ----------------------------------------------------------------------------------
 // The steps of the child, with the text that the parent prints when one fails.
