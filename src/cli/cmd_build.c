@@ -32,7 +32,7 @@ static const struct opt rows[] = {
      .help = "Set an ARG; without a value it is taken from the environment"},
     {.name = "build-context", .type = OPT_LIST, .offset = O(contexts), .arg = "NAME=SOURCE",
      .help = "One more context, for FROM, COPY --from and RUN --mount=from: a folder, a git "
-             "repository, docker-image://NAME"},
+             "repository, an archive's URL, docker-image://NAME"},
     {.name = "cache-from", .type = OPT_LIST, .offset = O(cache_from),
      .arg = "IMAGE|type=T,...",
      .help = "Use a build cache: an image, type=registry,ref=NAME, type=local,src=FOLDER"},
@@ -187,8 +187,8 @@ const struct cli_cmd cli_cmd_build = {
     .alias = alias,
     .usage = "[CONTEXT|URL|-]",
     .help = "Build an image from a Dockerfile",
-    .more = "The context is a folder, - for a tar or a Dockerfile on stdin, or a git repository "
-            "(https://host/x.git#branch:folder). Building the same "
+    .more = "The context is a folder, - for a tar or a Dockerfile on stdin, a git "
+            "repository (https://host/x.git#branch:folder), or the URL of an archive. Building the same "
             "context on the same base gives the same image ID, on another day, as another user, on "
             "another machine; docs/reproducible.md says how and where the limits are.",
     .examples = "dewar build -t digits .\n"

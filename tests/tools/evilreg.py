@@ -23,7 +23,8 @@ The script is an object:
     rules   a list of objects; the first that fits an answer changes it
 
 A rule fits when all it names do: on (one of KINDS or a list; "upload" means POST, PATCH and PUT of
-blobs), match (a pattern for the path), door (default main), after (that many fitting requests pass
+blobs), match (a pattern for the path), door (default main), over (bytes of the request's body),
+after (that many fitting requests pass
 first), times (so many are changed). What it does, alone or together:
 
     status, reason, headers (a name with null goes), body, repeat [text, times]   another answer
@@ -213,13 +214,17 @@ class Evil:
             self.contexts[door] = kind if kind in (None, "drop") else self.context(kind)
             s = socket.create_server((bind if door != "canary" else "127.0.0.1", 0), backlog=64)
             self.ports[door] = s.getsockname()[1]
-            self.listeners.append(s)
-            threading.Thread(target=self.accept, args=(door, s), daemon=True).start()
+            thread = threading.Thread(target=self.accept, args=(door, s), daemon=True)
+            self.listeners.append((s, thread))
+            thread.start()
         self.log_path.touch()
         return self
 
     def stop(self):
-        for s in self.listeners:
+        # In this order: a thread that accepts on a closed number might meet the next registry's door.
+        for s, thread in self.listeners:
+            s.shutdown(socket.SHUT_RDWR)
+            thread.join()
             s.close()
         with self.lock:
             for conn in list(self.open):
@@ -353,6 +358,8 @@ class Evil:
                 kinds = sum((GROUPS.get(k, (k,)) for k in ([on] if isinstance(on, str) else on)), ())
                 if (rule.get("door", "main") != door or request.kind not in kinds
                         or not re.search(rule.get("match", ""), request.target)):
+                    continue
+                if int(request.headers.get("content-length", "0")) <= rule.get("over", -1):
                     continue
                 rule["seen"] += 1
                 if rule["seen"] <= rule.get("after", 0) or rule["used"] >= rule.get("times", 1 << 30):

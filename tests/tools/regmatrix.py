@@ -3,8 +3,7 @@
 """Runs pull and push against what registries do wrong: the tables of regrows.py against evilreg.
 
     regmatrix.py list [TABLE]                     the names of the rows
-    regmatrix.py run WORK LAYOUT TABLE|ROW[.KIND]...   runs cells, several at a time; fills WORK
-    regmatrix.py show WORK ROW                    prints a row's cells; status 1 when one is wrong
+    regmatrix.py run WORK LAYOUT TABLE|ROW[.KIND]...   runs cells, several at a time; WORK/ROW tells
 
 In each cell the command must come to its end within BOUND seconds and do what the row expects; an
 error must name the registry, the repository, for a blob its digest, and the cause. In each cell, too:
@@ -82,7 +81,7 @@ class Cell:
         self.host = f"{self.evil.host}:{self.evil.ports['main']}"
         self.name = f"{self.host}/a/b{what}"
         self.store = self.bench.store if self.push else self.work / "store"
-        self.env = self.bench.env(self.work, self.store, self.host, script["tls_dir"])
+        self.env = self.bench.env(self.work, self.store, self.host, script["tls_dir"]) | self.row.env
 
     def dewar(self, *words):
         return subprocess.run([self.bench.dewar, *words], env=self.env, capture_output=True, text=True,
@@ -332,11 +331,6 @@ def main():
         print("\n".join(r.name for name, rows in TABLES.items() if not words or name in words for r in rows))
     elif verb == "run" and len(words) > 2:
         return Bench(words[0], words[1]).run(words[2:])
-    elif verb == "show" and len(words) == 2:
-        path = Path(words[0]) / words[1]
-        text = path.read_text() if path.exists() else ""
-        print(text or f"the row {words[1]} did not run")
-        return int(not text or "not ok" in text or text.count("ok ") < len(ROWS[words[1]].kinds))
     else:
         print(__doc__, file=sys.stderr)
         return 2

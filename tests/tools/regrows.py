@@ -43,7 +43,7 @@ class Row:
             rule["times"] = 1
         if self.rules is not None:
             return expect, [dict(r) for r in self.rules]
-        rule.setdefault("on", DATA if kind == "upload" and self.once else kind)
+        rule.setdefault("on", "upload_patch" if kind == "upload" and self.once else kind)
         return expect, [rule]
 
 
@@ -53,6 +53,7 @@ def bodies(how, empty, always=False):
     return {**{k: {how: 0 if always and k == "blob_get" else AT[k]} for k in AT}, "push": empty}
 
 
+PATIENT = {"DEWAR_REGISTRY_RETRIES": "1"}  # each try takes its time
 SHORT = {"length": "10"}  # an answer that promises ten bytes and closes
 BUSY = {"status": 503, "body": '{"errors":[{"code":"UNAVAILABLE","message":"busy"}]}'}
 LATER = {"status": 429, "headers": {"Retry-After": "1"},
@@ -84,8 +85,8 @@ MATRIX = [
     Row("truncated-once", OK, once=True, **bodies("truncate", SHORT)),
     # An answer to a push that says by its status that all is well may be believed without its body.
     Row("truncated-always", FAIL, CUT, **bodies("truncate", (EITHER, SHORT), True)),
-    Row("stall", FAIL, "stall|no byte|slow|time|second", **bodies("stall", {"mute": True}, True)),
-    Row("one-byte-a-second", FAIL, "stall|slow|time|second", **bodies("slow", {"trickle": True}, True)),
+    Row("stall", FAIL, "stall|no byte|slow|time|second", env=PATIENT, **bodies("stall", {"mute": True}, True)),
+    Row("one-byte-a-second", FAIL, "stall|slow|time|second", env=PATIENT, **bodies("slow", {"trickle": True}, True)),
     Row("endless", FAIL, "larg|more|big|size|limit|long|end", {"endless": "chunked"},
         push=(EITHER, {"endless": "chunked"})),
     Row("wrong-bytes", FAIL, "digest|hash|JSON|json|sha256", manifest_get={"flip": 300},
@@ -362,20 +363,30 @@ UPLOADS = [
         on="upload"),
     Row("location-link-local", FAIL, "ocation|169.254|link-local", {
         "on": "upload_post", "location": "https://169.254.169.254/x"}, on="upload"),
-    Row("location-missing", FAIL, "ocation", {"on": "upload_post", "headers": {"Location": None}}, on="upload"),
+    Row("location-missing", FAIL, "ocation|where", {"on": "upload_post", "headers": {"Location": None}}, on="upload"),
     Row("range-says-less", EITHER, "ange", {"on": "upload_patch", "headers": {"Range": "0-9"}}, on="upload"),
     Row("range-says-more", EITHER, "ange", {"on": "upload_patch", "headers": {"Range": "0-99999999"}},
         on="upload"),
-    Row("416-once", OK, once=True, rule={"on": DATA, "status": 416}, on="upload"),
+    *(Row(f"{kind}-{name}-once", OK, once=True, rule={"on": f"upload_{kind}", **rule}, on="upload")
+      for kind in ("post", "put") for name, rule in (("503", BUSY), ("429", LATER), (
+          "hangup", {"hangup": True}), ("cut", SHORT))),
+    # The registry took it, and the answer was lost: it is not sent again.
+    Row("put-answer-lost", OK, once=True, rule={"on": "upload_put", "hangup": True}, on="upload"),
+    Row("416-once", OK, once=True, rule={"on": "upload_patch", "status": 416}, on="upload"),
+    Row("416-put-once", OK, once=True, rule={"on": "upload_put", "status": 416}, on="upload"),
     Row("416-always", FAIL, "416|ange", {"on": DATA, "status": 416}, on="upload"),
     Row("413", FAIL, "413|larg", {"on": DATA, "status": 413}, on="upload"),
+    # Parts of 1 MiB are taken, larger ones are not.
+    Row("413-large-parts", OK, rule={"on": "upload_patch", "status": 413, "over": 1 << 20}, on="upload"),
+    Row("patch-405", OK, rule={"on": "upload_patch", "status": 405}, on="upload"),
     Row("last-202", FAIL, "202", {"on": "upload_put", "status": 202}, on="upload"),
     Row("head-405", OK, rule={"on": "blob_head", "status": 405}, on="upload"),
     Row("head-500-once", OK, once=True, rule={"on": "blob_head", "status": 500}, on="upload"),
     Row("manifest-blob-unknown", FAIL, "BLOB_UNKNOWN|lob unknown|400", {"status": 400, "body":
         '{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}'},
         on="manifest_put"),
-    Row("upload-stalls-amid", FAIL, "stall|slow|time|second", {"on": DATA, "deaf": 100000}, on="upload"),
+    Row("upload-stalls-amid", FAIL, "stall|slow|time|second", {"on": "upload_patch", "deaf": 100000}, on="upload",
+        env=PATIENT),
 ]
 
 
