@@ -17,6 +17,7 @@ extern const struct cli_cmd cli_cmd_save, cli_cmd_load, cli_cmd_import, cli_cmd_
 extern const struct cli_cmd cli_cmd_login, cli_cmd_logout, cli_cmd_search;
 extern const struct cli_cmd cli_cmd_df, cli_cmd_system_prune, cli_cmd_builder_prune, cli_cmd_check;
 extern const struct cli_cmd cli_cmd_doctor, cli_cmd_info, cli_cmd_version;
+extern const struct cli_cmd cli_cmd_oci;
 extern const struct cli_cmd cli_cmd_help, cli_cmd_completion, cli_cmd_complete;
 
 // For verbs that pull what is missing: shows the pull, and nothing when there is none.
