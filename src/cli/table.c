@@ -25,6 +25,8 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_pause,
     &cli_cmd_unpause,
     &cli_cmd_rename,
+    &cli_cmd_update,
+    &cli_cmd_container_prune,
     &cli_cmd_probe,
     // in and out
     &cli_cmd_pull,
