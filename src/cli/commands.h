@@ -6,7 +6,7 @@
 #include "image/image.h"
 #include "image/registry.h"
 
-extern const struct cli_cmd cli_cmd_run, cli_cmd_build;
+extern const struct cli_cmd cli_cmd_run, cli_cmd_build, cli_cmd_lock, cli_cmd_verify;
 extern const struct cli_cmd cli_cmd_images, cli_cmd_rmi, cli_cmd_tag, cli_cmd_history,
     cli_cmd_inspect, cli_cmd_image_prune;
 extern const struct cli_cmd cli_cmd_pull, cli_cmd_push;

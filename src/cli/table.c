@@ -7,6 +7,8 @@ const struct cli_cmd *const cli_commands[] = {
     // everyday
     &cli_cmd_run,
     &cli_cmd_build,
+    &cli_cmd_lock,
+    &cli_cmd_verify,
     &cli_cmd_images,
     &cli_cmd_rmi,
     &cli_cmd_tag,
