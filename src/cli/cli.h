@@ -32,6 +32,7 @@ enum cli_words {
     CLI_WORDS_FILES,
     CLI_WORDS_IMAGES,    // every word names an image
     CLI_WORDS_IMAGE,     // the first one does
+    CLI_WORDS_CONTAINERS,
     CLI_WORDS_COMMANDS,  // of dewar itself
 };
 
@@ -43,6 +44,7 @@ struct cli {
     struct str out;                // the result
     int argc;                      // words after the options
     char **argv;
+    char **own_argv;               // as the program was called
     bool color;                    // stderr is a terminal that takes colours
     bool out_tty, err_tty;
     bool debug;                    // -D

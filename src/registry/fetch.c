@@ -275,7 +275,9 @@ int fetch_blob_find(struct session *s, struct err *e)
                     oci_digest_print(&s->j->q.digest, digest)) < 0 ||
         call_do(s, &c, &a, e) < 0)
         return -1;
-    if (a.status == 404) return s->place.mirror ? call_refused(s, &a, e) : 0;
+    // A registry that does not answer the question may not have it.
+    bool unknown = a.status == 404 || a.status == 405 || a.status == 501;
+    if (unknown) return s->place.mirror ? call_refused(s, &a, e) : 0;
     if (a.status != 200) return call_refused(s, &a, e);
     if (http_header(&a, "Content-Length", &v)) num_u64(v, &s->j->r.size);
     return 1;
