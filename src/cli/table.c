@@ -28,6 +28,7 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_pause,
     &cli_cmd_unpause,
     &cli_cmd_rename,
+    &cli_cmd_probe,
     // in and out
     &cli_cmd_pull,
     &cli_cmd_push,
