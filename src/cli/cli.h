@@ -44,6 +44,7 @@ struct cli {
     struct str out;                // the result
     int argc;                      // words after the options
     char **argv;
+    char **own_argv;               // as the program was called
     bool color;                    // stderr is a terminal that takes colours
     bool out_tty, err_tty;
     bool debug;                    // -D

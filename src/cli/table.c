@@ -25,6 +25,7 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_pause,
     &cli_cmd_unpause,
     &cli_cmd_rename,
+    &cli_cmd_probe,
     // in and out
     &cli_cmd_pull,
     &cli_cmd_push,
@@ -44,6 +45,7 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_check,
     &cli_cmd_info,
     &cli_cmd_doctor,
+    &cli_cmd_oci,
     &cli_cmd_version,
     &cli_cmd_help,
     &cli_cmd_completion,

@@ -111,6 +111,35 @@ seed_of() { same "$(dewar run --rm --network none "$1")" one; }
     store_is_clean
 }
 
+@test "a prune amid a pull takes nothing away from it" {
+    evil_images "{\"on\":\"blob_get\",\"match\":\"$LAYER\",\"delay\":1}"
+    "$DEWAR" pull -q "$EVIL/a/b" >out 2>&1 3>&- &
+    local pid=$!
+    sleep 0.5
+    # The first layers are here and unpacked, and no name leads to them yet.
+    dewar system prune --force >/dev/null
+    wait "$pid" || { cat out >&2; return 1; }
+    same "$(layer_log .status)" 200
+    seed_of "$EVIL/a/b"
+    store_is_clean
+}
+
+@test "two images that share layers, pulled at the same time, share them" {
+    registry_seed a/b:2 REGISTRY two
+    local before first second
+    before=$(layers_asked)
+    "$DEWAR" pull -q "$REGISTRY/a/b:1" >first 2>&1 3>&- &
+    first=$!
+    "$DEWAR" pull -q "$REGISTRY/a/b:2" >second 2>&1 3>&- &
+    second=$!
+    wait "$first" || { cat first >&2; return 1; }
+    wait "$second" || { cat second >&2; return 1; }
+    same $(($(layers_asked) - before)) 3
+    seed_of "$REGISTRY/a/b:1"
+    same "$(dewar run --rm --network none "$REGISTRY/a/b:2")" two
+    store_is_clean
+}
+
 @test "what is here is not asked for again" {
     dewar pull -q "$REGISTRY/a/b:1"
     local before
