@@ -29,6 +29,7 @@ struct build_options {
     const struct strv *ulimits, *no_cache_filter, *outputs, *allow;
     const struct strv *cache_from, *cache_to;  // see cachespec.h
     const char *iidfile, *metadata_file;
+    bool push;               // every tag, when the image is in the store
     enum image_pull_policy pull;
     bool no_cache;
     bool no_scrub;

@@ -340,7 +340,7 @@ static int open_place(struct place *p, struct err *e)
 {
     if (p->spec->type == BUILD_CACHESPEC_LOCAL)
         return build_cachefolder_open(p->spec->folder, true, &p->at, e);
-    return err_set(e, ERR_UNSUPPORTED, "caches in registries come later");
+    return build_cacheremote_open(p->job->en, p->spec, &p->job->platform, &p->at, e);
 }
 
 static int write_place(struct place *p, const struct build_state *s, struct err *e)

@@ -6,7 +6,7 @@
 
 #include "build/cachedoc.h"
 #include "build/cachespec.h"
-#include "store/tmp.h"
+#include "oci/platform.h"
 
 struct build_cacheplace;
 struct build_cacheplace_ops {
@@ -33,6 +33,11 @@ struct build_cacheplace {
 // `writing`: makes the folder, holds its lock; another program's folder is refused. *out is NULL when
 // a folder to read from does not exist.
 int build_cachefolder_open(const char *path, bool writing, struct build_cacheplace **out,
+                           struct err *e);
+// In a registry. Nothing is asked yet. `platform`: of several images in an index.
+struct engine;
+int build_cacheremote_open(struct engine *en, const struct build_cachespec *spec,
+                           const struct oci_platform *platform, struct build_cacheplace **out,
                            struct err *e);
 static inline void own_build_cacheplace(struct build_cacheplace **p)
 {

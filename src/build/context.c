@@ -11,6 +11,7 @@
 #include "build/extract.h"
 #include "build/git.h"
 #include "build/internal.h"
+#include "build/url.h"
 
 static int read_ignore(struct build_context *c, const char *path, const char *label, struct err *e)
 {
@@ -96,8 +97,11 @@ static int read_head(char *buf, size_t size, size_t *out_n, struct err *e)
 
 static int empty_folder(struct store_tmp *tmp, struct build_context *c, struct err *e)
 {
-    if (mkdirat(tmp->fd, "context", 0755) != 0) return err_sys(e, "make the context folder");
-    int fd = fs_open_dir(tmp->fd, "context", e);
+    own(free) char *name = str_fmt("context-%s", c->name);
+    for (char *p = name; *p; p++)
+        if (*p == '/') *p = '_';
+    if (mkdirat(tmp->fd, name, 0755) != 0) return err_sys(e, "make the context folder");
+    int fd = fs_open_dir(tmp->fd, name, e);
     if (fd < 0) return -1;
     c->tree.root = (struct root){fd, "the build context"};
     c->tree.is_context = true;
@@ -206,13 +210,37 @@ static int open_git(struct build_job *job, const struct build_remote *r, struct 
     return 0;
 }
 
+// An archive is unpacked; anything else must be a Dockerfile.
+static int open_url(struct build_job *job, const struct build_remote *r, struct build_context *c,
+                    struct str *out_file, struct err *e)
+{
+    struct build_url u;
+    char head[512];
+    own(fd) int fd = -1;
+    if (build_url_get(job, r, NULL, &u, e) < 0) return -1;
+    struct oci_digest digest = u.digest;
+    build_url_fini(&u);
+    if (build_url_open(job, r, &digest, &fd, e) < 0) return -1;
+    ssize_t n = pread(fd, head, sizeof head, 0);
+    if (n < 0) return err_sys(e, "read what was downloaded");
+    if (n == 0) return err_set(e, ERR_INPUT, "'%s' is empty", r->shown);
+    c->fetched = true;
+    if (empty_folder(&job->tmp, c, e) < 0) return -1;
+    if (!build_extract_is_tar(head, (size_t)n))
+        return fs_read_fd(fd, LIMIT_DOCKERFILE, out_file, e) < 0 ? -1 : 2;
+    struct fs_owner nobody_else = {0, 0};
+    struct build_extract opt = {.dest = "", .owner = &nobody_else};
+    if (build_extract(&c->tree.root, &opt, codec_source_fd(&fd), e) < 0)
+        return err_wrap(e, "unpacking '%s'", r->shown);
+    return 1;
+}
+
 // 1: opened, and *out_file was not touched. 2: it is a Dockerfile alone, now in *out_file.
 static int open_remote(struct build_job *job, const struct build_remote *r, struct build_context *c,
                        struct str *out_file, struct err *e)
 {
-    (void)out_file;
     if (r->kind == BUILD_REMOTE_GIT) return open_git(job, r, c, e) < 0 ? -1 : 1;
-    return err_set(e, ERR_UNSUPPORTED, "'%s': contexts behind URLs are not there yet", r->shown);
+    return open_url(job, r, c, out_file, e);
 }
 
 static int open_stdin_main(struct build_job *job, struct build_context *out, struct str *out_file,

@@ -14,6 +14,7 @@
 #include "codec/json.h"
 #include "image/archive.h"
 #include "image/image.h"
+#include "image/registry.h"
 
 enum output_type { OUTPUT_IMAGE, OUTPUT_LOCAL, OUTPUT_TAR, OUTPUT_OCI, OUTPUT_DOCKER, OUTPUT_COUNT };
 
@@ -104,6 +105,11 @@ int build_export_check(const struct build_options *opt, struct build_result *res
             return err_set(e, ERR_USAGE, "--tag '%s' must not have a digest", opt->tags->p[i]);
     }
     if (find_files_only(opt, &files_only, e) < 0) return -1;
+    if (opt->push && !(opt->tags && opt->tags->n)) {
+        err_set(e, ERR_USAGE, "--push: the image has no name");
+        return err_hint(e, "say where it goes: -t REGISTRY/NAME:TAG");
+    }
+    if (opt->push && files_only) return err_set(e, ERR_USAGE, "--push: the result is no image");
     return build_cacheexport_check(opt, files_only, e);
 }
 
@@ -232,6 +238,18 @@ static int put_image(struct build_job *job, struct build_state *s, struct err *e
     return rc;
 }
 
+// The manifest names the archives that were sent, so what a registry has is what is reported.
+static int push_image(struct build_job *job, struct err *e)
+{
+    for (size_t i = 0; job->opt->push && i < job->opt->tags->n; i++) {
+        struct image_push_options opt = {.name = job->opt->tags->p[i]};
+        own(image_pushed) struct image_pushed pushed = {0};
+        if (image_push(job->en, &opt, &pushed, e) < 0) return -1;
+        job->result->manifest = pushed.digest;
+    }
+    return 0;
+}
+
 static void add_labels(struct build_job *job, struct build_state *s)
 {
     for (size_t i = 0; job->opt->labels && i < job->opt->labels->n; i++) {
@@ -279,7 +297,7 @@ int build_export(struct build_job *job, const struct build_state *given, struct 
     if (build_cacheimport_need(job, &job->tmp, s.layers.p, s.layers.n, e) < 0 ||
         find_files_only(job->opt, &files_only, e) < 0)
         return -1;
-    if (!files_only && put_image(job, &s, e) < 0) return -1;
+    if (!files_only && (put_image(job, &s, e) < 0 || push_image(job, e) < 0)) return -1;
     for (size_t i = 0; outputs && i < outputs->n; i++) {
         struct output o;
         if (parse_output(outputs->p[i], &o, e) < 0) return -1;

@@ -211,6 +211,28 @@ static int hash_parts(struct build_work *w, struct copy_arg *c, struct codec_sha
     return 0;
 }
 
+// A file that goes into a folder needs a name of its own.
+static int check_names(struct build_work *w, const struct copy_arg *c, struct err *e)
+{
+    vec_each(p, &c->parts)
+    {
+        if (!p->is_outside || p->outside.remote.kind != BUILD_REMOTE_URL || p->outside.name) continue;
+        own(fd) int view = -1;
+        bool folder = c->dest_is_folder;
+        if (!folder && w->state->layers.n) {
+            if (build_solve_view(w, w->state, &view, e) < 0) return -1;
+            struct root root = {view, "the image"};
+            own(fd) int there = fs_in_try(&root, c->dest, O_PATH | O_DIRECTORY, 0);
+            folder = there >= 0;
+        }
+        if (!folder) continue;
+        err_set(e, ERR_INPUT, "neither '%s' nor its server says what the file is called",
+                p->outside.remote.shown);
+        return err_hint(e, "end the destination with the name of a file");
+    }
+    return 0;
+}
+
 static int find_dest(struct build_work *w, struct copy_arg *c, struct err *e)
 {
     own(str) struct str dest = {0};
@@ -236,7 +258,7 @@ static int run_copy(struct build_work *w, const struct build_instr *in, struct c
     codec_sha256_init(&op.key);
     codec_sha256_addz(&op.key, c->spec.is_add ? "add" : "copy");
     if (cut_parts(c, e) < 0 || check_flags(c, e) < 0 || hash_parts(w, c, &op.key, e) < 0 ||
-        find_dest(w, c, e) < 0)
+        find_dest(w, c, e) < 0 || check_names(w, c, e) < 0)
         return -1;
     if (c->spec.chown) {
         c->has_owner = true;

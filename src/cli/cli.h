@@ -32,6 +32,7 @@ enum cli_words {
     CLI_WORDS_FILES,
     CLI_WORDS_IMAGES,    // every word names an image
     CLI_WORDS_IMAGE,     // the first one does
+    CLI_WORDS_CONTAINERS,
     CLI_WORDS_COMMANDS,  // of dewar itself
 };
 
@@ -43,6 +44,7 @@ struct cli {
     struct str out;                // the result
     int argc;                      // words after the options
     char **argv;
+    char **own_argv;               // as the program was called
     bool color;                    // stderr is a terminal that takes colours
     bool out_tty, err_tty;
     bool debug;                    // -D
@@ -135,3 +137,6 @@ void cli_add_time(int64_t seconds, struct str *out);   // "2023-06-10 00:00:00 +
 #define CLI_SHORT_ID 12
 // Asks "WARNING! ... Are you sure you want to continue? [y/N] " on the terminal; 1 yes, 0 no.
 int cli_confirm(struct cli *c, const char *question, struct err *e);
+// Asks on the terminal (the question on stderr, the answer from stdin) for one line. `hidden`: it is
+// not shown while it is typed, and the terminal is put right whatever ends us, short of SIGKILL.
+int cli_ask(const char *prompt, bool hidden, struct secret *out, struct err *e);

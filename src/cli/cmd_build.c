@@ -13,7 +13,7 @@ struct opts {
     struct strv no_cache_filter, outputs, allow, cache_from, cache_to;
     const char *file, *target, *platform, *network, *timestamp, *iidfile, *metadata;
     int timestamps, progress, call, pull;
-    bool quiet, no_cache, no_scrub, check_repro, shell_on_fail, check, load, force_rm, rm;
+    bool quiet, no_cache, no_scrub, check_repro, shell_on_fail, check, load, force_rm, rm, push;
     uint64_t shm_size;
     uint64_t jobs;
 };
@@ -32,9 +32,10 @@ static const struct opt rows[] = {
      .help = "Set an ARG; without a value it is taken from the environment"},
     {.name = "build-context", .type = OPT_LIST, .offset = O(contexts), .arg = "NAME=SOURCE",
      .help = "One more context, for FROM, COPY --from and RUN --mount=from: a folder, a git "
-             "repository, docker-image://NAME"},
+             "repository, an archive's URL, docker-image://NAME"},
     {.name = "cache-from", .type = OPT_LIST, .offset = O(cache_from),
-     .arg = "IMAGE|type=T,...", .help = "Use the build cache in an image or a folder (src=FOLDER)"},
+     .arg = "IMAGE|type=T,...",
+     .help = "Use a build cache: an image, type=registry,ref=NAME, type=local,src=FOLDER"},
     {.name = "cache-to", .type = OPT_LIST, .offset = O(cache_to), .arg = "type=T,...",
      .help = "Write the build cache: inline, registry (ref=), local (dest=); mode=min|max"},
     {.name = "call", .type = OPT_ENUM, .offset = O(call), .choices = calls, .arg = "METHOD",
@@ -70,6 +71,8 @@ static const struct opt rows[] = {
     {.name = "progress", CLI_OPT_PROGRESS(struct opts, progress)},
     {.name = "pull", .type = OPT_ENUM, .offset = O(pull), .choices = pulls, .implied = "always",
      .arg = "WHEN", .help = "Fetch images: missing, always, newer (if the registry answers), never"},
+    {.name = "push", .type = OPT_BOOL, .offset = O(push),
+     .help = "Push every name of the image to its registry"},
     {.name = "quiet", .letter = 'q', .type = OPT_BOOL, .offset = O(quiet),
      .help = "Print only the image ID"},
     {.name = "rm", .type = OPT_BOOL, .offset = O(rm), .hidden = true,
@@ -117,6 +120,7 @@ static struct build_options to_verb(const struct opts *o, const char *context)
         .cache_from = &o->cache_from,
         .cache_to = &o->cache_to,
         .iidfile = o->iidfile,
+        .push = o->push,
         .metadata_file = o->metadata,
         .pull = (enum image_pull_policy)o->pull,
         .no_cache = o->no_cache,
@@ -183,8 +187,8 @@ const struct cli_cmd cli_cmd_build = {
     .alias = alias,
     .usage = "[CONTEXT|URL|-]",
     .help = "Build an image from a Dockerfile",
-    .more = "The context is a folder, - for a tar or a Dockerfile on stdin, or a git repository "
-            "(https://host/x.git#branch:folder). Building the same "
+    .more = "The context is a folder, - for a tar or a Dockerfile on stdin, a git "
+            "repository (https://host/x.git#branch:folder), or the URL of an archive. Building the same "
             "context on the same base gives the same image ID, on another day, as another user, on "
             "another machine; docs/reproducible.md says how and where the limits are.",
     .examples = "dewar build -t digits .\n"

@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "cli/commands.h"
 #include "cli/internal.h"
+#include "runtime/state.h"
 #include "store/ref.h"
 
 // --- help ---------------------------------------------------------------------------------------
@@ -219,6 +220,18 @@ static void offer_images(const struct completer *k)
     }
 }
 
+static void offer_containers(const struct completer *k)
+{
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    own(runtime_rows) struct runtime_rows rows = {0};
+    struct err ignored = {0};
+    if (cli_engine(k->c, &en, &ignored) < 0 ||
+        runtime_container_list(&en, true, &rows, &ignored) < 0)
+        return;
+    vec_each (row, &rows)
+        if (row->brief.name[0]) offer(k, "", row->brief.name, row->brief.image);
+}
+
 static const struct opt *find_option(const struct cli_cmd *cmd, struct sv word)
 {
     for (size_t i = 0; i < cmd->options_n; i++) {
@@ -275,6 +288,7 @@ static void offer_words(const struct completer *k, const struct cli_cmd *cmd, in
 {
     bool first = plain == 0;
     if (cmd->words == CLI_WORDS_IMAGES || (cmd->words == CLI_WORDS_IMAGE && first)) offer_images(k);
+    if (cmd->words == CLI_WORDS_CONTAINERS) offer_containers(k);
     if (cmd->words == CLI_WORDS_FILES) str_addz(&k->c->out, ":files\n");
     if (cmd == &cli_cmd_completion && first) {
         offer(k, "", "bash", NULL);

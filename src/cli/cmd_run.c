@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `dewar run`: fills the verb's options. The texts behind -v, --mount and their like are read by
-// the verb, so that every face understands the same.
+// `dewar run` and `dewar create`: fill the verbs' options. The texts behind -v, --mount and their like
+// are read by the verb, so that every face understands the same.
 #include <stdio.h>
 #include <string.h>
 
@@ -8,17 +8,17 @@
 #include "base/own.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "runtime/container.h"
+#include "runtime/life.h"
 
 struct opts {
     struct runtime_run_options run;  // lists and texts go straight in
     const char *workdir, *user, *hostname, *domainname, *cpuset_cpus, *cpuset_mems;
-    const char *pid, *ipc, *uts, *memory_swap;
+    const char *memory_swap;
     uint64_t memory, cpu_shares, shm_size;
     int64_t pids_limit, oom_score_adj;
     double cpus;
-    bool has_oom, has_pids, detach;
-    struct strv add_host, publish;
+    bool has_oom, has_pids;
+    struct strv add_host;
     const char *sig_proxy;
 };
 
@@ -30,6 +30,10 @@ static const char *const pulls[] = {"always", "missing", "newer", "never", NULL}
 static const char *const networks[] = {"host", "none", NULL};
 static const char *const usernses[] = {"host", "auto", "nomap", NULL};
 
+static const char *const log_drivers[] = {"json-file", "local", "none", NULL};
+static const char *const restarts[] = {"no", "on-failure", "always", "unless-stopped", NULL};
+
+#define RUN_ONLY 3  // rows at the end that `create` does not have
 static const struct opt rows[] = {
     {.name = "add-host",
      .type = OPT_LIST,
@@ -72,12 +76,6 @@ static const struct opt rows[] = {
      .offset = O(cpuset_mems),
      .arg = "LIST",
      .help = "Which memory nodes it may use"},
-    {.name = "detach",
-     .letter = 'd',
-     .type = OPT_BOOL,
-     .offset = O(detach),
-     .hidden = true,
-     .help = "Run in the background"},
     {.name = "device",
      .type = OPT_LIST,
      .offset = R(devices),
@@ -110,6 +108,41 @@ static const struct opt rows[] = {
      .offset = S(groups_add),
      .arg = "GROUP",
      .help = "Add a supplementary group"},
+    {.name = "health-cmd",
+     .type = OPT_TEXT,
+     .offset = R(health.cmd),
+     .arg = "COMMAND",
+     .help = "Program that tells whether the container is healthy"},
+    {.name = "health-interval",
+     .type = OPT_DURATION,
+     .offset = R(health.interval),
+     .given = R(health.has_interval),
+     .arg = "TIME",
+     .help = "Time between two probes (default: 30s)"},
+    {.name = "health-retries",
+     .type = OPT_INT,
+     .offset = R(health.retries),
+     .given = R(health.has_retries),
+     .arg = "N",
+     .help = "Failures in a row that make it unhealthy (default: 3)"},
+    {.name = "health-start-interval",
+     .type = OPT_DURATION,
+     .offset = R(health.start_interval),
+     .given = R(health.has_start_interval),
+     .arg = "TIME",
+     .help = "Time between two probes while it starts (default: 5s)"},
+    {.name = "health-start-period",
+     .type = OPT_DURATION,
+     .offset = R(health.start_period),
+     .given = R(health.has_start),
+     .arg = "TIME",
+     .help = "Time in which a failure does not count yet"},
+    {.name = "health-timeout",
+     .type = OPT_DURATION,
+     .offset = R(health.timeout),
+     .given = R(health.has_timeout),
+     .arg = "TIME",
+     .help = "How long a probe may take (default: 30s)"},
     {.name = "hostname",
      .letter = 'h',
      .type = OPT_TEXT,
@@ -127,9 +160,9 @@ static const struct opt rows[] = {
      .help = "Keep stdin open"},
     {.name = "ipc",
      .type = OPT_TEXT,
-     .offset = O(ipc),
+     .offset = R(ipc_mode),
      .arg = "MODE",
-     .help = "IPC namespace: private or host"},
+     .help = "IPC namespace: private, host or container:NAME"},
     {.name = "label",
      .letter = 'l',
      .type = OPT_LIST,
@@ -141,6 +174,17 @@ static const struct opt rows[] = {
      .offset = R(label_files),
      .arg = "FILE",
      .help = "Read labels from a file of KEY=VALUE lines"},
+    {.name = "log-driver",
+     .type = OPT_TEXT,
+     .offset = R(log_driver),
+     .choices = log_drivers,
+     .arg = "DRIVER",
+     .help = "Where its output is kept: json-file (default), local, none"},
+    {.name = "log-opt",
+     .type = OPT_LIST,
+     .offset = R(log_opts),
+     .arg = "KEY=VALUE",
+     .help = "Option of the log: max-size=20m and max-file=5 are the defaults"},
     {.name = "memory",
      .letter = 'm',
      .type = OPT_SIZE,
@@ -174,6 +218,10 @@ static const struct opt rows[] = {
      .choices = networks,
      .arg = "MODE",
      .help = "Network: none, or host for the host's own"},
+    {.name = "no-healthcheck",
+     .type = OPT_BOOL,
+     .offset = R(no_healthcheck),
+     .help = "Do not run the image's HEALTHCHECK"},
     {.name = "oom-score-adj",
      .type = OPT_INT,
      .offset = O(oom_score_adj),
@@ -182,9 +230,9 @@ static const struct opt rows[] = {
      .help = "How readily it is killed when memory runs out (-1000 to 1000)"},
     {.name = "pid",
      .type = OPT_TEXT,
-     .offset = O(pid),
+     .offset = R(pid_mode),
      .arg = "MODE",
-     .help = "Process namespace: private or host"},
+     .help = "Process namespace: private, host or container:NAME"},
     {.name = "pids-limit",
      .type = OPT_INT,
      .offset = O(pids_limit),
@@ -203,7 +251,7 @@ static const struct opt rows[] = {
     {.name = "publish",
      .letter = 'p',
      .type = OPT_LIST,
-     .offset = O(publish),
+     .offset = R(ports),
      .hidden = true,
      .arg = "PORT",
      .help = "Publish a port"},
@@ -222,6 +270,12 @@ static const struct opt rows[] = {
      .type = OPT_BOOL,
      .offset = S(readonly),
      .help = "Make the container's root read-only"},
+    {.name = "restart",
+     .type = OPT_TEXT,
+     .offset = R(restart),
+     .choices = restarts,
+     .arg = "POLICY",
+     .help = "When it is started again: no, on-failure[:MAX], always, unless-stopped"},
     {.name = "rm",
      .type = OPT_BOOL,
      .offset = R(rm),
@@ -236,17 +290,17 @@ static const struct opt rows[] = {
      .offset = O(shm_size),
      .arg = "BYTES",
      .help = "Size of /dev/shm (default: half of the memory, at most 64g)"},
-    {.name = "sig-proxy",
-     .type = OPT_TEXT,
-     .offset = O(sig_proxy),
-     .implied = "true",
-     .arg = "BOOL",
-     .help = "Pass signals on to the program (default: true)"},
     {.name = "stop-signal",
      .type = OPT_TEXT,
      .offset = R(stop_signal),
      .arg = "SIGNAL",
      .help = "Signal that stops the container"},
+    {.name = "stop-timeout",
+     .type = OPT_INT,
+     .offset = R(stop_timeout),
+     .given = R(has_stop_timeout),
+     .arg = "SECONDS",
+     .help = "How long a stop waits before it kills (default: 10; -1: for ever)"},
     {.name = "sysctl",
      .type = OPT_LIST,
      .offset = S(sysctls),
@@ -281,7 +335,7 @@ static const struct opt rows[] = {
      .help = "User namespace: host; as root auto or nomap: unused ids"},
     {.name = "uts",
      .type = OPT_TEXT,
-     .offset = O(uts),
+     .offset = R(uts_mode),
      .arg = "MODE",
      .help = "Host name namespace: private or host"},
     {.name = "volume",
@@ -296,16 +350,24 @@ static const struct opt rows[] = {
      .offset = O(workdir),
      .arg = "PATH",
      .help = "Working directory inside, made when it is missing"},
+    // Of `run` alone, at the end.
+    {.name = "detach",
+     .letter = 'd',
+     .type = OPT_BOOL,
+     .offset = R(detach),
+     .help = "Run in the background and print the container's ID"},
+    {.name = "detach-keys",
+     .type = OPT_TEXT,
+     .offset = R(detach_keys),
+     .arg = "KEYS",
+     .help = "Keys that leave the terminal and let the container run (default: ctrl-p,ctrl-q)"},
+    {.name = "sig-proxy",
+     .type = OPT_TEXT,
+     .offset = O(sig_proxy),
+     .implied = "true",
+     .arg = "BOOL",
+     .help = "Pass signals on to the program (default: true)"},
 };
-
-static int namespace_mode(const char *text, const char *what, bool *out_host, struct err *e)
-{
-    *out_host = text && strcmp(text, "host") == 0;
-    if (!text || *out_host || strcmp(text, "private") == 0 || text[0] == '\0') return 0;
-    if (strcmp(what, "ipc") == 0 && strcmp(text, "shareable") == 0) return 0;
-    err_set(e, ERR_USAGE, "invalid value '%s' for --%s", text, what);
-    return err_hint(e, "it is private or host");
-}
 
 static int swap_value(const struct opts *o, struct runtime_spec *s, struct err *e)
 {
@@ -328,11 +390,7 @@ static int swap_value(const struct opts *o, struct runtime_spec *s, struct err *
 
 static int not_yet(const struct opts *o, struct err *e)
 {
-    if (o->detach) {
-        err_set(e, ERR_UNSUPPORTED, "running in the background (-d) is not supported yet");
-        return err_hint(e, "leave out -d; with nohup and '&' the shell does it");
-    }
-    if (o->publish.n) {
+    if (o->run.ports.n) {
         err_set(e, ERR_UNSUPPORTED, "publishing ports (-p) is not supported yet");
         return err_hint(e, "with --network host the program's ports are the host's own");
     }
@@ -361,10 +419,6 @@ static int fill(const struct opts *o, struct runtime_run_options *run, struct er
     if (o->cpus < 0) return err_set(e, ERR_USAGE, "--cpus must be above zero");
     if (o->oom_score_adj < -1000 || o->oom_score_adj > 1000)
         return err_set(e, ERR_USAGE, "--oom-score-adj must lie between -1000 and 1000");
-    if (namespace_mode(o->pid, "pid", &s->host_pid, e) < 0 ||
-        namespace_mode(o->ipc, "ipc", &s->host_ipc, e) < 0 ||
-        namespace_mode(o->uts, "uts", &s->host_uts, e) < 0)
-        return -1;
     return swap_value(o, s, e);
 }
 
@@ -387,30 +441,57 @@ static void misplaced_flag(const struct cli *c, const struct runtime_run_options
         }
 }
 
+// What both commands make of the words and options; `ro` borrows, what is added is freed by drop.
+static int prepare(struct cli *c, const struct opts *o, struct runtime_run_options *ro,
+                   struct engine *en, struct err *e)
+{
+    const struct strv no_list = {0};
+    *ro = o->run;
+    ro->spec.hosts_extra = no_list;
+    ro->args = no_list;
+    ro->image = c->argv[0];
+    for (int i = 1; i < c->argc; i++) strv_add(&ro->args, c->argv[i]);
+    if (not_yet(o, e) < 0 || fill(o, ro, e) < 0) return -1;
+    return cli_engine(c, en, e);
+}
+
+static void drop(struct runtime_run_options *ro)
+{
+    strv_fini(&ro->args);
+    strv_fini(&ro->spec.hosts_extra);
+    char **texts[] = {&ro->spec.workdir, &ro->spec.user, &ro->spec.hostname, &ro->spec.domainname,
+                      &ro->spec.cpuset_cpus, &ro->spec.cpuset_mems};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free(*texts[i]);
+}
+
 static int run(struct cli *c, const void *options, struct err *e)
 {
-    const struct opts *o = options;
-    struct runtime_run_options ro = o->run;  // borrows; what is added below is ours
-    const struct strv no_list = {0};
-    ro.spec.hosts_extra = no_list;
-    ro.args = no_list;
-    ro.image = c->argv[0];
-    for (int i = 1; i < c->argc; i++) strv_add(&ro.args, c->argv[i]);
+    struct runtime_run_options ro;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    char id[RUNTIME_ID];
     int code = 0;
-    int rc = not_yet(o, e);
-    if (rc == 0) rc = fill(o, &ro, e);
     const struct image_progress progress = cli_pull_progress(c);
+    int rc = prepare(c, options, &ro, &en, e);
     ro.progress = ro.quiet ? NULL : &progress;
-    if (rc == 0) rc = cli_engine(c, &en, e);
-    if (rc == 0) rc = runtime_run(&en, &ro, &code, e);
+    if (rc == 0) rc = runtime_run(&en, &ro, id, &code, e);
+    if (rc == 0 && ro.detach) str_addf(&c->out, "%s\n", id);
     if (rc == 0 && code != 0) misplaced_flag(c, &ro);
-    strv_fini(&ro.args);
-    strv_fini(&ro.spec.hosts_extra);
-    char **texts[] = {&ro.spec.workdir, &ro.spec.user, &ro.spec.hostname, &ro.spec.domainname,
-                      &ro.spec.cpuset_cpus, &ro.spec.cpuset_mems};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free(*texts[i]);
+    drop(&ro);
     return rc < 0 ? -1 : code;
+}
+
+static int create(struct cli *c, const void *options, struct err *e)
+{
+    struct runtime_run_options ro;
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    char id[RUNTIME_ID];
+    const struct image_progress progress = cli_pull_progress(c);
+    int rc = prepare(c, options, &ro, &en, e);
+    ro.progress = ro.quiet ? NULL : &progress;
+    if (rc == 0) rc = runtime_create(&en, &ro, id, e);
+    if (rc == 0) str_addf(&c->out, "%s\n", id);
+    drop(&ro);
+    return rc;
 }
 
 static const char *const aliases[] = {"container run", NULL};
@@ -436,4 +517,22 @@ const struct cli_cmd cli_cmd_run = {
     .family = CLI_RUN,
     .stop_at_word = true,
     .run = run,
+};
+
+static const char *const create_aliases[] = {"container create", NULL};
+const struct cli_cmd cli_cmd_create = {
+    .path = "create",
+    .alias = create_aliases,
+    .usage = "IMAGE [COMMAND] [ARG...]",
+    .help = "Make a container without starting it",
+    .more = "Takes the options of run and prints the container's ID.",
+    .examples = "dewar create --name web nginx\n    for a later 'dewar start web'\n",
+    .options = rows,
+    .options_n = sizeof rows / sizeof *rows - RUN_ONLY,
+    .options_size = sizeof(struct opts),
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_RUN,
+    .stop_at_word = true,
+    .run = create,
 };

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "cli/commands.h"
 #include "cli/internal.h"
 
 // --- which command ------------------------------------------------------------------------------
@@ -325,7 +326,7 @@ static void on_pipe(int sig)
 
 static const char *face_of(const char *argv0)
 {
-    static const char *const faces[] = {"docker", NULL};
+    static const char *const faces[] = {"docker", "dewar-oci", NULL};
     const char *slash = argv0 ? strrchr(argv0, '/') : NULL;
     const char *base = slash ? slash + 1 : argv0;
     for (size_t i = 0; base && faces[i]; i++)
@@ -348,8 +349,12 @@ int cli_main(int argc, char **argv)
     const struct sigaction pipe_action = {.sa_handler = on_pipe, .sa_flags = SA_RESTART};
     sigaction(SIGPIPE, &pipe_action, NULL);
     struct cli c = {.program = face_of(argc > 0 ? argv[0] : NULL)};
+    c.own_argv = argv;
     look_around(&c);
     cli_sink_plain(&c);
+    // The whole program is one command then, and its first options are that command's.
+    if (strcmp(c.program, "dewar-oci") == 0)
+        return run_command(&c, &cli_cmd_oci, argc - 1, argv + 1);
     struct err e = {0};
     struct cli_globals g = {0};
     own(opt_words) struct opt_words words = {0};

@@ -114,9 +114,7 @@ static int parse_quietly(struct sv text, const char *path, struct codec_json **o
         err_clear(&mine);
         return err_hint(e, "repair or remove the file; `dewar login` writes it again");
     }
-    if (codec_json_type(*out) == CODEC_JSON_OBJECT) return 0;
-    codec_json_wipe(*out);
-    codec_json_free(*out);
+    if (codec_json_type(*out) == CODEC_JSON_OBJECT) return 0; // else its owner wipes it
     return err_set(e, ERR_INPUT, "%s: must be a JSON object", path);
 }
 
@@ -153,7 +151,7 @@ int registry_authfile_load(const char *path, struct registry_authfile *out, stru
 // How well a key fits: 0 not at all; a longer path wins, then the plainer spelling. Keys come as
 // "host", "host/ns/name" (containers), "https://host", "https://host/v1/" (Docker). With a scheme
 // the path is an API version and says nothing about repositories.
-static size_t key_score(const char *text, const char *host, const char *repository)
+size_t registry_authfile_score(const char *text, const char *host, const char *repository)
 {
     struct sv key = sv_of(text);
     size_t spelling = 3;
@@ -186,7 +184,7 @@ struct sv registry_authfile_helper(const struct registry_authfile *f, const char
     size_t score = 0;
     if (codec_json_type(helpers) == CODEC_JSON_OBJECT)
         while (codec_json_next(helpers, &it, &key, &value)) {
-            size_t s = key_score(key, host, "");
+            size_t s = registry_authfile_score(key, host, "");
             if (s <= score) continue;
             score = s;
             best = codec_json_text(value);
@@ -214,7 +212,7 @@ static const struct codec_json *best_entry(const struct registry_authfile *f, co
     size_t score = 0;
     if (codec_json_type(auths) != CODEC_JSON_OBJECT) return NULL;
     while (codec_json_next(auths, &it, &key, &value)) {
-        size_t s = key_score(key, host, repository);
+        size_t s = registry_authfile_score(key, host, repository);
         if (s <= score || !has_content(value)) continue;
         score = s;
         best = value;
@@ -295,7 +293,7 @@ bool registry_authfile_has(const struct registry_authfile *f, const char *host)
     void *it = NULL;
     if (codec_json_type(auths) != CODEC_JSON_OBJECT) return false;
     while (codec_json_next(auths, &it, &key, &value))
-        if (key_score(key, host, "")) return true;
+        if (registry_authfile_score(key, host, "")) return true;
     return false;
 }
 
@@ -328,7 +326,7 @@ static char *key_for(const struct codec_json *auths, const char *host, const cha
     void *it = NULL;
     size_t score = 0;
     while (codec_json_next(auths, &it, &key, &value)) {
-        size_t s = key_score(key, host, "");
+        size_t s = registry_authfile_score(key, host, "");
         if (s <= score) continue;
         score = s;
         best = key;
@@ -356,7 +354,8 @@ static int change(struct registry_authfile *f, const char *host,
     const char *key;
     void *it = NULL;
     while (codec_json_next(auths, &it, &key, &value))
-        if (key_score(key, host, "") && (!keep || strcmp(key, keep) != 0)) strv_add(&drop, key);
+        if (registry_authfile_score(key, host, "") && (!keep || strcmp(key, keep) != 0))
+            strv_add(&drop, key);
     for (size_t i = 0; i < drop.n; i++) {
         codec_json_wipe(codec_json_get(auths, drop.p[i]));
         codec_json_del(auths, drop.p[i]);
@@ -398,7 +397,7 @@ static int open_folder(const char *path, char name[256], struct err *e)
 // the file system knows no such lock (some NFS) the rename alone still keeps the file whole.
 static int lock_folder(int dir, const char *path, struct err *e)
 {
-    const struct timespec nap = {.tv_nsec = 20L * 1000 * 1000};
+    const struct timespec nap = {.tv_nsec = 5L * 1000 * 1000};
     int64_t end = clock_mono_ns() + LOCK_WAIT_NS;
     struct err mine = {0};
     while (fs_lock(dir, LOCK_EX | LOCK_NB, &mine) == 1) {

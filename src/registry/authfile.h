@@ -29,6 +29,8 @@ struct sv registry_authfile_helper(const struct registry_authfile *f, const char
 // 1 when `auths` has something for it. Fills all but `source`.
 int registry_authfile_find(const struct registry_authfile *f, const char *host,
                            const char *repository, struct registry_credential *out, struct err *e);
+// How well a key of a credential file or helper fits: 0 not at all, more is better.
+size_t registry_authfile_score(const char *key, const char *host, const char *repository);
 // Has a key of the whole host, even an empty one.
 bool registry_authfile_has(const struct registry_authfile *f, const char *host);
 

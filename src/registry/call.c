@@ -158,8 +158,8 @@ static int with_retries(struct job *j, struct call_home *home, struct client_hos
         uint64_t before = c->progress ? *c->progress : 0;
         int rc = with_scheme(j->c->http, home, host, c, authorization, a, e);
         if (c->once || !worth_a_retry(host, a, rc)) return rc;
-        bool progressed = c->progress && *c->progress > before;
-        int64_t ms = retry_delay_ms(&retry, j->c->retries, a, progressed);
+        uint64_t gained = c->progress && *c->progress > before ? *c->progress - before : 0;
+        int64_t ms = retry_delay_ms(&retry, j->c->retries, a, gained);
         if (ms < 0) return rc < 0 ? err_wrap(e, "gave up after %u tries", retry.total) : 0;
         if (rc < 0)
             job_notice(j, "retrying in %.1f s: %s", (double)ms / 1000, err_cause(e));
@@ -274,6 +274,21 @@ int call_check_encoding(const char *who, const struct http_answer *a, struct err
     if (!http_encoded(a, &coding)) return 0;
     return err_set(e, ERR_INPUT, "'%s' sent its answer in the encoding '%.*s', unasked", who,
                    (int)(coding.n < 50 ? coding.n : 50), coding.p);
+}
+
+// What a registry says is worth nothing as a proof; as a contradiction it is.
+int call_check_digest(const struct session *s, const struct http_answer *a,
+                      const struct oci_digest *real, struct err *e)
+{
+    struct sv v;
+    struct oci_digest said;
+    struct err ignored;
+    if (!http_header(a, "Docker-Content-Digest", &v) || oci_digest_parse(v, &said, &ignored) < 0 ||
+        oci_digest_eq(real, &said))
+        return 0;
+    err_set(e, ERR_INPUT, "'%s' says that the digest is 'sha256:%s', and it is 'sha256:%s'",
+            s->place.host, said.hex, real->hex);
+    return err_hint(e, "the registry's copy is damaged, or something on the way changed it");
 }
 
 int call_refused(const struct session *s, const struct http_answer *a, struct err *e)

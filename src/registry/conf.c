@@ -263,7 +263,7 @@ static size_t match(const char *prefix, struct sv full)
         struct sv host = sv_cut(&rest, '/');
         struct sv bare = host;
         if (sv_find(p, ':') < 0 && sv_find(bare, ':') >= 0) bare = sv_cut(&bare, ':');
-        if (bare.n <= p.n - 1 || !sv_ends(bare, prefix + 1)) return 0;
+        if (!sv_ends(bare, prefix + 1)) return 0;
         return bare.n;
     }
     if (full.n < n || !sv_eq(sv_part(full, 0, n), p)) return 0;

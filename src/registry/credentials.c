@@ -5,12 +5,16 @@
 #include "registry/credentials.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/own.h"
 #include "base/vec.h"
+#include "codec/json.h"
 #include "registry/authfile.h"
 #include "registry/helper.h"
 #include "registry/host.h"
+
+#define ERASE_MAX 8 // names of one host in a helper
 
 void registry_credential_fini(struct registry_credential *c)
 {
@@ -33,15 +37,41 @@ static struct servers servers_of(const char *host)
     return (struct servers){{host}, 1};
 }
 
-static int ask_helper(struct sv name, const struct registry_authfile *f, const char *host,
-                      struct registry_credential *out, struct err *e)
+// What the helper calls this host when it is neither of the usual names: other programs store
+// "https://host" or "host/namespace". NULL when its list has nothing that fits, or cannot be had.
+static char *listed_server(struct sv name, const char *host, const char *repository)
+{
+    own(codec_json) struct codec_json *list = NULL;
+    struct err ignored = {0};
+    struct codec_json *value;
+    const char *key, *best = NULL;
+    void *it = NULL;
+    size_t score = 0;
+    if (registry_helper_list(name, &list, &ignored) < 0) return NULL;
+    if (codec_json_type(list) != CODEC_JSON_OBJECT) return NULL;
+    while (codec_json_next(list, &it, &key, &value)) {
+        size_t s = registry_authfile_score(key, host, repository);
+        if (s <= score) continue;
+        score = s;
+        best = key;
+    }
+    return best && strpbrk(best, "\r\n") ? NULL : str_dup(best);
+}
+
+// *out_server (may be NULL): the name that it answered to, on the heap.
+static int ask_helper(struct sv name, const char *host, const char *repository,
+                      struct registry_credential *out, char **out_server, struct err *e)
 {
     struct servers s = servers_of(host);
-    for (size_t i = 0; i < s.n; i++) {
-        int rc = registry_helper_get(name, s.name[i], out, e);
-        if (rc < 0) return err_wrap(e, "asking the credential helper that '%s' names", f->path);
+    own(free) char *other = NULL;
+    for (size_t i = 0; i <= s.n; i++) {
+        if (i == s.n) other = listed_server(name, host, repository);
+        const char *server = i < s.n ? s.name[i] : other;
+        int rc = server ? registry_helper_get(name, server, out, e) : 0;
+        if (rc < 0) return -1;
         if (rc == 0) continue;
         snprintf(out->source, sizeof out->source, "'docker-credential-%.*s'", (int)name.n, name.p);
+        if (out_server) *out_server = str_dup(server);
         return 1;
     }
     return 0;
@@ -55,8 +85,9 @@ static int ask_file(const char *path, const char *host, const char *repository,
     if (rc <= 0) return rc;
     struct sv helper = registry_authfile_helper(&f, host);
     if (helper.n) {
-        rc = ask_helper(helper, &f, host, out, e);
-        if (rc != 0) return rc;
+        rc = ask_helper(helper, host, repository, out, NULL, e);
+        if (rc < 0) return err_wrap(e, "asking the credential helper that '%s' names", path);
+        if (rc == 1) return 1;
     }
     rc = registry_authfile_find(&f, host, repository, out, e);
     if (rc == 1) snprintf(out->source, sizeof out->source, "'%.500s'", path);
@@ -142,19 +173,22 @@ int registry_credential_save(const char *host, const struct registry_credential 
     return 0;
 }
 
+// Every name under which it would answer for the whole host.
 static int erase_with_helper(const struct registry_authfile *f, const char *host, struct err *e)
 {
     struct sv helper = registry_authfile_helper(f, host);
-    struct servers s = servers_of(host);
-    int found = 0;
-    for (size_t i = 0; helper.n && i < s.n; i++) {
+    for (int erased = 0; helper.n; erased++) {
         own(registry_credential) struct registry_credential c = {0};
-        int rc = registry_helper_get(helper, s.name[i], &c, e);
-        if (rc == 1) rc = registry_helper_erase(helper, s.name[i], e) < 0 ? -1 : 1;
-        if (rc < 0) return err_wrap(e, "removing the credential for '%s'", host);
-        found |= rc;
+        own(free) char *server = NULL;
+        int rc = ask_helper(helper, host, "", &c, &server, e);
+        if (rc == 0) return erased > 0;
+        if (rc == 1 && erased == ERASE_MAX)
+            rc = err_set(e, ERR_CONFLICT, "'docker-credential-%.*s' keeps what it is told to erase",
+                         (int)helper.n, helper.p);
+        if (rc < 0 || registry_helper_erase(helper, server, e) < 0)
+            return err_wrap(e, "removing the credential for '%s'", host);
     }
-    return found;
+    return 0;
 }
 
 // From every file that would be asked: otherwise the next one would answer in its place.

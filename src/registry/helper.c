@@ -116,6 +116,8 @@ static int start(const char *program, const char *verb, int in, int out, struct 
     const char *const argv[] = {program, verb, NULL};
     struct proc_spec spec = {.argv = argv, .stdin_fd = in, .stdout_fd = out};
     spec.env = (const char *const *)(uintptr_t)environ;
+    // Its stderr is the person's (a PIN to type, a key to touch), but a list is asked on the side.
+    if (strcmp(verb, "list") == 0) spec.stderr_fd = PROC_NULL;
     return proc_start(&spec, p, e);
 }
 

@@ -10,8 +10,9 @@
 
 #define FIRST_MS 500
 #define LONGEST_MS 30000
-#define RETRY_AFTER_MAX 120 // seconds; a registry that asks for more gets an error now
-#define TOTAL_MAX 100       // tries of one call, even when each brought some bytes
+#define RETRY_AFTER_MAX 120       // seconds; a registry that asks for more gets an error now
+#define TOTAL_MAX 100             // tries of one call, even when each brought some bytes
+#define GAIN ((uint64_t)64 << 10) // bytes that make a try worth it; a drip is no progress
 
 bool retry_status(long status)
 {
@@ -26,11 +27,11 @@ static int64_t with_jitter(int64_t ms)
     return ms * 3 / 4 + ms / 2 * (r % 1000) / 1000; // 75% to 125%
 }
 
-int64_t retry_delay_ms(struct retry *r, unsigned max, const struct http_answer *a, bool progressed)
+int64_t retry_delay_ms(struct retry *r, unsigned max, const struct http_answer *a, uint64_t gained)
 {
     struct sv value;
     int64_t seconds;
-    if (progressed) r->tries = 0;
+    if (gained >= GAIN) r->tries = 0;
     if (r->tries >= max || ++r->total >= TOTAL_MAX) return -1;
     int64_t ms = FIRST_MS;
     for (unsigned i = 0; i < r->tries && ms < LONGEST_MS; i++) ms *= 2;

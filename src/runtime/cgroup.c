@@ -22,6 +22,7 @@
 #define TOP "/sys/fs/cgroup"
 #define CGROUP2_MAGIC 0x63677270
 #define CFS_PERIOD 100000
+#define FREEZER "freezer"
 
 enum controller { MEMORY, CPU, PIDS, CPUSET, DEVICES, CONTROLLERS };
 static const char *const names[CONTROLLERS] = {"memory", "cpu", "pids", "cpuset", "devices"};
@@ -363,12 +364,116 @@ void cgroup_remove(const char *name, bool *out_oom)
         remove_dir(path.p);
     }
     if (is_v2()) return;
-    for (unsigned c = 0; c < CONTROLLERS; c++) {
+    for (unsigned c = 0; c <= CONTROLLERS; c++) {
+        const char *controller = c < CONTROLLERS ? names[c] : FREEZER;
         own(str) struct str path = {0};
-        str_addf(&path, TOP "/%s", names[c]);
-        own_path(names[c], &path);
+        str_addf(&path, TOP "/%s", controller);
+        own_path(controller, &path);
         str_addf(&path, "/%s", name);
         if (out_oom && c == MEMORY) *out_oom = oom_killed(path.p, "memory.oom_control");
         remove_dir(path.p);
     }
+}
+
+// --- freezing ----------------------------------------------------------------------------------
+
+static void freezer_path(const char *name, bool user, struct str *out)
+{
+    if (is_v2()) {
+        v2_parent(user, out);
+    } else {
+        str_addz(out, TOP "/" FREEZER);
+        own_path(FREEZER, out);
+    }
+    str_addf(out, "/%s", name);
+}
+
+static int no_freezer(bool user, struct err *e)
+{
+    bool v2 = is_v2();
+    err_sys(e, "make a control group to freeze the container in");
+    e->kind = ERR_UNSUPPORTED;
+    if (user && !v2)
+        return err_hint(e, "pausing needs the cgroup controller 'freezer', which on cgroup v1 only "
+                           "root can use; 'dewar stop' and 'start' work without");
+    if (user)
+        return err_hint(e, "start the container in a delegated group: systemd-run --user --scope -p "
+                           "Delegate=yes dewar run ...");
+    return err_hint(e, "mount the cgroup controller 'freezer'");
+}
+
+static bool same_namespace(const char *pid, ino_t namespace)
+{
+    char path[64];
+    struct stat st;
+    snprintf(path, sizeof path, "%.20s/ns/pid", pid);
+    own(fd) int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fstatat(proc, path, &st, 0) == 0 && st.st_ino == namespace;
+}
+
+// Moves every process of init's pid namespace into the group: those that are forked meanwhile are
+// found by the next round. How many had to be moved, or -1.
+static int gather(int dir, pid_t init, struct err *e)
+{
+    char path[64];
+    struct stat st;
+    int moved = 0;
+    own(strv) struct strv pids = {0};
+    own(str) struct str there = {0};
+    snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)init);
+    if (fstatat(AT_FDCWD, path, &st, 0) != 0) return err_sys(e, "find the container's processes");
+    if (fs_read_at(dir, "cgroup.procs", (size_t)8 << 20, &there, e) < 0 ||
+        fs_list(AT_FDCWD, "/proc", &pids, e) < 0)
+        return -1;
+    for (size_t i = 0; i < pids.n; i++) {
+        if (pids.p[i][0] < '1' || pids.p[i][0] > '9' || !same_namespace(pids.p[i], st.st_ino))
+            continue;
+        own(free) char *line = str_fmt("\n%s\n", pids.p[i]);
+        bool in = there.n && (strstr(there.p, line) ||
+                              strncmp(there.p, line + 1, strlen(line + 1)) == 0);
+        struct err gone;
+        if (!in && put(dir, "cgroup.procs", pids.p[i], &gone) == 0) moved++;
+    }
+    return moved;
+}
+
+// The state is there when the last one has stopped; v1 must be asked again now and then.
+static bool frozen(int dir, bool v2)
+{
+    struct err ignored;
+    for (int i = 0; i < 400; i++) {
+        own(str) struct str text = {0};
+        if (!v2 && i % 20 == 0) put(dir, "freezer.state", "FROZEN", &ignored);
+        if (fs_read_at(dir, v2 ? "cgroup.events" : "freezer.state", 4096, &text, &ignored) == 0 &&
+            strstr(str_z(&text), v2 ? "frozen 1" : "FROZEN"))
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    return false;
+}
+
+int cgroup_freeze(struct engine *en, const char *name, pid_t init, struct err *e)
+{
+    bool user = en->ids.mode != IDMAP_ROOT, v2 = is_v2();
+    own(str) struct str path = {0};
+    freezer_path(name, user, &path);
+    if (mkdir(path.p, 0755) != 0 && errno != EEXIST) return no_freezer(user, e);
+    own(fd) int dir = fs_open_dir(AT_FDCWD, path.p, e);
+    if (dir < 0 || gather(dir, init, e) < 0) return -1;
+    if (put(dir, v2 ? "cgroup.freeze" : "freezer.state", v2 ? "1" : "FROZEN", e) < 0) return -1;
+    int rc = 1;
+    for (int i = 0; i < 20 && rc > 0; i++) rc = gather(dir, init, e);
+    if (rc == 0 && frozen(dir, v2)) return 0;
+    cgroup_thaw(en, name);
+    return rc < 0 ? -1 : err_set(e, ERR_SYSTEM, "the container could not be frozen in 2 seconds");
+}
+
+void cgroup_thaw(struct engine *en, const char *name)
+{
+    struct err ignored;
+    own(str) struct str path = {0};
+    bool v2 = is_v2();
+    freezer_path(name, en->ids.mode != IDMAP_ROOT, &path);
+    own(fd) int dir = open(path.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir >= 0) put(dir, v2 ? "cgroup.freeze" : "freezer.state", v2 ? "0" : "THAWED", &ignored);
 }

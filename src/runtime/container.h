@@ -1,20 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One container: `run` as a verb, and its record on disk. The process tree is
-// command -> monitor -> init; see monitor.c for the life cycle.
-//
-// On disk (the store, survives a reboot)
-//   containers/<id>/             flock on this folder = a monitor (or its command) is alive
-//   containers/<id>/config.json  what was asked, written once
-//   containers/<id>/{upper,work} the container's writable layer
-//   containers/<id>/exit         {"code":N,"oom":bool,"finished":ns}, written by the monitor
-//   containers/names/<name>      symbolic link whose text is the id: names are unique by its
-//   creation
-//                                (a random name of a --rm container stands in its record alone)
-//   volumes/<id>/{_data}         anonymous volumes; go with --rm
-// In the run folder (ends with the boot)
-//   containers/<id>              flock = alive;
-//   {"pid":N,"start":ticks,"monitor":N,"started":ns,"rm":bool} boot                         link
-//   whose text is the id of the boot that last swept
+// `run` as a verb: what it takes. The process tree is command -> monitor -> init; see monitor.c for
+// the life cycle, state.h for what stands on disk, life.h for the other verbs.
 #pragma once
 
 #include <stdbool.h>
@@ -25,7 +11,13 @@
 #include "runtime/sandbox.h"
 #include "runtime/state.h"
 
-
+// --health-*: what is given replaces the image's HEALTHCHECK field by field.
+struct runtime_health_options {
+    const char *cmd;
+    int64_t interval, timeout, start_period, start_interval;  // ns
+    int64_t retries;
+    bool has_interval, has_timeout, has_start, has_start_interval, has_retries;
+};
 
 // What `run` takes. Lists hold the texts as a person typed them (both faces share their parsers);
 // `spec` holds what needs no interpretation: workdir, user, groups_add, hostname, domainname,
@@ -53,6 +45,17 @@ struct runtime_run_options {
     const struct image_progress *progress;  // of a pull; may be NULL
     const char *network;      // NULL: not asked, which is none until bridges exist
     const char *userns;       // "host", "auto", "nomap"; NULL: host
+    const char *pid_mode, *ipc_mode, *uts_mode;  // "host", "private", "container:X"; NULL: private
+    const char *restart;      // "no", "on-failure[:n]", "always", "unless-stopped"; NULL: no
+    const char *log_driver;   // "json-file", "local", "none"; NULL: json-file
+    struct strv log_opts;     // --log-opt
+    struct strv ports;        // -p
+    struct runtime_health_options health;
+    bool no_healthcheck;
+    bool has_stop_timeout;
+    int64_t stop_timeout;     // seconds
+    const char *detach_keys;  // NULL: ctrl-p,ctrl-q
+    bool detach;              // -d
     const char *stop_signal;
     bool rm;
     bool interactive;         // -i
@@ -66,11 +69,13 @@ static inline void own_runtime_run_options(struct runtime_run_options *o)
     runtime_run_options_fini(o);
 }
 
-// Makes the container, runs it in the foreground on our stdin, stdout and stderr and returns its
-// exit code. -1: nothing ran; ERR_NO_PROGRAM and ERR_NOT_EXEC tell 127 and 126 from 125.
-int runtime_run(struct engine *en, const struct runtime_run_options *o, int *out_exit_code,
-                struct err *e);
+// Makes the container and runs it: in the foreground on our stdin, stdout and stderr, returning its
+// exit code, or with `detach` until the program runs. -1: nothing ran; ERR_NO_PROGRAM and
+// ERR_NOT_EXEC tell 127 and 126 from 125.
+int runtime_run(struct engine *en, const struct runtime_run_options *o, char out_id[RUNTIME_ID],
+                int *out_exit_code, struct err *e);
 
-// Frees what containers with --rm left behind when their monitor was killed. Cheap when there is
-// nothing to do: every command that uses containers begins with it. Needs engine_enter.
+// Frees what containers with --rm left behind when their monitor was killed, and notes how the others
+// ended. Cheap when there is nothing to do: every command that uses containers begins with it. Before
+// or after engine_enter.
 int runtime_sweep(struct engine *en, struct err *e);

@@ -197,7 +197,7 @@ static void wait_for_maps(const struct plan *p)
     do n = recv(p->status_fd, &go, 1, 0);
     while (n < 0 && errno == EINTR);
     if (n != 1) _exit(125);  // the parent failed and knows why, or is dead
-    enter_need(p, syscall(SYS_setgroups, 0, NULL) == 0, STEP_USERNS);
+    enter_need(p, p->keep_groups || syscall(SYS_setgroups, 0, NULL) == 0, STEP_USERNS);
     enter_need(p, syscall(SYS_setresgid, 0, 0, 0) == 0, STEP_USERNS);
     enter_need(p, syscall(SYS_setresuid, 0, 0, 0) == 0, STEP_USERNS);
 }
@@ -242,7 +242,7 @@ static void cut_scratch(const struct plan *p, struct views *v)
     }
 }
 
-static void write_sysctls(const struct plan *p, int proc)
+void enter_sysctls(const struct plan *p, int proc)
 {
     for (size_t i = 0; i < p->sysctls.n; i++) {
         const struct plan_sysctl *s = &p->sysctls.p[i];
@@ -260,7 +260,7 @@ static void new_proc(const struct plan *p, struct views *v)
     enter_need(p, v->proc >= 0, STEP_PROC_NEW);
     struct statfs fs;
     enter_need(p, fstatfs(v->proc, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC, STEP_PROC_CHECK);
-    write_sysctls(p, v->proc);
+    enter_sysctls(p, v->proc);
     if (p->spec->has_oom_score_adj) {
         char text[24];
         int n = snprintf(text, sizeof text, "%d", (int)p->spec->oom_score_adj);
@@ -530,6 +530,24 @@ void enter_send_fd(const struct plan *p, enum report_kind kind, int fd, enum ste
     enter_need(p, sendmsg(p->status_fd, &m, MSG_NOSIGNAL) == (ssize_t)sizeof r, step);
 }
 
+// The container's own devpts, told by its kind and not by its name: what lies at '/dev/pts' is the
+// container's to change.
+int enter_ptmx(int root)
+{
+    int fd =
+        enter_open_in(root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK, RESOLVE_NO_SYMLINKS);
+    struct statfs fs;
+    struct stat st;
+    if (fd < 0) return -1;
+    if (fstatfs(fd, &fs) != 0 || fs.f_type != DEVPTS_SUPER_MAGIC || fstat(fd, &st) != 0 ||
+        !S_ISCHR(st.st_mode) || st.st_rdev != makedev(5, 2) || fcntl(fd, F_SETFL, 0) != 0) {
+        close(fd);
+        errno = ENODEV;
+        return -1;
+    }
+    return fd;
+}
+
 // The other end comes from the master's descriptor (TIOCGPTPEER), not from a path below /dev/pts.
 void enter_pty(const struct plan *p, int master, int dev)
 {
@@ -669,6 +687,21 @@ void enter_restrict(const struct plan *p)
     check_readback(p, &last);
 }
 
+// Through a descriptor of proc that no mount of the container's can cover. The files of a process
+// that is not dumpable belong to the real root.
+void enter_label(const struct plan *p, int proc)
+{
+    struct statfs fs;
+    enter_need(p, proc >= 0 && fstatfs(proc, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC,
+               STEP_PROC_CHECK);
+    prctl(PR_SET_DUMPABLE, 1);
+    int fd = openat(proc, p->label_file, O_WRONLY | O_CLOEXEC);
+    size_t n = strlen(p->label);
+    enter_need(p, fd >= 0 && write(fd, p->label, n) == (ssize_t)n, STEP_LABEL);
+    close(fd);
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
 // --- exec --------------------------------------------------------------------------------------
 
 // The first bytes of what could not be executed tell a missing interpreter from a foreign machine.
@@ -723,6 +756,20 @@ _Noreturn void enter_execute(const struct plan *p)
             continue;
         }
         exec_failed(p, code, i);
+    }
+    exec_failed(p, seen, seen == ENOENT && p->candidates.n > 1 ? p->candidates.n : at);
+}
+
+void enter_look(const struct plan *p)
+{
+    int seen = ENOENT;
+    size_t at = 0;
+    for (size_t i = 0; i < p->candidates.n; i++) {
+        struct stat st;
+        if (fstatat(AT_FDCWD, p->candidates.p[i], &st, 0) != 0) continue;
+        if (S_ISREG(st.st_mode) && faccessat(AT_FDCWD, p->candidates.p[i], X_OK, 0) == 0) return;
+        seen = EACCES;
+        at = i;
     }
     exec_failed(p, seen, seen == ENOENT && p->candidates.n > 1 ? p->candidates.n : at);
 }

@@ -30,7 +30,11 @@ void enter_workdir_at(const struct plan *p, int at);  // closes `at`
 // Makes `master`'s other end the terminal and sends master to the parent. dev: where to put console
 // as well, -1: nowhere.
 void enter_pty(const struct plan *p, int master, int dev);
+int enter_ptmx(int root);  // the container's own, checked to be one; -1 and errno
+void enter_sysctls(const struct plan *p, int proc);
 void enter_send_fd(const struct plan *p, enum report_kind kind, int fd, enum step step);
 void enter_limit(const struct plan *p);
+void enter_label(const struct plan *p, int proc);
 void enter_restrict(const struct plan *p);
+void enter_look(const struct plan *p);  // reports now what enter_execute would not find
 _Noreturn void enter_execute(const struct plan *p);

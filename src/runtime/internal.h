@@ -58,7 +58,7 @@ static inline uint32_t userns_gid(const struct runtime_ids *ids, uint32_t inside
 int caps_plan(const struct runtime_spec *s, uint64_t *out, struct err *e);
 int caps_number(struct sv name);  // with or without CAP_, any case; -1 unknown
 const char *caps_name(unsigned cap);
-uint64_t caps_own(void); // our own bounding set: nobody can hand on more than that
+uint64_t caps_own(void);  // our own bounding set: nobody can hand on more than that
 #define CAPS_LAST 40
 struct caps_sets {
     uint64_t bounding, effective, permitted, inheritable, ambient;
@@ -69,6 +69,11 @@ struct caps_sets {
 struct sock_filter *seccomp_default(uint64_t caps, size_t *out_n);
 int seccomp_file(const char *path, uint64_t caps, struct sock_filter **out, size_t *out_n,
                  struct err *e);
+
+// linux.seccomp of an OCI bundle. cache_fd: a folder of ours that keeps compiled filters; -1: none.
+struct codec_json;
+int seccomp_oci(const struct codec_json *profile, int cache_fd, struct sock_fprog *out,
+                unsigned *out_flags, struct err *e);
 
 // --- proc_sys.c --------------------------------------------------------------------------------
 struct proc_path {
@@ -84,7 +89,7 @@ int proc_sysctl(const struct runtime_spec *s, const char *text, char **out_path,
                 struct err *e);
 
 // --- cgroup.c ----------------------------------------------------------------------------------
-#define CGROUP_FDS 8
+#define CGROUP_FDS 16
 struct cgroup {
     int join[CGROUP_FDS];  // the child writes "0" to each
     unsigned n;
@@ -97,6 +102,9 @@ int cgroup_make(struct engine *en, const struct runtime_spec *s, bool need_devic
 int cgroup_open(const char *name, struct cgroup *out, struct err *e);
 void cgroup_close(struct cgroup *c);                 // the descriptors
 void cgroup_remove(const char *name, bool *out_oom); // the folders; asks first whether OOM struck
+// Stops every process of init's pid namespace, in a group that is made for it where there is none.
+int cgroup_freeze(struct engine *en, const char *name, pid_t init, struct err *e);
+void cgroup_thaw(struct engine *en, const char *name);
 
 // --- the plan ----------------------------------------------------------------------------------
 // The steps of the child, with the text that the parent prints when one fails.
@@ -147,6 +155,15 @@ void cgroup_remove(const char *name, bool *out_oom); // the folders; asks first 
     X(NO_NEW_PRIVS, "set no_new_privs")                                             \
     X(SECCOMP, "load the seccomp filter")                                           \
     X(READBACK, "check the restrictions after setting them")                        \
+    X(OCI_TARGET, "find or make the mount point")                                   \
+    X(OCI_MOUNT, "mount")                                                           \
+    X(OCI_DEVICE, "put the device")                                                 \
+    X(OCI_MASK, "mask the path")                                                    \
+    X(OCI_READONLY, "make read-only the path")                                      \
+    X(HOOK, "run a hook in the container")                                          \
+    X(LABEL, "set the security label")                                              \
+    X(PERSONALITY, "set the personality")                                           \
+    X(IO_PRIORITY, "set the I/O priority")                                          \
     X(CLOSE, "close descriptors")                                                   \
     X(EXEC, "execute the program")
 
@@ -157,7 +174,15 @@ enum step {
     STEP_COUNT,
 };
 
-enum report_kind { REPORT_PTY = 1, REPORT_STUB, REPORT_FAIL, REPORT_LISTENER };
+// HOOKS: the parent's turn; it answers with the child's pid. READY: the rest waits for the gate.
+enum report_kind {
+    REPORT_PTY = 1,
+    REPORT_STUB,
+    REPORT_FAIL,
+    REPORT_LISTENER,
+    REPORT_HOOKS,
+    REPORT_READY,
+};
 
 // What the child says to the parent over a seqpacket socket; the end of file means: executed.
 struct report {
@@ -165,8 +190,8 @@ struct report {
     uint32_t step;
     int32_t code;    // errno
     uint32_t index;  // which mount, device, sysctl, limit, candidate
-    uint32_t exists; // EXEC: the file is there, what is missing lies behind it
-    uint32_t head_n; // EXEC: its first bytes; STUB: the path
+    uint32_t exists;  // EXEC: the file is there, what is missing lies behind it
+    uint32_t head_n;  // EXEC: its first bytes; STUB: the path
     char head[4096];
 };
 
@@ -203,8 +228,14 @@ struct plan_sysctl {
 
 struct plan {
     const struct runtime_spec *spec;
-    void (*walk)(const struct plan *p); // the child's, never returns; NULL: as for an image
-    const struct join *join;            // namespaces to enter first; NULL: none. Borrowed
+    void (*walk)(const struct plan *p);  // the child's, never returns; NULL: as for an image
+    struct plan_oci *oci;  // what only bundles have; NULL: none. Borrowed
+    // Reports that only some plans have. `fd` came with it and is taken. 1: that was the last one.
+    int (*on_report)(struct plan *p, const struct report *r, struct proc *child, int fd,
+                     struct err *e);
+    void *on_report_arg;
+    const struct idmap_side *map_uid, *map_gid;  // of the new user namespace; NULL: from `ids`
+    const struct join *join;  // namespaces to enter first; NULL: none. Borrowed
     pid_t parent;
     bool user_mode;   // the engine is in a user namespace: bind device nodes, do not make them
     bool own_userns;  // the child gets one; what the parent makes is given to its ids
@@ -231,7 +262,8 @@ struct plan {
     uint64_t caps;  // bounding, and what root gets
     bool sets_given;  // not that, but these
     struct caps_sets sets;
-    bool keep_groups;
+    bool keep_groups;  // setgroups(2) is switched off in the user namespace
+    char *label, *label_file;  // text for a file below /proc; NULL: none
     bool keep_keyring;
     unsigned keep_fds;  // this many behind 2 are the program's as well
     struct sock_fprog seccomp;  // len 0: none
@@ -282,12 +314,19 @@ int join_enter(const struct join *j, uint32_t *out_which);
 // As proc_fork with the plan's flags, in the plan's namespaces. The parent gets *out.
 // With *out left at PROC_NONE it failed inside: the status socket says how.
 pid_t join_fork(const struct plan *p, struct proc *out, struct err *e);
-void join_plan(struct plan *p, const struct join *join); // a plan for a program that joins
+const char *oci_plan_what(const struct plan *p, const struct report *r);  // which mount, path ...
+// A plan for a program that joins the namespaces of `pid`.
+void join_plan(struct plan *p, const struct join *join, pid_t pid);
 
 // --- sandbox.c ---------------------------------------------------------------------------------
 // Starts the child of a finished plan and listens until it executed its program.
 int sandbox_launch(struct plan *plan, struct strv *stubs, struct runtime_sandbox *out,
                    struct err *e);
+
+// One message; a descriptor that came with it goes to *out_fd. 0: end of file.
+int sandbox_receive(int fd, struct report *r, int *out_fd);
+// What a REPORT_FAIL means for a person.
+int sandbox_error(const struct plan *p, const struct report *r, struct err *e);
 
 // --- parse.c: what people write behind -v, --mount, --tmpfs, --device, --ulimit, --env-file ----
 struct parse_volume {

@@ -127,6 +127,18 @@ int join_enter(const struct join *j, uint32_t *out_which)
     return 0;
 }
 
+// A new time namespace takes its offsets as long as nobody is in it: our child will be the first.
+static int make_clocks(const char *offsets)
+{
+    if (unshare(CLONE_NEWTIME) != 0) return -1;
+    prctl(PR_SET_DUMPABLE, 1);
+    int fd = offsets[0] ? open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC) : -1;
+    ssize_t n = fd >= 0 ? write(fd, offsets, strlen(offsets)) : 0;
+    if (fd >= 0) close(fd);
+    prctl(PR_SET_DUMPABLE, 0);
+    return (!offsets[0] || fd >= 0) && n == (ssize_t)strlen(offsets) ? 0 : -1;
+}
+
 // Its exit signal is this process's own: with CLONE_PARENT the kernel takes that.
 static pid_t fork_sibling(uint64_t flags)
 {
@@ -141,6 +153,8 @@ static _Noreturn void go_between(const struct plan *p, int pid_fd)
     prctl(PR_SET_DUMPABLE, 0);
     if (put_oom_score(p->join) != 0) enter_fail(p, STEP_OOM_SCORE, 0);
     if (join_enter(p->join, &which) != 0) enter_fail(p, STEP_JOIN, which);
+    if (p->join->time_offsets && make_clocks(p->join->time_offsets) != 0)
+        enter_fail(p, STEP_JOIN, JOIN_TIME);
     pid_t pid = fork_sibling(p->clone_flags);
     if (pid == 0) {
         close(pid_fd);
@@ -181,24 +195,6 @@ pid_t join_fork(const struct plan *p, struct proc *out, struct err *e)
 
 // --- the program -------------------------------------------------------------------------------
 
-// The container's own devpts, told by its kind and not by its name: what lies at '/dev/pts' is the
-// container's to change.
-static int open_ptmx(int root)
-{
-    int fd =
-        enter_open_in(root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK, RESOLVE_NO_SYMLINKS);
-    struct statfs fs;
-    struct stat st;
-    if (fd < 0) return -1;
-    if (fstatfs(fd, &fs) != 0 || fs.f_type != DEVPTS_SUPER_MAGIC || fstat(fd, &st) != 0 ||
-        !S_ISCHR(st.st_mode) || st.st_rdev != makedev(5, 2) || fcntl(fd, F_SETFL, 0) != 0) {
-        close(fd);
-        errno = ENODEV;
-        return -1;
-    }
-    return fd;
-}
-
 static _Noreturn void walk(const struct plan *p)
 {
     enter_begin(p);
@@ -206,23 +202,17 @@ static _Noreturn void walk(const struct plan *p)
     enter_need(p, root >= 0, STEP_ROOT);
     enter_workdir_at(p, enter_open_in(root, p->workdir, O_PATH | O_DIRECTORY, 0));
     if (p->spec->tty)
-        enter_pty(p, open_ptmx(root), -1);
+        enter_pty(p, enter_ptmx(root), -1);
     else
         for (int i = 0; i < 3; i++) enter_need(p, dup2(p->io[i], i) == i, STEP_STDIO);
     enter_limit(p);
+    if (p->label) enter_label(p, enter_new_fs("proc", 0));
     enter_need(p, close_range(3 + p->keep_fds, ~0U, CLOSE_RANGE_CLOEXEC) == 0, STEP_CLOSE);
     enter_restrict(p);
     enter_execute(p);
 }
 
-void join_plan(struct plan *p, const struct join *join)
-{
-    p->join = join;
-    p->walk = walk;
-}
-
-// A user namespace whose maps an ordinary user wrote by hand has setgroups(2) switched off for
-// good.
+// A user namespace whose maps an ordinary user wrote by hand has setgroups(2) switched off for good.
 static bool groups_denied(pid_t pid)
 {
     char path[64];
@@ -230,6 +220,13 @@ static bool groups_denied(pid_t pid)
     own(str) struct str text = {0};
     snprintf(path, sizeof path, "/proc/%d/setgroups", (int)pid);
     return fs_read_at(AT_FDCWD, path, 64, &text, &ignored) == 0 && sv_starts(str_sv(&text), "deny");
+}
+
+void join_plan(struct plan *p, const struct join *join, pid_t pid)
+{
+    p->join = join;
+    p->walk = walk;
+    p->keep_groups = groups_denied(pid);
 }
 
 static int open_root(pid_t pid, int *out, struct err *e)
@@ -255,8 +252,7 @@ int runtime_join_start(struct engine *en, const struct runtime_join *j,
     join.oom_score_adj = (int32_t)j->spec->oom_score_adj;
     own(plan) struct plan plan = {0};
     plan_begin(en, j->spec, &plan);
-    join_plan(&plan, &join);
-    plan.keep_groups = groups_denied(j->pid);
+    join_plan(&plan, &join, j->pid);
     const struct root root = {root_fd, "the container"};
     if (caps_plan(j->spec, &plan.caps, e) < 0 || plan_process(&plan, &root, NULL, io, e) < 0)
         return -1;

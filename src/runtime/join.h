@@ -46,6 +46,7 @@ struct join {
     int fd[JOIN_COUNT];     // and these; -1: none
     int32_t oom_score_adj;  // of what joins
     bool has_oom_score_adj;
+    const char *time_offsets;  // a new time namespace with these ("" none); NULL: not a new one
 };
 #define JOIN_NONE ((struct join){.pidfd = -1, .fd = {-1, -1, -1, -1, -1, -1, -1, -1}})
 void join_fini(struct join *j);

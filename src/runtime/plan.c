@@ -56,6 +56,9 @@ void plan_fini(struct plan *p)
     user_ids_fini(&p->user);
     free(p->seccomp.filter);
     p->seccomp.filter = NULL;
+    free(p->label);
+    free(p->label_file);
+    p->label = p->label_file = NULL;
     free(p->workdir);
     p->workdir = NULL;
     free(p->argv);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,20 +12,17 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/own.h"
 #include "codec/json.h"
+#include "runtime/events.h"
 
 #define RECORD_MAX ((size_t)4 << 20)
 
-static bool is_id(const char *name)
-{
-    return strlen(name) == RUNTIME_ID - 1 && strspn(name, "0123456789abcdef") == RUNTIME_ID - 1;
-}
-
-static int new_id(char out[RUNTIME_ID], struct err *e)
+int record_new_id(char out[RUNTIME_ID], struct err *e)
 {
     unsigned char raw[32];
     if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw) return err_sys(e, "get random bytes");
@@ -32,23 +30,25 @@ static int new_id(char out[RUNTIME_ID], struct err *e)
     return 0;
 }
 
-// A new file run/containers/<id>, locked. A sweep may meet it before the lock and take it for one
-// of the dead: 1, try another.
+// A folder run/containers/<id>, locked: 0; 1: somebody else has it. A sweep may meet a new one
+// before the lock and take it for one of the dead, so what was locked must still be there.
 static int claim_run(struct engine *en, struct record *r, struct err *e)
 {
-    own(free) char *path = str_fmt("containers/%s", r->id);
-    int fd = openat(en->run_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 && errno == ENOENT) {
+    char path[16 + RUNTIME_ID];
+    struct stat mine, there;
+    snprintf(path, sizeof path, "containers/%s", r->id);
+    int rc = mkdirat(en->run_fd, path, 0700);
+    if (rc != 0 && errno == ENOENT) {
         if (fs_mkdirs(en->run_fd, "containers", 0700, e) < 0) return -1;
-        fd = openat(en->run_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        rc = mkdirat(en->run_fd, path, 0700);
     }
-    if (fd < 0) return err_sys(e, "make '%s' in the run folder", path);
-    struct stat st;
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &st) != 0 || st.st_nlink == 0) {
-        close(fd);
+    if (rc != 0 && errno == EEXIST) return 1;
+    if (rc != 0) return err_sys(e, "make '%s' in the run folder", path);
+    own(fd) int fd = openat(en->run_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &mine) != 0 ||
+        fstatat(en->run_fd, path, &there, AT_SYMLINK_NOFOLLOW) != 0 || mine.st_ino != there.st_ino)
         return 1;
-    }
-    r->state_fd = fd;
+    r->run_fd = take_fd(fd);
     r->running = true;
     return 0;
 }
@@ -57,7 +57,7 @@ int record_make(struct engine *en, struct record *r, struct err *e)
 {
     int rc = 1;
     for (int i = 0; i < 8 && rc == 1; i++) {
-        if (new_id(r->id, e) < 0) return -1;
+        if (record_new_id(r->id, e) < 0) return -1;
         rc = claim_run(en, r, e);
     }
     if (rc < 0) return -1;
@@ -69,21 +69,43 @@ int record_make(struct engine *en, struct record *r, struct err *e)
     return flock(r->fd, LOCK_EX | LOCK_NB) == 0 ? 0 : err_sys(e, "lock '%s'", path);
 }
 
+int record_adopt(struct engine *en, const char *id, struct record *r, struct err *e)
+{
+    snprintf(r->id, sizeof r->id, "%s", id);
+    int rc = 1;
+    for (int i = 0; i < 100 && rc == 1; i++) {
+        rc = claim_run(en, r, e);
+        if (rc != 1) break;
+        own(fd) int run = runtime_container_run_dir(en, id, e);
+        if (run >= 0 && state_is_locked(run))
+            return err_set(e, ERR_CONFLICT, "container %.12s is running already", id);
+        if (runtime_sweep(en, e) < 0) return -1;
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    if (rc == 1) return err_set(e, ERR_CONFLICT, "container %.12s is being started", id);
+    if (rc < 0) return -1;
+    r->fd = runtime_container_lock(en, id, e);
+    if (r->fd < 0) return -1;
+    record_volumes(r->fd, &r->volumes);
+    return 0;
+}
+
 // --- names -------------------------------------------------------------------------------------
 
 static const char *const adjectives[] = {
-    "agile", "amber", "brave", "brisk", "calm", "clear", "clever", "cosy", "crisp", "eager",
-    "early", "fair", "fleet", "fond", "gentle", "glad", "golden", "happy", "hardy", "keen",
-    "kind", "lively", "lucid", "mellow", "merry", "neat", "nimble", "noble", "placid", "proud",
-    "quick", "quiet", "ready", "rosy", "sharp", "silent", "silver", "smart", "snug", "sober",
-    "solid", "steady", "sunny", "swift", "tidy", "vivid", "warm", "wise", "witty", "young",
+    "agile", "amber",  "brave", "brisk",  "calm",   "clear",  "clever", "cosy",  "crisp",  "eager",
+    "early", "fair",   "fleet", "fond",   "gentle", "glad",   "golden", "happy", "hardy",  "keen",
+    "kind",  "lively", "lucid", "mellow", "merry",  "neat",   "nimble", "noble", "placid", "proud",
+    "quick", "quiet",  "ready", "rosy",   "sharp",  "silent", "silver", "smart", "snug",   "sober",
+    "solid", "steady", "sunny", "swift",  "tidy",   "vivid",  "warm",   "wise",  "witty",  "young",
 };
 static const char *const nouns[] = {
-    "abacus", "acorn", "anchor", "badger", "beacon", "birch", "brook", "cedar", "comet", "compass",
-    "coral", "cricket", "dune", "ember", "falcon", "fern", "finch", "fjord", "flask", "glacier",
-    "harbor", "hazel", "heron", "island", "ivy", "jasper", "kestrel", "lagoon", "lantern", "larch",
-    "lichen", "maple", "marten", "meadow", "nebula", "otter", "pebble", "pine", "plover", "prism",
-    "quartz", "raven", "river", "sparrow", "spruce", "summit", "thistle", "vale", "willow", "wren",
+    "abacus",  "acorn",   "anchor",  "badger", "beacon", "birch",  "brook",  "cedar",   "comet",
+    "compass", "coral",   "cricket", "dune",   "ember",  "falcon", "fern",   "finch",   "fjord",
+    "flask",   "glacier", "harbor",  "hazel",  "heron",  "island", "ivy",    "jasper",  "kestrel",
+    "lagoon",  "lantern", "larch",   "lichen", "maple",  "marten", "meadow", "nebula",  "otter",
+    "pebble",  "pine",    "plover",  "prism",  "quartz", "raven",  "river",  "sparrow", "spruce",
+    "summit",  "thistle", "vale",    "willow", "wren",
 };
 
 // The link's text is the id. A link whose container is gone was left by a kill: it may be replaced.
@@ -105,7 +127,7 @@ static int claim_name(struct engine *en, struct record *r, const char *name, str
         ssize_t n = readlinkat(en->store_fd, path, id, sizeof id - 1);
         id[n > 0 ? n : 0] = '\0';
         own(free) char *dir = str_fmt("containers/%s", id);
-        if (is_id(id) && fs_exists(en->store_fd, dir)) {
+        if (state_is_id(id) && fs_exists(en->store_fd, dir)) {
             err_set(e, ERR_CONFLICT, "the name '%s' is in use by the container %.12s", name, id);
             return err_hint(e, "remove or rename that container, or choose another name");
         }
@@ -118,7 +140,7 @@ int record_name(struct engine *en, struct record *r, const char *name, struct er
 {
     if (name) {
         if (parse_name_ok(name)) return claim_name(en, r, name, e);
-        err_set(e, ERR_USAGE, "invalid container name '%.*s'", (int)strnlen(name, 200), name);
+        err_set(e, ERR_INPUT, "invalid container name '%.*s'", (int)strnlen(name, 200), name);
         return err_hint(e, "a name begins with a letter or digit and goes on with letters, digits, "
                            "'_', '.' and '-'; 2 to 128 characters");
     }
@@ -130,7 +152,7 @@ int record_name(struct engine *en, struct record *r, const char *name, struct er
         size_t b = raw[1] % (sizeof nouns / sizeof *nouns);
         own(free) char *text = i < 3 ? str_fmt("%s_%s", adjectives[a], nouns[b])
                                      : str_fmt("%s_%s%u", adjectives[a], nouns[b], raw[2]);
-        if (r->rm) {  // short-lived and found by its record: no link to make and remove
+        if (r->rm) { // short-lived and found by its record: no link to make and remove
             snprintf(r->name, sizeof r->name, "%s", text);
             return 0;
         }
@@ -152,14 +174,27 @@ static int write_loose(int dirfd, const char *name, struct sv text, struct err *
 
 static int write_record(const struct record *r, const char *name, struct sv text, struct err *e)
 {
-    int rc =
-        r->rm ? write_loose(r->fd, name, text, e) : fs_atomic_write(r->fd, name, text, 0600, e);
+    int rc = r->rm ? write_loose(r->fd, name, text, e) : fs_replace(r->fd, name, text, 0600, e);
     return rc < 0 ? err_wrap(e, "writing '%s' of container %.12s", name, r->id) : 0;
 }
 
+// Not synced here: nobody who waits for a program to start waits for the disk; record_sync comes
+// when it runs.
 int record_save(const struct record *r, struct sv config, struct err *e)
 {
     return write_record(r, "config.json", config, e);
+}
+
+void record_sync(const struct record *r)
+{
+    static const char *const names[] = {"config.json", "state"};
+    struct err ignored;
+    if (r->rm || r->fd < 0) return;
+    for (size_t i = 0; i < 2; i++) {
+        own(fd) int fd = openat(r->fd, names[i], O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0) fdatasync(fd);
+    }
+    fs_sync_dir(r->fd, &ignored);
 }
 
 int record_volume(struct record *r, const char *id, struct err *e)
@@ -171,24 +206,19 @@ int record_volume(struct record *r, const char *id, struct err *e)
     return 0;
 }
 
-int record_state(const struct record *r, pid_t pid, struct err *e)
+int record_live(const struct record *r, const struct runtime_state *state, struct err *e)
 {
-    uint64_t start = 0;
-    proc_start_time(pid, &start);
     own(str) struct str text = {0};
-    str_addf(&text, "{\"pid\":%d,\"start\":%llu,\"monitor\":%d,\"started\":%lld,\"rm\":%s}\n",
-             (int)pid, (unsigned long long)start, (int)getpid(), (long long)clock_real_ns(),
-             r->rm ? "true" : "false");
-    return fs_write_all(r->state_fd, text.p, text.n, e);
+    runtime_state_print(state, &text);
+    return fs_replace(r->run_fd, "state", str_sv(&text), 0600, e);
 }
 
-int record_exit(const struct record *r, int code, bool oom, struct err *e)
+int record_settle(const struct record *r, const struct runtime_state *state, struct err *e)
 {
-    if (r->rm) return 0;  // gone in a moment; the client has the code from the socket
+    if (r->rm) return 0; // gone in a moment; who waits has the code from the socket
     own(str) struct str text = {0};
-    str_addf(&text, "{\"code\":%d,\"oom\":%s,\"finished\":%lld}\n", code, oom ? "true" : "false",
-             (long long)clock_real_ns());
-    return write_record(r, "exit", str_sv(&text), e);
+    runtime_state_print(state, &text);
+    return write_record(r, "state", str_sv(&text), e);
 }
 
 // To the trash by one rename, whatever it holds: nobody waits for the deleting of a large layer.
@@ -211,7 +241,7 @@ void record_purge(struct engine *en, const struct record *r)
     for (size_t i = 0; i < r->volumes.n; i++) fs_remove_tree(all, r->volumes.p[i], &ignored);
 }
 
-static void free_name(struct engine *en, const struct record *r)
+void record_free_name(struct engine *en, const struct record *r)
 {
     char id[RUNTIME_ID + 1];
     own(free) char *path = str_fmt("containers/names/%s", r->name);
@@ -220,64 +250,111 @@ static void free_name(struct engine *en, const struct record *r)
     if (strcmp(id, r->id) == 0) unlinkat(en->store_fd, path, 0);
 }
 
-static void remove_run(struct engine *en, const char *id)
+static void remove_run(struct engine *en, const struct record *r)
 {
-    own(free) char *path = str_fmt("containers/%s", id);
-    unlinkat(en->run_fd, path, 0);
+    static const char *const names[] = {"sock", "state"};
+    char path[16 + RUNTIME_ID];
+    struct err ignored;
+    snprintf(path, sizeof path, "containers/%s", r->id);
+    for (size_t i = 0; i < 2 && r->run_fd >= 0; i++) unlinkat(r->run_fd, names[i], 0);
+    if (unlinkat(en->run_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT) return;
+    own(fd) int all = fs_open_dir(en->run_fd, "containers", &ignored);
+    if (all >= 0) fs_remove_tree(all, r->id, &ignored); // a part of a write, an exec's files
 }
 
-// The run file goes last: until then a sweep finds what is left.
+// The run folder goes last: until then a sweep finds what is left.
 void record_end(struct engine *en, struct record *r, bool all)
 {
     if (r->rm || all) {
-        if (r->named) free_name(en, r);
+        if (r->named) record_free_name(en, r);
         r->named = false;
         for (size_t i = 0; i < r->volumes.n; i++) trash(en, "volumes", r->volumes.p[i]);
         if (r->fd >= 0) trash(en, "containers", r->id);
     }
-    if (r->running) remove_run(en, r->id);
+    if (r->running) remove_run(en, r);
     r->running = false;
 }
 
 void record_close(struct record *r)
 {
     if (r->fd >= 0) close(r->fd);
-    if (r->state_fd >= 0) close(r->state_fd);
-    r->fd = r->state_fd = -1;
+    if (r->run_fd >= 0) close(r->run_fd);
+    r->fd = r->run_fd = -1;
     strv_fini(&r->volumes);
+}
+
+void record_unlock(struct record *r)
+{
+    if (r->fd >= 0) flock(r->fd, LOCK_UN);
+    if (r->run_fd >= 0) flock(r->run_fd, LOCK_UN);
 }
 
 // --- sweep -------------------------------------------------------------------------------------
 
+void record_volumes(int dir, struct strv *out)
+{
+    struct err ignored;
+    own(strv) struct strv names = {0};
+    if (fs_list(dir, ".", &names, &ignored) < 0) return;
+    for (size_t i = 0; i < names.n; i++)
+        if (strncmp(names.p[i], "v-", 2) == 0 && state_is_id(names.p[i] + 2))
+            strv_add(out, names.p[i] + 2);
+}
+
 // Reads what a dead container's record says about its end.
-static void load_dead(int fd, struct record *r)
+static void load_dead(int fd, struct record *r, struct runtime_brief *brief)
 {
     struct err ignored;
     own(str) struct str text = {0};
-    own(codec_json) struct codec_json *j = NULL;
-    own(strv) struct strv names = {0};
-    if (fs_list(fd, ".", &names, &ignored) < 0) return;
-    for (size_t i = 0; i < names.n; i++)
-        if (strncmp(names.p[i], "v-", 2) == 0 && is_id(names.p[i] + 2))
-            strv_add(&r->volumes, names.p[i] + 2);
-    if (fs_read_at(fd, "config.json", RECORD_MAX, &text, &ignored) < 0) {
-        r->rm = ignored.sys == ENOENT;  // a folder without a record never was a container
+    record_volumes(fd, &r->volumes);
+    if (fs_read_at(fd, "config.json", RUNTIME_CONFIG_MAX, &text, &ignored) < 0) {
+        r->rm = ignored.sys == ENOENT; // a folder without a record never was a container
         return;
     }
-    r->rm = text.n == 0;  // killed between making and writing it: only --rm does that
+    r->rm = text.n == 0; // killed between making and writing it: only --rm does that
+    struct sv rest = str_sv(&text), line = sv_cut(&rest, '\n');
     // A damaged record is no reason to delete anything.
-    if (r->rm || codec_json_parse(str_sv(&text), "a container's record", &j, &ignored) < 0) return;
-    r->rm = codec_json_bool(codec_json_get(j, "rm"));
-    struct sv name = codec_json_text(codec_json_get(j, "name"));
-    snprintf(r->name, sizeof r->name, "%.*s", name.n < 130 ? (int)name.n : 0, name.p);
-    r->named = name.n && parse_name_ok(r->name);
+    if (r->rm || config_brief_parse(line, "a container's record", brief, &ignored) < 0) return;
+    r->rm = brief->rm;
+    snprintf(r->name, sizeof r->name, "%s", brief->name);
+    r->named = brief->name[0] && parse_name_ok(brief->name);
+}
+
+// The program dies with its monitor, except one that is setuid: executing such a file makes the
+// kernel forget the death signal. Its number is trusted only with its start time.
+static void kill_orphan(const struct runtime_state *s)
+{
+    struct err ignored;
+    own(fd) int process = state_open_init(s, &ignored);
+    if (process < 0) return;
+    syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
+    struct pollfd p = {.fd = process, .events = POLLIN};
+    poll(&p, 1, 1000); // its files are free when it is gone
+}
+
+// Its last state, unless the monitor came as far as writing that itself.
+static void note_end(struct engine *en, const struct record *r, struct runtime_state *live)
+{
+    struct runtime_state s;
+    struct err ignored;
+    if (r->fd < 0 || r->rm) return;
+    if (live->started) {
+        state_settle(en, r->id, &s);
+        if (s.status == RUNTIME_EXITED && s.started == live->started && s.error[0] == '\0') return;
+        s = *live;
+        s.status = RUNTIME_RUNNING;
+        record_settle(r, &s, &ignored);
+    }
+    state_settle(en, r->id, &s);
+    if (s.status == RUNTIME_EXITED && s.error[0]) record_settle(r, &s, &ignored);
 }
 
 // The lock is gone: whoever made this container is dead.
-static void sweep_dead(struct engine *en, const char *id)
+static void sweep_dead(struct engine *en, const char *id, int run_fd, struct runtime_state *live)
 {
     own(free) char *path = str_fmt("containers/%s", id);
     struct record r = RECORD_NONE;
+    struct runtime_brief brief = {0};
     snprintf(r.id, sizeof r.id, "%s", id);
     r.running = true;
     r.fd = openat(en->store_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -286,48 +363,54 @@ static void sweep_dead(struct engine *en, const char *id)
             record_close(&r);
             return;
         }
-        load_dead(r.fd, &r);
+        load_dead(r.fd, &r, &brief);
     }
     own(free) char *group = str_fmt("dewar-%.32s", id);
+    if (live->status == RUNTIME_PAUSED) cgroup_thaw(en, group); // nobody dies frozen
+    kill_orphan(live);
     cgroup_remove(group, NULL);
+    note_end(en, &r, live);
+    if (live->started && brief.id[0])
+        runtime_event_container(en, &brief, "die", (const char *const[]){"exitCode", "137", NULL});
+    r.run_fd = run_fd;
     record_end(en, &r, false);
+    r.run_fd = -1;
     if (r.rm) record_purge(en, &r);
+    runtime_brief_fini(&brief);
     record_close(&r);
 }
 
-// The program dies with its monitor, except one that is setuid: executing such a file makes the
-// kernel forget the death signal. Its number is trusted only with its start time.
-static void kill_orphan(int fd)
+static int open_dead(struct engine *en, const char *id)
 {
-    struct err ignored;
-    own(str) struct str text = {0};
-    own(codec_json) struct codec_json *j = NULL;
-    uint64_t start = 0;
-    if (fs_read_fd(fd, RECORD_MAX, &text, &ignored) < 0 || text.n == 0) return;
-    if (codec_json_parse(str_sv(&text), "a container's state", &j, &ignored) < 0) return;
-    int64_t pid = codec_json_int(codec_json_get(j, "pid"));
-    int64_t began = codec_json_int(codec_json_get(j, "start"));
-    if (pid <= 1 || pid > INT32_MAX || began <= 0) return;
-    own(fd) int process = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
-    if (process < 0 || proc_start_time((pid_t)pid, &start) < 0 || start != (uint64_t)began) return;
-    syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
+    char path[16 + RUNTIME_ID];
+    struct stat mine, there;
+    if (!state_is_id(id)) return -1;
+    snprintf(path, sizeof path, "containers/%s", id);
+    own(fd) int fd = openat(en->run_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) return -1;
+    if (fstat(fd, &mine) != 0 || fstatat(en->run_fd, path, &there, AT_SYMLINK_NOFOLLOW) != 0 ||
+        mine.st_ino != there.st_ino)
+        return -1;
+    return take_fd(fd);
 }
 
 static void sweep_run(struct engine *en, const char *id)
 {
-    if (!is_id(id)) return;
-    own(free) char *path = str_fmt("containers/%s", id);
-    own(fd) int fd = openat(en->run_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat st;
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) return;
-    if (fstat(fd, &st) != 0 || st.st_nlink == 0) return;
-    kill_orphan(fd);
-    sweep_dead(en, id);
+    struct err ignored;
+    struct runtime_state live = {0};
+    own(str) struct str text = {0};
+    own(fd) int fd = open_dead(en, id);
+    if (fd < 0) return;
+    if (fs_read_at(fd, "state", RECORD_MAX, &text, &ignored) == 0)
+        if (runtime_state_parse(str_sv(&text), "state", &live, &ignored) < 0)
+            live = (struct runtime_state){0};
+    sweep_dead(en, id, fd, &live);
 }
 
 static void sweep_store(struct engine *en, const char *id)
 {
-    if (is_id(id)) sweep_dead(en, id);
+    struct runtime_state none = {0};
+    if (state_is_id(id)) sweep_dead(en, id, -1, &none);
 }
 
 static void sweep_list(struct engine *en, int dirfd, void (*one)(struct engine *, const char *))
@@ -338,17 +421,46 @@ static void sweep_list(struct engine *en, int dirfd, void (*one)(struct engine *
     for (size_t i = 0; i < ids.n; i++) one(en, ids.p[i]);
 }
 
+static bool any_dead(struct engine *en)
+{
+    struct err ignored;
+    own(strv) struct strv ids = {0};
+    if (fs_list(en->run_fd, "containers", &ids, &ignored) < 0) return false;
+    for (size_t i = 0; i < ids.n; i++) {
+        own(fd) int fd = open_dead(en, ids.p[i]);
+        if (fd >= 0) return true;
+    }
+    return false;
+}
+
+struct sweeper {
+    struct engine *en;
+    bool new_boot;
+};
+
+static int sweep_work(void *arg, struct err *e)
+{
+    struct sweeper *s = arg;
+    if (engine_enter(s->en, e) < 0) return -1;
+    sweep_list(s->en, s->en->run_fd, sweep_run);
+    if (s->new_boot) sweep_list(s->en, s->en->store_fd, sweep_store);
+    return 0;
+}
+
 // What ran has a folder in the run folder, so that is all that is looked at, except once a boot,
-// when the run folder may be new and everything in the store is dead.
+// when the run folder may be new and everything in the store is dead. The work is a child's: it
+// enters the user namespace, which its caller may not want.
 int runtime_sweep(struct engine *en, struct err *e)
 {
     char boot[37], seen[37] = "";
     if (clock_boot_id(boot, e) < 0) return -1;
     ssize_t n = readlinkat(en->run_fd, "boot", seen, sizeof seen - 1);
     seen[n > 0 ? n : 0] = '\0';
-    sweep_list(en, en->run_fd, sweep_run);
-    if (strcmp(boot, seen) == 0) return 0;
-    sweep_list(en, en->store_fd, sweep_store);
+    struct sweeper s = {en, strcmp(boot, seen) != 0};
+    if (!s.new_boot && !any_dead(en)) return 0;
+    struct proc_worker w;
+    if (proc_worker_start(sweep_work, &s, &w, e) < 0 || proc_worker_wait(&w, e) < 0) return -1;
+    if (!s.new_boot) return 0;
     if (fs_mkdirs(en->run_fd, "containers", 0700, e) < 0) return -1;
     unlinkat(en->run_fd, "boot", 0);
     if (symlinkat(boot, en->run_fd, "boot") != 0 && errno != EEXIST)

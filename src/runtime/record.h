@@ -1,70 +1,91 @@
 // SPDX-License-Identifier: Apache-2.0
-// A container on disk: made, found dead, removed. The life cycle:
-//   record_make   run file, then folder, both locked   (killed from here on: the run file leads the
-//                                                       next command to it)
-//   record_save   config.json                          (killed before: the folder is rubbish; from
+// A container on disk: made, taken up again, found dead, removed. The life cycle:
+//   record_make    run folder, then folder in the store, both locked (killed from here on: the run
+//                                                       folder leads the next command to it)
+//   record_adopt   the same for one that exists already
+//   record_save    config.json                          (killed before: the folder is rubbish; from
 //                                                       here on --rm says whether it is)
-//   record_end    run file gone; with --rm folder, name and volumes go too
+//   record_live    what is true now, while the program runs
+//   record_settle  what is true when it no longer does
+//   record_end     run folder gone; with --rm folder, name and volumes go too
 #pragma once
 
 #include "runtime/internal.h"
+#include "runtime/message.h"
+#include "runtime/state.h"
 
 struct record {
     char id[RUNTIME_ID];
-    char name[132];
+    char name[RUNTIME_NAME];
     bool rm;
-    int fd;            // containers/<id>, holds the flock; -1: none
-    int state_fd;      // run/containers/<id>, holds a flock as well; -1: none
-    bool named;        // containers/names/<name> is ours
-    bool running;      // run/containers/<id> is ours
-    struct strv volumes;  // ids of anonymous volumes
+    int fd;              // containers/<id>, holds the flock; -1: none
+    int run_fd;          // run/containers/<id>, holds a flock as well; -1: none
+    bool named;          // containers/names/<name> is ours
+    bool running;        // run/containers/<id> is ours
+    struct strv volumes; // ids of anonymous volumes
 };
-#define RECORD_NONE ((struct record){.fd = -1, .state_fd = -1})
+#define RECORD_NONE ((struct record){.fd = -1, .run_fd = -1})
 
+int record_new_id(char out[RUNTIME_ID], struct err *e);
+bool state_is_id(const char *name);
 int record_make(struct engine *en, struct record *r, struct err *e);
+// ERR_CONFLICT when it is alive.
+int record_adopt(struct engine *en, const char *id, struct record *r, struct err *e);
 // name NULL: a random one. ERR_CONFLICT when it is taken.
 int record_name(struct engine *en, struct record *r, const char *name, struct err *e);
+void record_free_name(struct engine *en, const struct record *r);
 int record_save(const struct record *r, struct sv config, struct err *e);
+void record_sync(const struct record *r);
 // Notes an anonymous volume, before it is made.
 int record_volume(struct record *r, const char *id, struct err *e);
-int record_state(const struct record *r, pid_t pid, struct err *e);
-int record_exit(const struct record *r, int code, bool oom, struct err *e);
+void record_volumes(int dir, struct strv *out);
+int record_live(const struct record *r, const struct runtime_state *state, struct err *e);
+int record_settle(const struct record *r, const struct runtime_state *state, struct err *e);
 // Ends the run; with --rm (or `all`) folder and volumes go to the trash and the name is free.
 void record_end(struct engine *en, struct record *r, bool all);
-void record_purge(struct engine *en, const struct record *r);  // deletes what record_end moved away
-void record_close(struct record *r);  // descriptors and memory only
+void record_purge(struct engine *en, const struct record *r); // deletes what record_end moved away
+void record_unlock(struct record *r);
+void record_close(struct record *r); // descriptors and memory only
+
+// --- between config.c, state.c and record.c ------------------------------------------------------
+int config_brief_parse(struct sv line, const char *label, struct runtime_brief *out, struct err *e);
+void state_settle(struct engine *en, const char *id, struct runtime_state *s);
+int state_open_init(const struct runtime_state *s, struct err *e); // a checked pidfd
+bool state_is_locked(int dir);
 
 // --- volume.c: anonymous volumes ---------------------------------------------------------------
-// Makes volumes/<id>/_data, filled from `path` inside the image's root (owner and mode too), and
-// adds the id to r->volumes. A folder that the image does not have belongs to the root of `ids`.
-// Returns a descriptor of _data.
-int volume_make(struct engine *en, struct record *r, const struct root *image, const char *path,
+// Opens volumes/<id>/_data. Where it is not there yet it is made and filled from `path` inside the
+// image's root (owner and mode too); a folder that the image does not have belongs to the root of
+// `ids`. Returns a descriptor of _data.
+int volume_open(struct engine *en, const char *id, const struct root *image, const char *path,
                 bool copy, const struct runtime_ids *ids, struct err *e);
 
-// --- monitor.c and client.c: the two ends of one seqpacket socket ------------------------------
-enum message_kind {
-    MESSAGE_STARTED,  // monitor: the program runs; the pty master comes along with a terminal
-    MESSAGE_FAILED,   // monitor: it does not; `err`
-    MESSAGE_ENDED,    // monitor: exit code in `value`
-    MESSAGE_SIGNAL,   // client: pass signal `value` on to the program
-    MESSAGE_COUNT,
-};
-struct message {
-    enum message_kind kind;
-    int value;
-    struct err err;
-};
-int message_send(int fd, const struct message *m, int pass_fd);
-// 1 a message, 0 end of file. A descriptor that came along goes to *out_fd.
-int message_receive(int fd, struct message *m, int *out_fd);
+// --- start.c: from a config to a program that runs -----------------------------------------------
+// What a start needs beside the config, opened: the root, the volumes, the ids. Needs engine_enter;
+// takes the store's lock for as long as it takes.
+int start_prepare(struct engine *en, const struct runtime_config *c, struct record *r,
+                  struct runtime_spec *out, struct err *e);
 
-struct monitor {
+// --- monitor.c and client.c ----------------------------------------------------------------------
+struct monitor_options {
     struct engine *en;
-    struct runtime_spec *spec;
+    struct runtime_config *config;
+    struct runtime_spec *spec; // of the first start
     struct record *record;
-    int sock;
-    bool interactive;
+    int sock;    // to the starter
+    int attach;  // MESSAGE_IN | OUT | ERR: what the starter wants, before the start
+    bool direct; // the program has the starter's own stdin, stdout and stderr
 };
-_Noreturn void monitor_run(struct monitor *m);
-// Relays until the container ends (*out_code is its exit code) or our terminal vanishes (129).
-int client_run(int sock, const struct runtime_run_options *o, int *out_code, struct err *e);
+_Noreturn void monitor_run(const struct monitor_options *o);
+
+struct client_options {
+    bool no_sig_proxy;
+    bool read_stdin;
+    const char *keys; // detach keys; NULL: the default
+    bool tty;
+    const char *id;
+};
+// Waits for STARTED (a starter) and relays until the container ends (*out_code is its exit code),
+// the person detaches (0) or our terminal vanishes (129).
+int client_run(int sock, bool starter, const struct client_options *o, int *out_code,
+               struct err *e);

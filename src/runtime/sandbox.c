@@ -171,6 +171,8 @@ static int exec_error(const struct plan *p, const struct report *r, struct err *
 static const char *index_text(const struct plan *p, const struct report *r, char buf[64])
 {
     size_t i = r->index;
+    const char *what = p->oci ? oci_plan_what(p, r) : NULL;
+    if (what) return what;
     switch ((int)r->step) {
     case STEP_SYSCTL:
         return i < p->sysctls.n ? p->sysctls.p[i].path : "";
@@ -219,7 +221,7 @@ static const struct {
     {STEP_SECCOMP, EINVAL, "the kernel lacks seccomp filters, or the profile is not valid"},
 };
 
-static int report_error(const struct plan *p, const struct report *r, struct err *e)
+int sandbox_error(const struct plan *p, const struct report *r, struct err *e)
 {
     if (r->step >= STEP_COUNT)
         return err_set(e, ERR_INTERNAL, "an unknown report from the container");
@@ -239,7 +241,7 @@ static int report_error(const struct plan *p, const struct report *r, struct err
 }
 
 // One message; a descriptor that came with it goes to *out_fd. 0: end of file.
-static int receive(int fd, struct report *r, int *out_fd)
+int sandbox_receive(int fd, struct report *r, int *out_fd)
 {
     union {
         struct cmsghdr align;
@@ -259,12 +261,18 @@ static int receive(int fd, struct report *r, int *out_fd)
     return 1;
 }
 
-static int listen_to(const struct plan *p, int fd, struct strv *stubs, int *out_pty, struct err *e)
+static int listen_to(struct plan *p, int fd, struct strv *stubs, struct runtime_sandbox *out,
+                     struct err *e)
 {
     struct report r;
-    int got = -1;
-    while (receive(fd, &r, &got)) {
-        if (r.kind == REPORT_FAIL) return report_error(p, &r, e);
+    int got = -1, *out_pty = &out->pty_fd;
+    while (sandbox_receive(fd, &r, &got)) {
+        if (p->on_report && r.kind != REPORT_FAIL) {
+            int rc = p->on_report(p, &r, &out->proc, take_fd(got), e);
+            if (rc != 0) return rc < 0 ? -1 : 0;
+            continue;
+        }
+        if (r.kind == REPORT_FAIL) return sandbox_error(p, &r, e);
         if (r.kind == REPORT_STUB && r.head_n && stubs) strv_add(stubs, r.head);
         if (r.kind == REPORT_PTY && got >= 0 && *out_pty < 0) *out_pty = take_fd(got);
     }
@@ -276,7 +284,8 @@ static int map_child(const struct plan *p, pid_t pid, int fd, struct err *e)
 {
     struct idmap_side uid, gid;
     userns_sides(&p->ids, &uid, &gid);
-    if (idmap_write(pid, &uid, &gid, e) < 0) return -1;
+    if (idmap_write(pid, p->map_uid ? p->map_uid : &uid, p->map_gid ? p->map_gid : &gid, e) < 0)
+        return -1;
     if (send(fd, "x", 1, MSG_NOSIGNAL) == 1) return 0;
     return err_sys(e, "begin the container's user namespace");
 }
@@ -316,8 +325,8 @@ int sandbox_launch(struct plan *plan, struct strv *stubs, struct runtime_sandbox
         if (out->proc.pid < 0) return no_child(e);
     }
     close(take_fd(plan->status_fd));
-    int rc = plan->ids.uid ? map_child(plan, out->proc.pid, mine, e) : 0;
-    if (rc == 0) rc = listen_to(plan, mine, stubs, &out->pty_fd, e);
+    int rc = plan->own_userns && out->proc.fd >= 0 ? map_child(plan, out->proc.pid, mine, e) : 0;
+    if (rc == 0) rc = listen_to(plan, mine, stubs, out, e);
     if (rc < 0) give_up(out);
     return rc;
 }

@@ -140,6 +140,16 @@ static int take_slot(struct engine *en, const char *id, struct runtime_ids *out,
     return err_hint(e, "give 'dewar' more in /etc/subuid and /etc/subgid, 65536 for each container");
 }
 
+// The ids that a container's files have had from its first start on.
+static int retake_slot(struct engine *en, struct runtime_ids *ids, struct err *e)
+{
+    if (fs_mkdirs(en->run_fd, "userns", 0700, e) < 0) return -1;
+    int rc = lock_slot(en, ids->uid, &ids->lock_fd, e);
+    if (rc != 0) return rc < 0 ? -1 : 0;
+    err_set(e, ERR_CONFLICT, "the ids %u and up of this container are in use by another", ids->uid);
+    return err_hint(e, "stop that one first");
+}
+
 void userns_sides(const struct runtime_ids *ids, struct idmap_side *uid, struct idmap_side *gid)
 {
     *uid = (struct idmap_side){.range = {{0, ids->uid, RUNTIME_IDS}}, .n = 1};
@@ -162,7 +172,7 @@ int userns_check(struct engine *en, const struct runtime_spec *s, struct err *e)
 int userns_take(struct engine *en, const char *id, struct runtime_spec *s, struct err *e)
 {
     if (s->userns == RUNTIME_USERNS_HOST) return 0;
-    if (take_slot(en, id, &s->ids, e) < 0) return -1;
+    if (s->ids.uid ? retake_slot(en, &s->ids, e) < 0 : take_slot(en, id, &s->ids, e) < 0) return -1;
     struct idmap_side uid, gid;
     userns_sides(&s->ids, &uid, &gid);
     return idmap_userns_open(&uid, &gid, &s->ids.userns_fd, e);

@@ -107,27 +107,27 @@ static int fill(const struct root *image, const char *path, int to, bool copy,
     return copy ? copy_dir(from, to, 0, e) : copy_meta(to, &st, e);
 }
 
-static int new_id(char id[RUNTIME_ID], struct err *e)
+static int make(int dir, const struct root *image, const char *path, bool copy,
+                const struct runtime_ids *ids, struct err *e)
 {
-    unsigned char raw[32];
-    if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw) return err_sys(e, "get random bytes");
-    for (size_t i = 0; i < sizeof raw; i++) snprintf(id + 2 * i, 3, "%02x", raw[i]);
-    return 0;
-}
-
-int volume_make(struct engine *en, struct record *r, const struct root *image, const char *path,
-                bool copy, const struct runtime_ids *ids, struct err *e)
-{
-    char id[RUNTIME_ID];
-    if (new_id(id, e) < 0 || record_volume(r, id, e) < 0) return -1;
-    own(free) char *folder = str_fmt("volumes/%s", id);
-    if (mkdirat(en->store_fd, folder, 0700) != 0) return err_sys(e, "make '%s'", folder);
-    own(fd) int dir = fs_open_dir(en->store_fd, folder, e);
-    if (dir < 0) return -1;
+    struct err ignored;
+    fs_remove_tree(dir, "_new", &ignored);  // of one who was killed here
     if (mkdirat(dir, "_new", 0700) != 0) return err_sys(e, "make a volume for '%s'", path);
     own(fd) int data = fs_open_dir(dir, "_new", e);
     if (data < 0 || fill(image, path, data, copy, ids, e) < 0)
         return err_wrap(e, "filling the volume for '%s'", path);
     if (renameat(dir, "_new", dir, "_data") != 0) return err_sys(e, "make a volume for '%s'", path);
     return take_fd(data);
+}
+
+int volume_open(struct engine *en, const char *id, const struct root *image, const char *path,
+                bool copy, const struct runtime_ids *ids, struct err *e)
+{
+    own(free) char *folder = str_fmt("volumes/%s", id);
+    if (mkdirat(en->store_fd, folder, 0700) != 0 && errno != EEXIST)
+        return err_sys(e, "make '%s'", folder);
+    own(fd) int dir = fs_open_dir(en->store_fd, folder, e);
+    if (dir < 0) return -1;
+    if (fs_exists(dir, "_data")) return fs_open_dir(dir, "_data", e);
+    return make(dir, image, path, copy, ids, e);
 }

@@ -16,13 +16,13 @@ file_setup() {
         matrix documents blobs tokens uploads connections >"$BATS_FILE_TMPDIR/summary" 2>&1 || true
 }
 rows() {
-    local row bad=0
+    local row bad=0 file
     for row in "$@"; do
-        matrix show "$BATS_FILE_TMPDIR/matrix" "$row" >"$WORK/row" || {
-            bad=1
-            echo "$row:" >&2
-            cut -c1-1500 "$WORK/row" >&2
-        }
+        file=$BATS_FILE_TMPDIR/matrix/$row
+        grep -q '^ok ' "$file" && ! grep -q '^not ok ' "$file" && continue
+        bad=1
+        echo "$row:" >&2
+        cut -c1-1500 "$file" >&2 || true
     done
     return "$bad"
 }
@@ -76,7 +76,7 @@ rows() {
 }
 @test "C1: addresses in descriptors are never asked" { rows urls urls-alone; }
 @test "indexes: in one another, deep, wide, and without us" {
-    rows index-in-index index-100-deep index-of-others index-of-many
+    rows index-in-index index-100-deep index-of-others index-of-10k index-of-many
 }
 @test "B6: a name with a digest gets those bytes or none" { rows by-digest by-digest-other-bytes; }
 @test "an image whose parts contradict each other is not published" {
@@ -111,6 +111,9 @@ rows() {
     rows token-access-token token-expires-0 token-expires--1 token-expires-99999999999 \
         token-expires-1.5 token-expired-amid basic two-challenges
 }
+@test "C1: an identity token goes to the first token server alone; cookies go nowhere" {
+    rows identity-token identity-token-led-away cookies
+}
 @test "C1: a realm on another encrypted host is asked" { rows realm-other-host realm-with-query; }
 @test "C1: a realm without encryption, within the machine or without sense is not asked" {
     rows realm-plain realm-file realm-link-local realm-with-user realm-empty
@@ -123,7 +126,16 @@ rows() {
 @test "C1: an upload does not go where it must not" {
     rows location-plain location-file location-link-local location-missing
 }
-@test "uploads whose registry loses count" { rows range-says-less range-says-more 416-once 416-always; }
+@test "uploads whose registry loses count" { 
+    rows range-says-less range-says-more 416-once 416-put-once 416-always
+}
+@test "each step of an upload may fail once" {
+    rows post-503-once post-429-once post-hangup-once post-cut-once put-503-once put-429-once \
+        put-hangup-once put-cut-once put-answer-lost
+}
+@test "a registry that takes only small parts, or no parts, can be pushed to" {
+    rows 413-large-parts patch-405
+}
 @test "uploads that are refused say why" { rows 413 last-202 manifest-blob-unknown upload-stalls-amid; }
 @test "a registry that answers no question about blobs can be pushed to" { rows head-405 head-500-once; }
 

@@ -33,8 +33,12 @@ evil_tree() {
 blob() { git -C "$R" hash-object -w --stdin; }
 
 @test "a folder behind '#' cannot leave the repository" {
-    ln -s / "$R/root" && ln -s ../.. "$R/up" && ln -s "$WORK/canary" "$R/can" && ln -s real "$R/legal"
-    ln -s ../repo/real "$R/roundabout" && save
+    ln -s / "$R/root"
+    ln -s ../.. "$R/up"
+    ln -s "$WORK/canary" "$R/can"
+    ln -s real "$R/legal"
+    ln -s ../repo/real "$R/roundabout"
+    save
     for folder in root up can root/etc roundabout; do
         try dewar build -q -o out "file://$R#:$folder"
         fails 1 'leads out of the repository'
@@ -53,14 +57,16 @@ blob() { git -C "$R" hash-object -w --stdin; }
     for ref in "--upload-pack=touch $PWNED" "--upload-pack=$WORK/evil" "-u$WORK/evil" '-c' "--exec=$WORK/evil"; do
         try dewar build -q "file://$R#$ref"
         fails 1 'no branch, tag or commit'
-        ctx && printf 'FROM scratch\nADD ["git://127.0.0.1:1/x#%s", "/"]\n' "$ref" >Dockerfile
+        ctx
+        printf 'FROM scratch\nADD ["git://127.0.0.1:1/x#%s", "/"]\n' "$ref" >Dockerfile
         try dewar build -q .
         fails 1
         [[ $stderr == *'no branch, tag or commit'* || $stderr == *'a blank'* ]]
     done
     for url in "ext::sh -c touch% $PWNED" "ext::$WORK/evil" 'fd::0' "ssh://-oProxyCommand=$WORK/evil/x" \
         "git@-oProxyCommand=$WORK/evil:x" "file://$R" "$R"; do
-        ctx && printf 'FROM scratch\nADD ["%s", "/"]\n' "$url" >Dockerfile
+        ctx
+        printf 'FROM scratch\nADD ["%s", "/"]\n' "$url" >Dockerfile
         try dewar build -q .
         fails 1
         try dewar build -q --build-context "x=$url#--upload-pack=$WORK/evil" .
@@ -72,7 +78,8 @@ blob() { git -C "$R" hash-object -w --stdin; }
 }
 
 @test "an address without --ssh goes nowhere by ssh" {
-    ctx && printf 'FROM scratch\nADD git@127.0.0.1:a/b.git /\n' >Dockerfile
+    ctx
+    printf 'FROM scratch\nADD git@127.0.0.1:a/b.git /\n' >Dockerfile
     # Neither an agent of the environment nor a program for ssh counts.
     GIT_SSH_COMMAND=$WORK/evil GIT_SSH=$WORK/evil SSH_AUTH_SOCK=$WORK/sock try dewar build -q .
     fails 1 'no ssh agent was given'
@@ -115,7 +122,8 @@ blob() { git -C "$R" hash-object -w --stdin; }
     inner=$(printf '100644 blob %s\tconfig\n040000 tree %s\thooks\n' "$config" "$hooks" | git -C "$R" mktree)
     for name in .git .GIT .Git 'git~1'; do
         printf '040000 tree %s\t%s\n' "$inner" "$name" | evil_tree
-        ctx && printf 'FROM scratch\nADD --keep-git-dir %s /\n' x >Dockerfile
+        ctx
+        printf 'FROM scratch\nADD --keep-git-dir %s /\n' x >Dockerfile
         try dewar build -q -o out "file://$R#evil"
         fails 1 'invalid path'
     done
@@ -124,39 +132,51 @@ blob() { git -C "$R" hash-object -w --stdin; }
         try dewar build -q -o out "file://$R#evil"
         fails 1
     done
-    mkdir "$R/.github" && touch "$R/.github/x" "$R/.gitignore" && save
+    mkdir "$R/.github"
+    touch "$R/.github/x" "$R/.gitignore"
+    save
     dewar build -q -o out2 "file://$R"
-    [ -e out2/.github/x ] && [ -e out2/.gitignore ]
+    [ -e out2/.github/x ]
+    [ -e out2/.gitignore ]
     untouched
 }
 
 @test "a Dockerfile that is a link stays inside the repository" {
     printf 'FROM scratch\nCOPY file /stolen\n' >"$WORK/canary/Dockerfile"
     CANARY=$(tree_hash "$WORK/canary")
-    ln -sf "$WORK/canary/Dockerfile" "$R/Dockerfile" && save
+    ln -sf "$WORK/canary/Dockerfile" "$R/Dockerfile"
+    save
     try dewar build -q "file://$R"
     fails 1
-    ln -sf ../canary/Dockerfile "$R/Dockerfile" && save
+    ln -sf ../canary/Dockerfile "$R/Dockerfile"
+    save
     try dewar build -q "file://$R"
     fails 1
-    ln -sf "$WORK/canary" "$R/can" && printf 'FROM scratch\nCOPY can/file /stolen\n' >"$R/Other" && save
+    ln -sf "$WORK/canary" "$R/can"
+    printf 'FROM scratch\nCOPY can/file /stolen\n' >"$R/Other"
+    save
     try dewar build -q -o out -f Other "file://$R"
     fails 1
-    ln -sf /etc/passwd "$R/.dockerignore" && save
-    ln -sf real/Dockerfile "$R/Dockerfile" && rm "$R/.dockerignore" && save
+    ln -sf /etc/passwd "$R/.dockerignore"
+    save
+    ln -sf real/Dockerfile "$R/Dockerfile"
+    rm "$R/.dockerignore"
+    save
     dewar build -q -o out "file://$R"
     same inside "$(cat out/real/f)"
     untouched
 }
 
 @test "a submodule comes only by https or by its repository's own way, and to its own place" {
-    git init -q --bare "$WORK/lib.git" && git -C "$R" push -q "$WORK/lib.git" main
+    git init -q --bare "$WORK/lib.git"
+    git -C "$R" push -q "$WORK/lib.git" main
     commit=$(git -C "$R" rev-parse main)
     for url in "ext::sh -c touch% $PWNED" "$WORK/lib.git" "file://$WORK/lib.git" "-u$WORK/evil" \
         "--upload-pack=$WORK/evil" 'http://127.0.0.1:1/x' 'ssh://127.0.0.1/x'; do
         git -C "$R" config -f .gitmodules submodule.m.path m
         git -C "$R" config -f .gitmodules submodule.m.url "$url"
-        git -C "$R" add .gitmodules && git -C "$R" update-index --add --cacheinfo "160000,$commit,m"
+        git -C "$R" add .gitmodules
+        git -C "$R" update-index --add --cacheinfo "160000,$commit,m"
         git -C "$R" commit -q -m sub
         try dewar build -q -o out "file://$R"
         fails 1 "in the submodule 'm'"
@@ -171,7 +191,8 @@ blob() { git -C "$R" hash-object -w --stdin; }
     [ ! -e "$WORK/canary/m" ]
     untouched
     git -C "$R" config -f .gitmodules submodule.m.url ../lib.git
-    git -C "$R" add .gitmodules && git -C "$R" commit -q -m legal
+    git -C "$R" add .gitmodules
+    git -C "$R" commit -q -m legal
     dewar build -q -o out3 "file://$R"
     same inside "$(cat out3/m/real/f)"
     untouched
@@ -194,4 +215,83 @@ blob() { git -C "$R" hash-object -w --stdin; }
     printf '100644 blob %s\tDockerfile\n040000 tree %s\ta\n' "$docker" "$thousand" | evil_tree
     dewar build -q -o out "file://$R#evil"
     same 1000 "$(find out/a -type f | wc -l)"
+}
+
+# --- where a URL may lead -----------------------------------------------------------------------
+# Two servers in a network of their own: one at a public address, one (the canary) on loopback. The
+# first sends us to the second in every spelling.
+in_network() {
+    need_program unshare
+    need_program ip iproute2
+    is_root || skip 'needs root for a network with an address of its own'
+    need_kernel 'a network namespace' unshare -n true
+    unshare -n bash -euc '
+        ip link set lo up
+        ip addr add 203.0.113.5/32 dev lo
+        cd "$WORK"
+        mkdir -p out-site/files in-site/files out-site/git
+        echo public >out-site/files/f
+        echo secret >in-site/files/f
+        : >in-site.log
+        mkfifo hold
+        exec 8<>hold
+        "$TESTS_DIR/tools/web" out-site --address 203.0.113.5 <hold >out.port 3>&- 8>&- &
+        "$TESTS_DIR/tools/web" in-site <hold >in.port 3>&- 8>&- &
+        for i in $(seq 200); do
+            [ ! -s out.port ] || [ ! -s in.port ] || break
+            sleep 0.05
+        done
+        OUT=http://203.0.113.5:$(cat out.port) IN=$(cat in.port)
+        set +e
+        '"$1"'
+        kill $(jobs -p)'
+}
+
+@test "a URL of the world is not led to this machine or to the cloud's secrets" {
+    export WORK
+    ctx
+    cd "$WORK"
+    in_network '
+        for to in "http://127.0.0.1:$IN/files/f" "http://localhost:$IN/files/f" "http://[::ffff:127.0.0.1]:$IN/files/f" \
+            "http://2130706433:$IN/files/f" "http://0x7f000001:$IN/files/f" "http://127.1:$IN/files/f" \
+            "http://0.0.0.0:$IN/files/f" "http://169.254.169.254/latest/" "file:///etc/passwd" \
+            "ftp://127.0.0.1:$IN/f" "gopher://127.0.0.1:$IN/f" "dict://127.0.0.1:$IN/f" "//127.0.0.1:$IN/files/f"; do
+            printf "FROM scratch\nADD %s/to?302=%s /f\n" "$OUT" "$to" >ctx/Dockerfile
+            timeout 60 "$DEWAR" build -q ctx >>log 2>&1 && echo "$to" >>followed
+            timeout 60 "$DEWAR" build -q "$OUT/to?302=$to" >>log 2>&1 && echo "context $to" >>followed
+        done
+        printf "FROM scratch\nADD %s/to?302=/files/f /f\n" "$OUT" >ctx/Dockerfile
+        "$DEWAR" build -q -o twin ctx >>log 2>&1
+        printf "FROM scratch\nADD http://127.0.0.1:%s/files/f /f\n" "$IN" >ctx/Dockerfile
+        cp in-site.log in-site.before
+        "$DEWAR" build -q -o named ctx >>log 2>&1'
+    [ ! -e followed ]
+    [ ! -s in-site.before ]
+    # The same server may redirect within itself, and a place that the Dockerfile names is asked.
+    same public "$(cat twin/f)"
+    same secret "$(cat named/f)"
+}
+
+@test "a repository's address is not led anywhere else" {
+    export WORK R
+    ctx
+    cd "$WORK"
+    in_network '
+        git clone -q --bare "$R" in-site/r.git
+        mkdir -p in-site/git && mv in-site/r.git in-site/git/
+        for code in 301 302 307 308; do
+            moved=$OUT/moved/$code/127.0.0.1:$IN/git/r.git
+            printf "FROM scratch\nADD %s /f\n" "$moved" >ctx/Dockerfile
+            timeout 60 "$DEWAR" build -q ctx >>log 2>&1 && echo $code >>followed
+            timeout 60 "$DEWAR" build -q "$moved#main" >>log 2>&1 && echo "context $code" >>followed
+        done
+        cp in-site.log in-site.before
+        git ls-remote "$moved" >plain-git 2>&1
+        timeout 60 "$DEWAR" build -q -o twin "http://127.0.0.1:$IN/git/r.git" >>log 2>&1'
+    # Others go there.
+    grep -q refs/heads/main plain-git
+    grep -q 'sends elsewhere' log
+    [ ! -e followed ]
+    [ ! -s in-site.before ]
+    same inside "$(cat twin/real/f)"
 }

@@ -277,7 +277,7 @@ R() { dewar run --rm -q --network none "$@"; }
     for _ in $(seq 100); do monitor=$(pgrep -f 'sleep 300' | head -1) && ls "$DEWAR_RUN/containers" | grep -q . && break; sleep 0.05; done
     sleep 0.2
     id=$(ls "$DEWAR_RUN/containers" | head -1)
-    monitor=$(sed 's/.*"monitor":\([0-9]*\).*/\1/' "$DEWAR_RUN/containers/$id")
+    monitor=$(sed 's/.*"monitor":\([0-9]*\).*/\1/' "$DEWAR_RUN/containers/$id/state")
     kill -9 "$monitor"
     code=0
     wait "$client" || code=$?

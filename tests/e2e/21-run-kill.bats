@@ -34,7 +34,7 @@ load helpers
         client=$!
         exec 8<life
         for i in $(seq 100); do [ -e up ] && break || sleep 0.1; done
-        program=$(sed -n 's/^{"pid":\([0-9]*\).*/\1/p' "$DEWAR_RUN"/containers/*)
+        program=$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' "$DEWAR_RUN"/containers/*/state)
         [ -e up ] && [ -n "$program" ]
         kill -9 "$(ps -o ppid= -p "$program" | tr -d ' ')"
         timeout 5 cat <&8

@@ -158,9 +158,9 @@ END
     printf 'RUN true\nFROM scratch\n' >Dockerfile
     try dewar build -q .
     fails 1 'Dockerfile:1'
-    printf 'FROM scratch\nADD https://example.com/x /x\n' >Dockerfile
+    printf 'FROM scratch\nCOPY https://example.com/x /x\n' >Dockerfile
     try dewar build -q .
-    fails 1 'builds fetch nothing'
+    fails 1 'write ADD instead'
     printf 'FROM busybox:test\nRUN --mount=type=bind,target=/x,bind-propagation=rshared true\n' >Dockerfile
     try dewar build -q .
     fails 1 "no option 'bind-propagation'"

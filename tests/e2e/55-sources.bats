@@ -78,9 +78,12 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
     echo b >"$WORK/$REPO/sub/deep/Other.dockerignore"
     commit "$REPO" more
     dewar build -q -o out "$URL#main:sub"
-    [ -e out/in/b ] && [ ! -e out/in/deep/c ] && [ ! -e out/in/a ]
+    [ -e out/in/b ]
+    [ ! -e out/in/deep/c ]
+    [ ! -e out/in/a ]
     dewar build -q -o out2 -f deep/Other "$URL#:sub"
-    [ ! -e out2/other/b ] && [ -e out2/other/deep/c ]
+    [ ! -e out2/other/b ]
+    [ -e out2/other/deep/c ]
     printf 'FROM scratch\nCOPY a /mine\n' | dewar build -q -o out3 -f - "$URL"
     same one "$(cat out3/mine)"
     try dewar build -q "$URL#:nowhere"
@@ -92,16 +95,23 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
 @test "refs are branches, tags, whole commits; of a branch and a tag the branch" {
     repo "$REPO"
     first=$(head_of "$REPO")
-    git -C "$WORK/$REPO" tag -a -m v1 v1 && git -C "$WORK/$REPO" tag both
-    echo second >"$WORK/$REPO/a" && git -C "$WORK/$REPO" checkout -q -b both && commit "$REPO" second
-    get() { rm -rf out && dewar build -q -o out "$URL#$1" >/dev/null && cat out/a; }
+    git -C "$WORK/$REPO" tag -a -m v1 v1
+    git -C "$WORK/$REPO" tag both
+    echo second >"$WORK/$REPO/a"
+    git -C "$WORK/$REPO" checkout -q -b both
+    commit "$REPO" second
+    get() { rm -rf out
+    dewar build -q -o out "$URL#$1" >/dev/null
+    cat out/a; }
     same one "$(get v1)"
     same one "$(get refs/tags/both)"
     same second "$(get both)"
     same second "$(get refs/heads/both)"
     same one "$(get "$first")"
     same one "$(get '')"
-    rm -rf out && dewar build -q -o out "$URL?tag=both&subdir=/" && same one "$(cat out/a)"
+    rm -rf out
+    dewar build -q -o out "$URL?tag=both&subdir=/"
+    same one "$(cat out/a)"
     try dewar build -q "$URL#${first:0:12}"
     fails 1 'no branch and no tag'
     err_has 'all its 40 digits'
@@ -112,7 +122,8 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
 }
 
 @test "ADD of a repository copies its files with plain modes and without .git" {
-    repo "$REPO" && ctx
+    repo "$REPO"
+    ctx
     printf 'FROM scratch\nADD %s /src\nADD %s#main:sub /sub/\n' "$URL" "$URL" >Dockerfile
     (umask 077 && dewar build -q -o out .)
     [ ! -e out/src/.git ]
@@ -125,7 +136,8 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
 }
 
 @test "ADD of a repository gives one image ID on every machine, with .git too" {
-    repo "$REPO" && ctx
+    repo "$REPO"
+    ctx
     printf 'FROM scratch\nADD --keep-git-dir %s /src\n' "$URL" >Dockerfile
     first=$(build_id)
     fresh_store "$WORK/other"
@@ -138,26 +150,34 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
 }
 
 @test "a branch is asked for in every build, a whole commit never" {
-    repo "$REPO" && ctx
+    repo "$REPO"
+    ctx
     printf 'FROM scratch\nADD %s#main /\n' "$URL" >Dockerfile
-    dewar build -q -o out . && same one "$(cat out/a)"
+    dewar build -q -o out .
+    same one "$(cat out/a)"
     fetches=$(requests "POST /git/$REPO.git/git-upload-pack")
     same "$(build_id)" "$(build_id)"
     # Only refs were listed: nothing came a second time.
     [ "$(requests "GET /git/$REPO.git/info/refs")" -ge 3 ]
-    try dewar build . && ok && [[ $stderr == *CACHED* || $stderr == *cached* ]]
+    try dewar build .
+    ok
+    [[ $stderr == *CACHED* || $stderr == *cached* ]]
     old=$(head_of "$REPO")
-    echo new >"$WORK/$REPO/a" && commit "$REPO" new
-    dewar build -q -o out . && same new "$(cat out/a)"
+    echo new >"$WORK/$REPO/a"
+    commit "$REPO" new
+    dewar build -q -o out .
+    same new "$(cat out/a)"
     [ "$(requests "POST /git/$REPO.git/git-upload-pack")" -gt "$fetches" ]
     printf 'FROM scratch\nADD %s#%s /\n' "$URL" "$old" >Dockerfile
     before=$(requests "/git/$REPO.git")
-    dewar build -q --no-cache -o out . && same one "$(cat out/a)"
+    dewar build -q --no-cache -o out .
+    same one "$(cat out/a)"
     same "$before" "$(requests "/git/$REPO.git")"
 }
 
 @test "stages side by side get the same commit and ask once" {
-    repo "$REPO" && ctx
+    repo "$REPO"
+    ctx
     printf 'FROM scratch AS a\nADD %s /\nFROM scratch AS b\nADD %s /\nFROM scratch\nCOPY --from=a /a /x\nCOPY --from=b /a /y\n' \
         "$URL" "$URL" >Dockerfile
     dewar build -q . >/dev/null
@@ -166,7 +186,8 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
 }
 
 @test "--checksum of a repository is its commit, or how that begins" {
-    repo "$REPO" && ctx
+    repo "$REPO"
+    ctx
     commit=$(head_of "$REPO")
     for sum in "$commit" "${commit:0:7}"; do
         printf 'FROM scratch\nADD --checksum=%s %s /\n' "$sum" "$URL" >Dockerfile
@@ -187,39 +208,52 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
 }
 
 @test "ADD mixes files of the context, repositories and heredocs, in their order" {
-    repo "$REPO" && ctx
-    echo local >a && echo mine >z
+    repo "$REPO"
+    ctx
+    echo local >a
+    echo mine >z
     printf 'FROM scratch\nADD a z %s <<here.txt /all/\ninline\nhere.txt\n' "$URL" >Dockerfile
     dewar build -q -o out .
-    same one "$(cat out/all/a)" && same mine "$(cat out/all/z)" && same inline "$(cat out/all/here.txt)"
+    same one "$(cat out/all/a)"
+    same mine "$(cat out/all/z)"
+    same inline "$(cat out/all/here.txt)"
     printf 'FROM scratch\nADD %s a z /all/\n' "$URL" >Dockerfile
-    dewar build -q -o out2 . && same local "$(cat out2/all/a)"
+    dewar build -q -o out2 .
+    same local "$(cat out2/all/a)"
     printf 'FROM scratch\nADD --chown=5:6 --chmod=600 --exclude=sub %s /x\n' "$URL" >Dockerfile
-    dewar build -q -o type=tar,dest=out.tar . && tar --numeric-owner -tvf out.tar >list
-    grep -q -- '-rw------- 5/6 .* x/a$' list && ! grep -q x/sub list
+    dewar build -q -o type=tar,dest=out.tar .
+    tar --numeric-owner -tvf out.tar >list
+    grep -q -- '-rw------- 5/6 .* x/a$' list
+    [ -z "$(grep x/sub list)" ]
 }
 
 @test "submodules come along, at the commit that the repository names" {
-    repo "$REPO" && repo "$REPO-lib"
+    repo "$REPO"
+    repo "$REPO-lib"
     git -C "$WORK/$REPO" -c protocol.file.allow=always submodule --quiet add "$SITE/git/$REPO-lib.git" lib/x
     git -C "$WORK/$REPO" config -f .gitmodules submodule.lib/x.url "../$REPO-lib.git"
     commit "$REPO" submodule
-    echo later >"$WORK/$REPO-lib/a" && commit "$REPO-lib" later
+    echo later >"$WORK/$REPO-lib/a"
+    commit "$REPO-lib" later
     dewar build -q -o out "$URL"
-    same one "$(cat out/lib/x/a)" && [ ! -e out/lib/x/.git ]
+    same one "$(cat out/lib/x/a)"
+    [ ! -e out/lib/x/.git ]
 }
 
 @test "--build-context takes a repository" {
-    repo "$REPO" && ctx
+    repo "$REPO"
+    ctx
     printf 'FROM scratch\nCOPY --from=src a /a\nADD --link %s#main:sub /s\n' "$URL" >Dockerfile
     dewar build -q --build-context "src=$URL#main" -o out .
-    same one "$(cat out/a)" && same two "$(cat out/s/b)"
+    same one "$(cat out/a)"
+    same two "$(cat out/s/b)"
     try dewar build -q --build-context "src=$URL#-x" .
     fails 1 'no branch, tag or commit'
 }
 
 @test "a damaged copy of a repository is made again" {
-    repo "$REPO" && ctx
+    repo "$REPO"
+    ctx
     printf 'FROM scratch\nADD %s#%s /\n' "$URL" "$(head_of "$REPO")" >Dockerfile
     want=$(build_id)
     find "$DEWAR_STORE/cache/git" -path '*/objects/*' -type f -exec sh -c 'chmod u+w "$1"; : >"$1"' _ {} \;
@@ -235,8 +269,10 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
 }
 
 @test "a token is a secret of the build and goes to the repository's host alone" {
-    repo "$REPO" && ctx
-    mkdir -p "$WORK/site/git" && cp -r "$SITE/git/$REPO.git" "$WORK/site/git/"
+    repo "$REPO"
+    ctx
+    mkdir -p "$WORK/site/git"
+    cp -r "$SITE/git/$REPO.git" "$WORK/site/git/"
     (
         start_web "$WORK/site" --user x-access-token:word
         trap 'kill $WEB_PID' EXIT
@@ -252,18 +288,19 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
         printf 'FROM scratch\nADD http://%s /\n' "localhost:${WEB##*:}/git/$REPO.git" >Dockerfile
         try dewar build -q --secret "id=GIT_AUTH_TOKEN.${WEB#http://},env=TOKEN" .
         fails 1 GIT_AUTH_TOKEN
-        ! grep -rq word "$DEWAR_STORE/cache/git"
+        [ -z "$(grep -rl word "$DEWAR_STORE/cache/git")" ]
     )
 }
 
 @test "git:// works too, and is asked through a copy the second time" {
-    repo "$REPO" && ctx
+    repo "$REPO"
+    ctx
     [ -x "$(git --exec-path)/git-daemon" ] || skip 'needs git-daemon'
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     git daemon --base-path="$SITE/git" --export-all --listen=127.0.0.1 --port="$port" --reuseaddr 3>&- 2>/dev/null &
     pid=$!
     for _ in $(seq 100); do
-        git ls-remote "git://127.0.0.1:$port/$REPO.git" >/dev/null 2>&1 && break
+        if git ls-remote "git://127.0.0.1:$port/$REPO.git" >/dev/null 2>&1; then break; fi
         sleep 0.05
     done
     printf 'FROM scratch\nADD git://127.0.0.1:%s/%s.git#main /\n' "$port" "$REPO" >Dockerfile
@@ -273,4 +310,157 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
     same one "$(cat out/a)"
     try dewar build -q .
     fails 1 "asking 'git://127.0.0.1:$port/$REPO.git#main'"
+}
+
+# --- URLs ---------------------------------------------------------------------------------------
+# page NAME TEXT: a file of the server, unlike any other test's.
+page() { printf '%s %s\n' "$BATS_TEST_NUMBER" "$2" >"$SITE/files/$1"; }
+line() { printf '%s\n' 'FROM scratch' "$@" >Dockerfile; }
+
+@test "ADD of a URL makes a file of mode 600, called as the URL says, with the step's time" {
+    ctx
+    page 'f 1.txt' hello
+    touch -d 2020-01-01 "$SITE/files/f 1.txt"
+    line "ADD $WEB/files/f%201.txt /d/" "ADD --chmod=644 --chown=3:4 $WEB/files/f%201.txt?x=1 /e"
+    (umask 0 && dewar build -q -o type=tar,dest=out.tar .)
+    tar --numeric-owner --full-time -tvf out.tar >list
+    grep -q -- '-rw------- 0/0 .* 1980-01-01 00:00:01 .*d/f 1.txt$' list
+    grep -q -- '-rw-r--r-- 3/4 .* 1980-01-01 00:00:02 .*e$' list
+    same "$(cat "$SITE/files/f 1.txt")" "$(tar -xOf out.tar ./e 2>/dev/null || tar -xOf out.tar e)"
+}
+
+@test "without a name in the URL the server's counts, and a destination that is a file needs none" {
+    ctx
+    page x hello
+    # The path ends in a slash.
+    line "ADD $WEB/files/x/?disposition=y /d/" "ADD $WEB/files/x/ /z"
+    dewar build -q -o out .
+    [ -f out/d/y ]
+    [ -f out/z ]
+    line "ADD $WEB/files/x/ /d/"
+    try dewar build -q .
+    fails 1 'says what the file is called'
+    line "ADD $WEB/files/x/?disposition=..%2f..%2fevil /d/"
+    try dewar build -q -o out2 .
+    [ ! -e evil ]
+    [ -z "$(find out2 -name evil -not -path out2/d/evil 2>/dev/null)" ]
+}
+
+@test "a URL is asked in every build, and its step is cached by content" {
+    ctx
+    page f one
+    line "ADD $WEB/files/f /f"
+    first=$(build_id)
+    touch -d 1999-01-01 "$SITE/files/f"
+    n=$(requests "GET /files/f ")
+    same "$first" "$(build_id)"
+    same $((n + 1)) "$(requests "GET /files/f ")"
+    page f two
+    dewar build -q -o out .
+    same "$(cat "$SITE/files/f")" "$(cat out/f)"
+    fresh_store "$WORK/other"
+    page f one
+    same "$first" "$(build_id)"
+    remove_tree "$WORK/other"
+}
+
+@test "with --checksum what is here is not asked for, and other bytes are refused by both names" {
+    ctx
+    page f sum
+    sum=$(sha256sum <"$SITE/files/f" | cut -d' ' -f1)
+    line "ADD --checksum=sha256:$sum $WEB/files/f /f"
+    dewar build -q . >/dev/null
+    page f changed
+    n=$(requests "GET /files/f ")
+    dewar build -q --no-cache -o out .
+    same "$n" "$(requests "GET /files/f ")"
+    same "$BATS_TEST_NUMBER sum" "$(cat out/f)"
+    new=$(sha256sum <"$SITE/files/f" | cut -d' ' -f1)
+    # Another URL with the same digest is another question.
+    line "ADD --checksum=sha256:$sum $WEB/files/f?again /f"
+    try dewar build -q .
+    fails 1 "is sha256:$new, and sha256:$sum was asked for"
+    line "ADD --checksum=0123456789 $WEB/files/f /f"
+    try dewar build -q .
+    fails 1 'is no digest of a file'
+    line "ADD --checksum=sha256:$sum $WEB/files/f $WEB/files/f /f/"
+    try dewar build -q .
+    fails 1 'single source'
+}
+
+@test "what is kept of a URL is hashed again, and fetched again when it is damaged" {
+    ctx
+    page f keep
+    sum=$(sha256sum <"$SITE/files/f" | cut -d' ' -f1)
+    line "ADD --checksum=sha256:$sum $WEB/files/f /f"
+    want=$(build_id)
+    echo damaged >"$(find "$DEWAR_STORE/cache/urls" -name "$sum")"
+    same "$want" "$(dewar build -q --no-cache .)"
+    dewar builder prune --all --force >/dev/null
+    [ -z "$(ls "$DEWAR_STORE/cache/urls" 2>/dev/null)" ]
+}
+
+@test "archives behind URLs stay whole unless --unpack asks for their files" {
+    ctx
+    mkdir t
+    echo in >t/f
+    tar -C t --owner=7 --group=8 --mtime=@1000 -czf "$SITE/files/t$BATS_TEST_NUMBER.tgz" f
+    page plain text
+    url=$WEB/files/t$BATS_TEST_NUMBER.tgz
+    line "ADD $url /a/" "ADD --unpack=false $url /b/" "ADD --unpack $url /c/" \
+        "ADD --unpack=true $WEB/files/plain /d/" "ADD --unpack --chown=1:2 $url /e/"
+    dewar build -q -o type=tar,dest=out.tar .
+    tar --numeric-owner --full-time -tvf out.tar >list
+    for want in "a/t$BATS_TEST_NUMBER.tgz" "b/t$BATS_TEST_NUMBER.tgz" d/plain; do grep -q "[ /]$want\$" list; done
+    grep -q '7/8 .* 1970-01-01 00:16:40 .*c/f$' list
+    grep -q '1/2 .*e/f$' list
+}
+
+@test "an archive behind a URL is a context like the folder it was made of, a Dockerfile has an empty one" {
+    ctx
+    mkdir -p t/sub
+    echo x >t/f
+    echo y >t/ignored
+    echo ignored >t/.dockerignore
+    printf 'FROM scratch\nCOPY . /\n' >t/Dockerfile
+    printf 'FROM scratch\nCOPY f /only\n' >t/sub/Other
+    want=$(build_id t)
+    for z in tar tar.gz tar.xz; do
+        tar -C t -caf "$SITE/files/ctx.$z" .
+        same "$want" "$(build_id "$WEB/files/ctx.$z")"
+    done
+    dewar build -q -o out -f sub/Other "$WEB/files/ctx.tar"
+    same x "$(cat out/only)"
+    [ ! -e out/f ]
+    printf 'FROM scratch\nCOPY <<n /n\nhello\nn\n' >"$SITE/files/Df"
+    dewar build -q -o out2 "$WEB/files/Df"
+    same hello "$(cat out2/n)"
+    printf 'FROM scratch\nCOPY f /f\n' >"$SITE/files/Df2"
+    try dewar build -q "$WEB/files/Df2"
+    fails 1 "'f' is not in"
+    printf 'FROM scratch\nCOPY --from=a f /a\n' >Dockerfile
+    dewar build -q --build-context "a=$WEB/files/ctx.tar" -o out3 .
+    same x "$(cat out3/a)"
+    try dewar build -q --build-context "a=$WEB/files/Df" .
+    fails 1 'neither an archive nor a repository'
+    : >"$SITE/files/empty"
+    try dewar build -q "$WEB/files/empty"
+    fails 1 'is empty'
+}
+
+@test "a URL that is not there, breaks off or redirects within its host says so or works" {
+    ctx
+    page f here
+    line "ADD $WEB/files/none /f"
+    try dewar build -q .
+    fails 1 404
+    err_has Dockerfile:2
+    line "ADD $WEB/to?302=/files/f /f"
+    dewar build -q -o out .
+    same "$(cat "$SITE/files/f")" "$(cat out/f)"
+    line "ADD http://me:word@${WEB#http://}/files/f /f"
+    try dewar build -q .
+    fails 1 'a login in the URL'
+    [[ $stderr != *'cause: '*word* ]]
+    store_is_clean
 }

@@ -8,7 +8,7 @@
 #                   token, or words joined by +; sets and exports $NAME (default REGISTRY: localhost:PORT),
 #                   $NAME_CA, $NAME_CERTS, $NAME_USER, $NAME_PASSWORD, $NAME_LOG, $NAME_DIR, $NAME_TOKENS
 #   registry_stop [NAME]
-#   registry_layout DIR [SEED]  an OCI folder DIR:latest, a runnable image of busybox and two small layers;
+#   registry_layout DIR [SEED]  an OCI folder DIR:latest, a runnable image of busybox and two layers of 1.4 and 0.3 MB;
 #                   another SEED gives other upper layers
 #   registry_seed REPO[:TAG] [NAME] [SEED]  puts that image there by skopeo, with the bytes it has
 #   registry_requests METHOD PATTERN [NAME]  how many such requests the registry has answered
@@ -57,8 +57,10 @@ registry_layout() {
     [ -e "$tar" ] || rootfs_tar "$tar"
     echo "$seed" >"$work/1/etc/seed"
     # Content that does not compress, so that faults at a byte have bytes to be at.
-    openssl enc -aes-128-ctr -pass "pass:$seed" -nosalt -in /dev/zero 2>/dev/null |
-        head -c 300000 >"$work/2/data/random"
+    # The second layer is large enough to be pushed in parts.
+    openssl enc -aes-128-ctr -pass "pass:$seed" -nosalt -in /dev/zero 2>/dev/null | head -c 1700000 >"$work/all"
+    head -c 300000 "$work/all" >"$work/2/data/random"
+    tail -c 1400000 "$work/all" >"$work/1/etc/random"
     _layout_tar "$work/1" >"$work/1.tar"
     _layout_tar "$work/2" >"$work/2.tar"
     local one

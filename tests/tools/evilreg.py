@@ -18,12 +18,14 @@ The script is an object:
     bind    the address of `main` and `other` (default 127.0.0.1)
     tls_dir where certificates are kept (default: a folder of its own)
     tls     "good", "name", "expired", "self", "drop" (no handshake ever ends); other_tls likewise
-    auth    "basic" or "token", with user "tester" and password "Sesame-47-open"
+    auth    "basic" or "token", with user "tester" and password "Sesame-47-open", or
+            the identity token "Refresh-48-me"
     realm   where tokens are given out (default {main}/token)
     rules   a list of objects; the first that fits an answer changes it
 
 A rule fits when all it names do: on (one of KINDS or a list; "upload" means POST, PATCH and PUT of
-blobs), match (a pattern for the path), door (default main), after (that many fitting requests pass
+blobs), match (a pattern for the path), door (default main), over (bytes of the request's body),
+after (that many fitting requests pass
 first), times (so many are changed). What it does, alone or together:
 
     status, reason, headers (a name with null goes), body, repeat [text, times]   another answer
@@ -39,6 +41,7 @@ first), times (so many are changed). What it does, alone or together:
     redirect URL [status]              {main} {other} {canary} {decimal} {mapped} {path} are filled in
     location URL                       of an upload
     hangup, mute, garbage              closes instead of an answer; says nothing; another tongue
+    delay SECONDS                      before the answer
     trickle                            the whole answer with one byte a second
     refuse N, deaf N                   resets after N bytes of the request's body; reads no more
 """
@@ -62,7 +65,7 @@ from pathlib import Path
 import behind
 import certs
 
-USER, PASSWORD = "tester", "Sesame-47-open"
+USER, PASSWORD, IDENTITY = "tester", "Sesame-47-open", "Refresh-48-me"
 KINDS = ("ping", "token", "tags", "manifest_get", "manifest_head", "manifest_put", "manifest_delete",
          "blob_get", "blob_head", "upload_post", "upload_patch", "upload_put", "upload_get", "else")
 GROUPS = {"upload": ("upload_post", "upload_patch", "upload_put"), "any": KINDS}
@@ -101,7 +104,7 @@ class Request:
         self.method, self.target, self.headers, self.rfile = method, target, headers, rfile
         split = urllib.parse.urlsplit(target)
         self.path, self.query = split.path, urllib.parse.parse_qs(split.query)
-        self.got, self.left = 0, None
+        self.got, self.form = 0, {}
         self.kind, self.repo, self.what = self.classify()
 
     def classify(self):
@@ -212,13 +215,17 @@ class Evil:
             self.contexts[door] = kind if kind in (None, "drop") else self.context(kind)
             s = socket.create_server((bind if door != "canary" else "127.0.0.1", 0), backlog=64)
             self.ports[door] = s.getsockname()[1]
-            self.listeners.append(s)
-            threading.Thread(target=self.accept, args=(door, s), daemon=True).start()
+            thread = threading.Thread(target=self.accept, args=(door, s), daemon=True)
+            self.listeners.append((s, thread))
+            thread.start()
         self.log_path.touch()
         return self
 
     def stop(self):
-        for s in self.listeners:
+        # In this order: a thread that accepts on a closed number might meet the next registry's door.
+        for s, thread in self.listeners:
+            s.shutdown(socket.SHUT_RDWR)
+            thread.join()
             s.close()
         with self.lock:
             for conn in list(self.open):
@@ -321,6 +328,7 @@ class Evil:
             rule = rule or {}
             if headers.get("expect", "").lower() == "100-continue" and "status" not in rule:
                 conn.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            time.sleep(rule.get("delay", 0))
             if "deaf" in rule:
                 for _ in request.chunks():
                     if request.got >= rule["deaf"]:
@@ -342,6 +350,8 @@ class Evil:
             return self.send(conn, request, answer, rule, log)
         finally:
             log["got"] = request.got
+            if request.form:
+                log["form"] = sorted(request.form)
             self.note(**log)
 
     def pick(self, door, request):
@@ -351,6 +361,8 @@ class Evil:
                 kinds = sum((GROUPS.get(k, (k,)) for k in ([on] if isinstance(on, str) else on)), ())
                 if (rule.get("door", "main") != door or request.kind not in kinds
                         or not re.search(rule.get("match", ""), request.target)):
+                    continue
+                if int(request.headers.get("content-length", "0")) <= rule.get("over", -1):
                     continue
                 rule["seen"] += 1
                 if rule["seen"] <= rule.get("after", 0) or rule["used"] >= rule.get("times", 1 << 30):
@@ -380,7 +392,8 @@ class Evil:
         if auth == "basic" and said != basic:
             request.body()
             return self.failed(401, "UNAUTHORIZED", {"WWW-Authenticate": 'Basic realm="evil"'})
-        if auth == "token" and not said.startswith("Bearer good"):
+        needs = "Bearer good-pu" if request.method in ("GET", "HEAD") else "Bearer good-push"
+        if auth == "token" and not said.startswith(needs):
             request.body()
             what = f'Bearer realm="{self.fill(self.script.get("realm", "{main}/token"))}",service="evil"'
             if request.repo:
@@ -402,11 +415,16 @@ class Evil:
 
     def give_token(self, request):
         form = urllib.parse.parse_qs(request.body().decode()) if request.method == "POST" else {}
+        request.form = form
         said = request.headers.get("authorization")
         basic = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        if said and said != basic or form.get("password", [PASSWORD]) != [PASSWORD]:
+        if said and said != basic or form.get("password", [PASSWORD]) != [PASSWORD] or form.get(
+                "refresh_token", [IDENTITY]) != [IDENTITY]:
             return self.failed(401, "UNAUTHORIZED")
-        out = {"token": "good-" + os.urandom(4).hex(), "expires_in": 300}
+        # A token is good for what it was asked for, as its name says.
+        scope = " ".join(form.get("scope", []) + request.query.get("scope", []))
+        good = next((a for a in ("push", "pull") if re.search(rf"repository:[^ ]+:[^ ]*{a}", scope)), "none")
+        out = {"token": f"good-{good}-{os.urandom(4).hex()}", "expires_in": 300}
         return Answer(200, {"Content-Type": "application/json"}, json.dumps(out).encode())
 
     def give_tags(self, request):

@@ -18,15 +18,16 @@ AT = {"manifest_get": 300, "blob_get": 150000, "token": 20}  # a byte amid each 
 class Row:
     """once: the fault comes one time. waits: seconds that were asked for. rules: instead of one rule,
     in full. script: more of the registry's script. arrange(evil, bench): before the command.
-    check(evil, done): what is wrong, or None. Further words: a rule, or (expect, rule), of a kind."""
+    check(evil, done): what is wrong, or None. token_door: the other host gives out tokens, and may be
+    told who asks. identity: the login is an identity token. Further words: a rule, or (expect, rule), of a kind."""
 
     def __init__(self, name, expect, cause="", rule=None, on=KINDS, once=False, waits=0, rules=None,
                  script=None, arrange=None, check=None, by_digest=False, flags=(), env=None,
-                 token_door=False, **special):
+                 token_door=False, identity=False, **special):
         self.name, self.expect, self.cause, self.once, self.waits = name, expect, cause, once, waits
         self.rule, self.rules, self.script, self.special = rule or {}, rules, script or {}, special
         self.arrange, self.check, self.by_digest, self.flags = arrange, check, by_digest, list(flags)
-        self.env, self.token_door = env or {}, token_door
+        self.env, self.token_door, self.identity = env or {}, token_door, identity
         self.kinds = (on,) if isinstance(on, str) else tuple(on)
 
     def cell(self, kind):
@@ -43,15 +44,17 @@ class Row:
             rule["times"] = 1
         if self.rules is not None:
             return expect, [dict(r) for r in self.rules]
-        rule.setdefault("on", DATA if kind == "upload" and self.once else kind)
+        rule.setdefault("on", "upload_patch" if kind == "upload" and self.once else kind)
         return expect, [rule]
 
 
-def bodies(how, empty):
-    """The same fault amid each kind's body; what it is where answers have none."""
-    return {**{k: {how: AT[k]} for k in AT}, "push": empty}
+def bodies(how, empty, always=False):
+    """The same fault amid each kind's body; what it is where answers have none. A blob that breaks
+    amid each time comes to its end nevertheless, piece by piece: always is at its beginning."""
+    return {**{k: {how: 0 if always and k == "blob_get" else AT[k]} for k in AT}, "push": empty}
 
 
+PATIENT = {"DEWAR_REGISTRY_RETRIES": "1"}  # each try takes its time
 SHORT = {"length": "10"}  # an answer that promises ten bytes and closes
 BUSY = {"status": 503, "body": '{"errors":[{"code":"UNAVAILABLE","message":"busy"}]}'}
 LATER = {"status": 429, "headers": {"Retry-After": "1"},
@@ -79,12 +82,12 @@ MATRIX = [
     Row("hangup-once", OK, once=True, rule={"hangup": True}),
     Row("hangup-always", FAIL, CUT + "|empty|reply", {"hangup": True}),
     Row("reset-once", OK, once=True, **bodies("reset", {"refuse": 1})),
-    Row("reset-always", FAIL, CUT, **bodies("reset", {"refuse": 1})),
+    Row("reset-always", FAIL, CUT, **bodies("reset", {"refuse": 1}, True)),
     Row("truncated-once", OK, once=True, **bodies("truncate", SHORT)),
     # An answer to a push that says by its status that all is well may be believed without its body.
-    Row("truncated-always", FAIL, CUT, **bodies("truncate", (EITHER, SHORT))),
-    Row("stall", FAIL, "stall|no byte|slow|time|second", **bodies("stall", {"mute": True})),
-    Row("one-byte-a-second", FAIL, "stall|slow|time|second", **bodies("slow", {"trickle": True})),
+    Row("truncated-always", FAIL, CUT, **bodies("truncate", (EITHER, SHORT), True)),
+    Row("stall", FAIL, "stall|no byte|slow|time|second", env=PATIENT, **bodies("stall", {"mute": True}, True)),
+    Row("one-byte-a-second", FAIL, "stall|slow|time|second", env=PATIENT, **bodies("slow", {"trickle": True}, True)),
     Row("endless", FAIL, "larg|more|big|size|limit|long|end", {"endless": "chunked"},
         push=(EITHER, {"endless": "chunked"})),
     Row("wrong-bytes", FAIL, "digest|hash|JSON|json|sha256", manifest_get={"flip": 300},
@@ -213,9 +216,9 @@ DOCUMENTS = [
             headers={"Content-Type": "text/html"}),
     changed("array", FAIL, "JSON|json|object|manifest|type", body="[]"),
     changed("null", FAIL, "JSON|json|object|manifest|type", body="null"),
-    changed("other-type", FAIL, "mediaType|media type|type",
+    changed("other-type", FAIL, "mediaType|media type|type|came as",
             headers={"Content-Type": "application/vnd.oci.image.index.v1+json"}),
-    changed("text-type", FAIL, "mediaType|media type|type", headers={"Content-Type": "text/html"}),
+    changed("text-type", FAIL, "mediaType|media type|type|came as", headers={"Content-Type": "text/html"}),
     changed("type-with-words", OK, "", headers={"Content-Type": MI + "; charset=utf-8"}),
     changed("schema-1", FAIL, "schema|v1|type|version", body='{"schemaVersion":1,"fsLayers":[],"history":[]}',
             headers={"Content-Type": "application/vnd.docker.distribution.manifest.v1+prettyjws"}),
@@ -224,7 +227,7 @@ DOCUMENTS = [
         "size": 1}] * 10000}),
     changed("lying-digest-header", FAIL, "digest|sha256", fresh_digest=False, headers={
         "Docker-Content-Digest": "sha256:" + "b" * 64}),
-    *(changed(f"digest-{name}", FAIL, "digest|layers|sha256", {"layers.2.digest": value})
+    *(changed(f"digest-{name}", FAIL, "digest|layers|sha256|u0000", {"layers.2.digest": value})
       for name, value in GRAMMAR.items()),
     changed("config-digest-up", FAIL, "digest|config|sha256", {"config.digest": GRAMMAR["up"]}),
     # Addresses in descriptors are never asked: the registry has the blob, or nobody has.
@@ -235,8 +238,9 @@ DOCUMENTS = [
         {"on": ["blob_get", "blob_head"], "match": "{layer}", "status": 404}], on="manifest_get"),
     Row("index-in-index", OK, on="manifest_get", arrange=nested(2)),
     Row("index-100-deep", FAIL, "deep|nest|index", on="manifest_get", arrange=nested(100)),
-    Row("index-of-others", FAIL, "platform|no image|linux/", on="manifest_get", arrange=wide(1000, False)),
-    Row("index-of-many", OK, on="manifest_get", arrange=wide(1000, True)),
+    Row("index-of-others", FAIL, "platform|no image|linux/", on="manifest_get", arrange=wide(400, False)),
+    Row("index-of-10k", FAIL, "manifests|limit", on="manifest_get", arrange=wide(10000, True)),
+    Row("index-of-many", OK, on="manifest_get", arrange=wide(400, True)),
     Row("by-digest-other-bytes", FAIL, "digest|sha256", {"flip": 300}, on="manifest_get", by_digest=True),
     Row("by-digest", OK, on="manifest_get", by_digest=True),
     Row("config-not-json", FAIL, "JSON|json|config", on="manifest_get",
@@ -311,6 +315,13 @@ BLOBS = [
     Row("redirect-nobody", FAIL, "connect|refused|reach", {"redirect": "https://localhost:1/x"},
         on="blob_get"),
 ]
+def refresh_went_to(*doors):
+    def check(evil, _done):
+        seen = sorted({r["door"] for r in evil.requests() if "refresh_token" in r.get("form", [])})
+        return None if seen == list(doors) else f"the identity token went to {seen}"
+    return check
+
+
 BEARER = '{"token":"bad-one","expires_in":300}'
 TOKENS = [
     Row("token-2m", FAIL, "token|larg|long", {"repeat": ["x", 2 << 20]}, on="token"),
@@ -324,14 +335,26 @@ TOKENS = [
         "body": '{"token":"' + "b" * 70000 + '"}'}, on="token"),
     Row("token-not-taken", FAIL, "401|authori|token|credential", {"body": BEARER}, on="token",
         check=one_token_at_most(6)),
-    Row("token-access-token", OK, rule={"body": '{"access_token":"good-x"}'}, on="token"),
-    *(Row(f"token-expires-{n}", OK, rule={"body": f'{{"token":"good-x","expires_in":{n}}}'}, on="token")
+    Row("token-access-token", OK, rule={"body": '{"access_token":"good-push-x"}'}, on="token"),
+    *(Row(f"token-expires-{n}", OK, rule={"body": f'{{"token":"good-push-x","expires_in":{n}}}'}, on="token")
       for n in ("0", "-1", "99999999999", "1.5")),
+    # A token that was good for a while, and is refused amid the pull, is not the end.
     Row("token-expired-amid", OK, on="token", rules=[
+        {"on": "blob_get", "times": 1, "delay": 2.5},
         {"on": "blob_get", "times": 1, "status": 401, "headers": {
             "WWW-Authenticate": 'Bearer realm="{main}/token",service="evil",error="invalid_token",'
                                 'scope="repository:a/b:pull"'}}]),
     Row("realm-other-host", OK, script={"realm": "{other}/token"}, on="token", token_door=True),
+    Row("identity-token", OK, on="token", identity=True, check=refresh_went_to("main")),
+    # A registry that names a second token server amid a pull does not get the identity token there.
+    Row("identity-token-led-away", EITHER, "401|authori|realm|token|login", on="token", identity=True,
+        check=refresh_went_to("main"), rules=[
+            {"on": "blob_get", "times": 1, "delay": 2.5},
+            {"on": "blob_get", "status": 401, "headers": {
+                "WWW-Authenticate": 'Bearer realm="{other}/token",service="evil",scope="repository:a/b:pull"'}}]),
+    Row("cookies", OK, on="blob_get", rules=[
+        {"on": "manifest_get", "headers": {"Set-Cookie": "session=1; Domain=localhost; Path=/"}},
+        {"on": "blob_get", "redirect": "{other}{path}"}]),
     Row("realm-plain", FAIL, "realm|http|encrypt|token", script={"realm": "http://localhost:{port}/token"},
         on="token"),
     Row("realm-file", FAIL, "realm|file|http|token", script={"realm": "file:///etc/passwd"}, on="token"),
@@ -358,20 +381,30 @@ UPLOADS = [
         on="upload"),
     Row("location-link-local", FAIL, "ocation|169.254|link-local", {
         "on": "upload_post", "location": "https://169.254.169.254/x"}, on="upload"),
-    Row("location-missing", FAIL, "ocation", {"on": "upload_post", "headers": {"Location": None}}, on="upload"),
+    Row("location-missing", FAIL, "ocation|where", {"on": "upload_post", "headers": {"Location": None}}, on="upload"),
     Row("range-says-less", EITHER, "ange", {"on": "upload_patch", "headers": {"Range": "0-9"}}, on="upload"),
     Row("range-says-more", EITHER, "ange", {"on": "upload_patch", "headers": {"Range": "0-99999999"}},
         on="upload"),
-    Row("416-once", OK, once=True, rule={"on": DATA, "status": 416}, on="upload"),
+    *(Row(f"{kind}-{name}-once", OK, once=True, rule={"on": f"upload_{kind}", **rule}, on="upload")
+      for kind in ("post", "put") for name, rule in (("503", BUSY), ("429", LATER), (
+          "hangup", {"hangup": True}), ("cut", SHORT))),
+    # The registry took it, and the answer was lost: it is not sent again.
+    Row("put-answer-lost", OK, once=True, rule={"on": "upload_put", "hangup": True}, on="upload"),
+    Row("416-once", OK, once=True, rule={"on": "upload_patch", "status": 416}, on="upload"),
+    Row("416-put-once", OK, once=True, rule={"on": "upload_put", "status": 416}, on="upload"),
     Row("416-always", FAIL, "416|ange", {"on": DATA, "status": 416}, on="upload"),
     Row("413", FAIL, "413|larg", {"on": DATA, "status": 413}, on="upload"),
+    # Parts of 1 MiB are taken, larger ones are not.
+    Row("413-large-parts", OK, rule={"on": "upload_patch", "status": 413, "over": 1 << 20}, on="upload"),
+    Row("patch-405", OK, rule={"on": "upload_patch", "status": 405}, on="upload"),
     Row("last-202", FAIL, "202", {"on": "upload_put", "status": 202}, on="upload"),
     Row("head-405", OK, rule={"on": "blob_head", "status": 405}, on="upload"),
     Row("head-500-once", OK, once=True, rule={"on": "blob_head", "status": 500}, on="upload"),
     Row("manifest-blob-unknown", FAIL, "BLOB_UNKNOWN|lob unknown|400", {"status": 400, "body":
         '{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}'},
         on="manifest_put"),
-    Row("upload-stalls-amid", FAIL, "stall|slow|time|second", {"on": DATA, "deaf": 100000}, on="upload"),
+    Row("upload-stalls-amid", FAIL, "stall|slow|time|second", {"on": "upload_patch", "deaf": 100000}, on="upload",
+        env=PATIENT),
 ]
 
 

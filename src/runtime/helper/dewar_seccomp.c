@@ -3,6 +3,7 @@
 // its own because it alone links libseccomp, which no container start should pay for.
 //
 //   dewar-seccomp PROFILE.json CAPABILITIES(hex)
+//   dewar-seccomp --oci < linux.seccomp of a bundle
 #include <errno.h>
 #include <seccomp.h>
 #include <stdio.h>
@@ -31,7 +32,24 @@ static const struct {
     {"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW},      {"SCMP_ACT_ERRNO", SCMP_ACT_ERRNO(0)},
     {"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD}, {"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD},
     {"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS}, {"SCMP_ACT_TRAP", SCMP_ACT_TRAP},
-    {"SCMP_ACT_LOG", SCMP_ACT_LOG},
+    {"SCMP_ACT_LOG", SCMP_ACT_LOG},           {"SCMP_ACT_NOTIFY", SCMP_ACT_NOTIFY},
+    {"SCMP_ACT_TRACE", SCMP_ACT_TRACE(0)},
+};
+// What a bundle lists under "architectures".
+static const struct {
+    const char *name;
+    uint32_t arch;
+} arches[] = {
+    {"SCMP_ARCH_X86", SCMP_ARCH_X86},         {"SCMP_ARCH_X86_64", SCMP_ARCH_X86_64},
+    {"SCMP_ARCH_X32", SCMP_ARCH_X32},         {"SCMP_ARCH_ARM", SCMP_ARCH_ARM},
+    {"SCMP_ARCH_AARCH64", SCMP_ARCH_AARCH64}, {"SCMP_ARCH_PPC64LE", SCMP_ARCH_PPC64LE},
+    {"SCMP_ARCH_PPC64", SCMP_ARCH_PPC64},     {"SCMP_ARCH_PPC", SCMP_ARCH_PPC},
+    {"SCMP_ARCH_S390", SCMP_ARCH_S390},       {"SCMP_ARCH_S390X", SCMP_ARCH_S390X},
+    {"SCMP_ARCH_MIPS", SCMP_ARCH_MIPS},       {"SCMP_ARCH_MIPS64", SCMP_ARCH_MIPS64},
+    {"SCMP_ARCH_MIPS64N32", SCMP_ARCH_MIPS64N32}, {"SCMP_ARCH_MIPSEL", SCMP_ARCH_MIPSEL},
+    {"SCMP_ARCH_MIPSEL64", SCMP_ARCH_MIPSEL64}, {"SCMP_ARCH_MIPSEL64N32", SCMP_ARCH_MIPSEL64N32},
+    {"SCMP_ARCH_PARISC", SCMP_ARCH_PARISC},   {"SCMP_ARCH_PARISC64", SCMP_ARCH_PARISC64},
+    {"SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64},
 };
 
 static int find_action(struct sv name, int64_t code, uint32_t *out, struct err *e)
@@ -41,6 +59,7 @@ static int find_action(struct sv name, int64_t code, uint32_t *out, struct err *
             *out = actions[i].action;
             if (*out == SCMP_ACT_ERRNO(0))
                 *out = SCMP_ACT_ERRNO((uint32_t)(code >= 0 && code < 4096 ? code : EPERM));
+            if (*out == SCMP_ACT_TRACE(0)) *out = SCMP_ACT_TRACE((uint32_t)code & 0xffff);
             return 0;
         }
     return err_set(e, ERR_INPUT, "unknown action '%.*s'", (int)name.n, name.p);
@@ -178,27 +197,42 @@ static int add_rule(scmp_filter_ctx f, uint32_t base, const struct codec_json *r
     return 0;
 }
 
-static int compile(const char *path, uint64_t caps, struct err *e)
+static int add_arches(scmp_filter_ctx f, const struct codec_json *list, bool oci, struct err *e)
 {
-    own(str) struct str text = {0};
+#if defined(__x86_64__)
+    if (!oci) {
+        seccomp_arch_add(f, SCMP_ARCH_X86);
+        seccomp_arch_add(f, SCMP_ARCH_X32);
+    }
+#endif
+    for (size_t i = 0; oci && i < codec_json_len(list); i++) {
+        struct sv name = codec_json_text(codec_json_at(list, i));
+        size_t k = 0, n = sizeof arches / sizeof *arches;
+        while (k < n && !sv_eqz(name, arches[k].name)) k++;
+        if (k == n)
+            return err_set(e, ERR_INPUT, "unknown architecture '%.*s'", (int)name.n, name.p);
+        int rc = seccomp_arch_add(f, arches[k].arch);
+        if (rc != 0 && rc != -EEXIST) return err_sys_code(e, -rc, "add the architecture '%s'",
+                                                          arches[k].name);
+    }
+    return 0;
+}
+
+static int compile(struct sv text, const char *path, uint64_t caps, bool oci, struct err *e)
+{
     own(codec_json) struct codec_json *j = NULL;
-    if (fs_read_at(AT_FDCWD, path, PROFILE_MAX, &text, e) < 0 ||
-        codec_json_parse(str_sv(&text), path, &j, e) < 0)
-        return -1;
+    if (codec_json_parse(text, path, &j, e) < 0) return -1;
     uint32_t base;
     if (find_action(codec_json_text(codec_json_get(j, "defaultAction")),
                     errno_of(j, "defaultErrnoRet"), &base, e) < 0)
         return err_wrap(e, "reading defaultAction of '%s'", path);
     own(filter) scmp_filter_ctx f = seccomp_init(base);
     if (!f) return err_set(e, ERR_SYSTEM, "libseccomp refused the default action");
-#if defined(__x86_64__)
-    seccomp_arch_add(f, SCMP_ARCH_X86);
-    seccomp_arch_add(f, SCMP_ARCH_X32);
-#endif
+    if (add_arches(f, codec_json_get(j, "architectures"), oci, e) < 0) return -1;
     const struct codec_json *rules = codec_json_get(j, "syscalls");
     for (size_t i = 0; i < codec_json_len(rules); i++) {
         const struct codec_json *rule = codec_json_at(rules, i);
-        if (applies(rule, caps) && add_rule(f, base, rule, e) < 0)
+        if ((oci || applies(rule, caps)) && add_rule(f, base, rule, e) < 0)
             return err_wrap(e, "rule %zu of '%s'", i + 1, path);
     }
     int rc = seccomp_export_bpf(f, 1);
@@ -208,9 +242,14 @@ static int compile(const char *path, uint64_t caps, struct err *e)
 int main(int argc, char **argv)
 {
     struct err e = {0};
-    if (argc != 3) return 2;
-    if (compile(argv[1], strtoull(argv[2], NULL, 16), &e) == 0) return 0;
-    own(str) struct str text = {0};
+    own(str) struct str text = {0}, profile = {0};
+    bool oci = argc == 2 && strcmp(argv[1], "--oci") == 0;
+    if (argc != 3 && !oci) return 2;
+    int rc = oci ? fs_read_fd(0, PROFILE_MAX, &profile, &e)
+                 : fs_read_at(AT_FDCWD, argv[1], PROFILE_MAX, &profile, &e);
+    uint64_t caps = oci ? 0 : strtoull(argv[2], NULL, 16);
+    if (rc == 0) rc = compile(str_sv(&profile), oci ? "linux.seccomp" : argv[1], caps, oci, &e);
+    if (rc == 0) return 0;
     err_print(&e, &text);
     fputs(str_z(&text), stderr);
     return 1;

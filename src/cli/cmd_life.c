@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands of a container's life: start stop restart kill rm wait pause unpause rename attach.
+// Those that take several containers go on with the others when one fails, as Docker does.
+#include <stdio.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "base/own.h"
+#include "cli/commands.h"
+#include "runtime/life.h"
+
+// Calls `one` for every word and prints the word where that went well.
+static int each_container(struct cli *c, const void *o, bool quiet,
+                          int (*one)(struct cli *c, struct engine *en, const char *id,
+                                     const void *o, struct err *e),
+                          struct err *e)
+{
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    int failed = 0;
+    if (cli_engine(c, &en, e) < 0) return -1;
+    for (int i = 0; i < c->argc; i++) {
+        char id[RUNTIME_ID];
+        struct err bad = {0};
+        if (runtime_container_find(&en, c->argv[i], id, &bad) < 0 ||
+            one(c, &en, id, o, &bad) < 0) {
+            cli_print_error(c, &bad);
+            failed = 1;
+            continue;
+        }
+        if (!quiet) str_addf(&c->out, "%s\n", c->argv[i]);
+        if (cli_flush(c, e) < 0) return -1;
+    }
+    return failed;
+}
+
+// --- start -------------------------------------------------------------------------------------
+
+struct start_opts {
+    bool attach, interactive;
+    const char *keys, *sig_proxy;
+};
+static const struct opt start_rows[] = {
+    {.name = "attach",
+     .letter = 'a',
+     .type = OPT_BOOL,
+     .offset = OPT_AT(struct start_opts, attach),
+     .help = "Show its output, pass signals on and end with its exit code"},
+    {.name = "detach-keys",
+     .type = OPT_TEXT,
+     .offset = OPT_AT(struct start_opts, keys),
+     .arg = "KEYS",
+     .help = "Keys that leave the terminal and let the container run"},
+    {.name = "interactive",
+     .letter = 'i',
+     .type = OPT_BOOL,
+     .offset = OPT_AT(struct start_opts, interactive),
+     .help = "Pass stdin on"},
+    {.name = "sig-proxy",
+     .type = OPT_TEXT,
+     .offset = OPT_AT(struct start_opts, sig_proxy),
+     .implied = "true",
+     .arg = "BOOL",
+     .help = "Pass signals on to the program (default: true)"},
+};
+
+static int start_one(struct cli *c, struct engine *en, const char *id, const void *o,
+                     struct err *e)
+{
+    struct runtime_state s;
+    int code;
+    (void)c, (void)o;
+    if (runtime_state_load(en, id, &s, e) < 0) return -1;
+    if (s.status == RUNTIME_PAUSED)
+        return err_set(e, ERR_CONFLICT, "cannot start a paused container, try unpause instead");
+    if (runtime_status_alive(s.status)) return 0;  // Docker: nothing to do
+    return runtime_start(en, id, NULL, &code, e);
+}
+
+static int start_attached(struct cli *c, const struct start_opts *o, struct err *e)
+{
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    struct runtime_attach_options a = {.no_stdin = !o->interactive, .keys = o->keys,
+                                       .no_sig_proxy =
+                                           o->sig_proxy && strcmp(o->sig_proxy, "false") == 0};
+    struct runtime_state s;
+    char id[RUNTIME_ID];
+    int code = 0;
+    if (c->argc != 1)
+        return err_set(e, ERR_USAGE, "you cannot start and attach multiple containers at once");
+    if (cli_engine(c, &en, e) < 0 || runtime_container_find(&en, c->argv[0], id, e) < 0 ||
+        runtime_state_load(&en, id, &s, e) < 0)
+        return -1;
+    int rc = runtime_status_alive(s.status) ? runtime_attach(&en, id, &a, &code, e)
+                                            : runtime_start(&en, id, &a, &code, e);
+    return rc < 0 ? -1 : code;
+}
+
+static int start(struct cli *c, const void *options, struct err *e)
+{
+    const struct start_opts *o = options;
+    if (o->attach || o->interactive) return start_attached(c, o, e);
+    return each_container(c, o, false, start_one, e);
+}
+
+static const char *const start_aliases[] = {"container start", NULL};
+const struct cli_cmd cli_cmd_start = {
+    .path = "start",
+    .alias = start_aliases,
+    .usage = "CONTAINER [CONTAINER...]",
+    .help = "Start containers that were made or have ended",
+    .more = "With -a the exit code is the program's. What the container wrote stays in its layer "
+            "from one start to the next.",
+    .examples = "dewar start web\ndewar start -ai shell\n    and go on in its terminal\n",
+    CLI_OPTIONS(start_rows, struct start_opts),
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_CONTAINERS,
+    .run = start,
+};
+
+// --- stop, restart, kill -----------------------------------------------------------------------
+
+struct stop_opts {
+    const char *signal;
+    int64_t timeout;
+    bool has_timeout;
+};
+static const struct opt stop_rows[] = {
+    {.name = "signal",
+     .letter = 's',
+     .type = OPT_TEXT,
+     .offset = OPT_AT(struct stop_opts, signal),
+     .arg = "SIGNAL",
+     .help = "Signal to send first (default: the container's stop signal)"},
+    {.name = "time",
+     .letter = 't',
+     .type = OPT_INT,
+     .offset = OPT_AT(struct stop_opts, timeout),
+     .given = OPT_AT(struct stop_opts, has_timeout),
+     .arg = "SECONDS",
+     .help = "How long to wait before it is killed (default: the container's, mostly 10; -1: for "
+             "ever)"},
+    {.name = "timeout",
+     .type = OPT_INT,
+     .offset = OPT_AT(struct stop_opts, timeout),
+     .given = OPT_AT(struct stop_opts, has_timeout),
+     .hidden = true,
+     .arg = "SECONDS",
+     .help = "Same as --time"},
+};
+
+static int64_t timeout_of(const struct stop_opts *o)
+{
+    return !o->has_timeout ? -2 : o->timeout < 0 ? -1 : o->timeout;
+}
+
+static int stop_one(struct cli *c, struct engine *en, const char *id, const void *options,
+                    struct err *e)
+{
+    const struct stop_opts *o = options;
+    (void)c;
+    return runtime_stop(en, id, o->signal, timeout_of(o), e);
+}
+
+static int restart_one(struct cli *c, struct engine *en, const char *id, const void *options,
+                       struct err *e)
+{
+    const struct stop_opts *o = options;
+    (void)c;
+    return runtime_restart(en, id, o->signal, timeout_of(o), e);
+}
+
+static int stop(struct cli *c, const void *options, struct err *e)
+{
+    return each_container(c, options, false, stop_one, e);
+}
+
+static int restart(struct cli *c, const void *options, struct err *e)
+{
+    return each_container(c, options, false, restart_one, e);
+}
+
+static const char *const stop_aliases[] = {"container stop", NULL};
+const struct cli_cmd cli_cmd_stop = {
+    .path = "stop",
+    .alias = stop_aliases,
+    .usage = "CONTAINER [CONTAINER...]",
+    .help = "Stop containers: a signal, and after a while the kill",
+    .examples = "dewar stop web\ndewar stop -t 60 database\n    a minute to come to an end\n",
+    CLI_OPTIONS(stop_rows, struct stop_opts),
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_CONTAINERS,
+    .run = stop,
+};
+
+static const char *const restart_aliases[] = {"container restart", NULL};
+const struct cli_cmd cli_cmd_restart = {
+    .path = "restart",
+    .alias = restart_aliases,
+    .usage = "CONTAINER [CONTAINER...]",
+    .help = "Stop containers and start them again",
+    .examples = "dewar restart web\n",
+    CLI_OPTIONS(stop_rows, struct stop_opts),
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_CONTAINERS,
+    .run = restart,
+};
+
+struct kill_opts {
+    const char *signal;
+};
+static const struct opt kill_rows[] = {
+    {.name = "signal",
+     .letter = 's',
+     .type = OPT_TEXT,
+     .offset = OPT_AT(struct kill_opts, signal),
+     .arg = "SIGNAL",
+     .help = "Signal to send (default: KILL)"},
+};
+
+static int kill_one(struct cli *c, struct engine *en, const char *id, const void *options,
+                    struct err *e)
+{
+    const struct kill_opts *o = options;
+    (void)c;
+    return runtime_kill(en, id, o->signal, e);
+}
+
+static int kill_all(struct cli *c, const void *options, struct err *e)
+{
+    return each_container(c, options, false, kill_one, e);
+}
+
+static const char *const kill_aliases[] = {"container kill", NULL};
+const struct cli_cmd cli_cmd_kill = {
+    .path = "kill",
+    .alias = kill_aliases,
+    .usage = "CONTAINER [CONTAINER...]",
+    .help = "Send a signal to the programs of containers, KILL if not told otherwise",
+    .examples = "dewar kill -s HUP web\n",
+    CLI_OPTIONS(kill_rows, struct kill_opts),
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_CONTAINERS,
+    .run = kill_all,
+};
+
+// --- rm ----------------------------------------------------------------------------------------
+
+struct rm_opts {
+    bool force, volumes, link;
+};
+static const struct opt rm_rows[] = {
+    {.name = "force",
+     .letter = 'f',
+     .type = OPT_BOOL,
+     .offset = OPT_AT(struct rm_opts, force),
+     .help = "Kill what runs; a container that is not there is no error"},
+    {.name = "link",
+     .letter = 'l',
+     .type = OPT_BOOL,
+     .offset = OPT_AT(struct rm_opts, link),
+     .hidden = true,
+     .help = "Remove a link; there are none"},
+    {.name = "volumes",
+     .letter = 'v',
+     .type = OPT_BOOL,
+     .offset = OPT_AT(struct rm_opts, volumes),
+     .help = "Remove its anonymous volumes too"},
+};
+
+static int rm_one(struct cli *c, struct engine *en, const char *id, const void *options,
+                  struct err *e)
+{
+    const struct rm_opts *o = options;
+    struct runtime_remove_options r = {.force = o->force, .volumes = o->volumes};
+    (void)c;
+    return runtime_remove(en, id, &r, e);
+}
+
+static int rm(struct cli *c, const void *options, struct err *e)
+{
+    const struct rm_opts *o = options;
+    if (o->link) {
+        err_set(e, ERR_UNSUPPORTED, "there are no links between containers here");
+        return err_hint(e, "leave out -l to remove the container");
+    }
+    return each_container(c, options, false, rm_one, e);
+}
+
+static const char *const rm_aliases[] = {"container rm", "container remove", NULL};
+const struct cli_cmd cli_cmd_rm = {
+    .path = "rm",
+    .alias = rm_aliases,
+    .usage = "CONTAINER [CONTAINER...]",
+    .help = "Remove containers and what they wrote",
+    .more = "Volumes with a name stay; anonymous ones stay as well unless -v is given.",
+    .examples = "dewar rm web\ndewar rm -f 3f2a\n    by the first digits of its ID, running or not\n",
+    CLI_OPTIONS(rm_rows, struct rm_opts),
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_CONTAINERS,
+    .run = rm,
+};
+
+// --- wait, pause, rename -----------------------------------------------------------------------
+
+static int wait_one(struct cli *c, struct engine *en, const char *id, const void *o, struct err *e)
+{
+    int code = 0;
+    (void)o;
+    if (runtime_wait(en, id, RUNTIME_WAIT_NOT_RUNNING, &code, e) < 0) return -1;
+    str_addf(&c->out, "%d\n", code);
+    return 0;
+}
+
+static int wait_all(struct cli *c, const void *options, struct err *e)
+{
+    return each_container(c, options, true, wait_one, e);
+}
+
+static const char *const wait_aliases[] = {"container wait", NULL};
+const struct cli_cmd cli_cmd_wait = {
+    .path = "wait",
+    .alias = wait_aliases,
+    .usage = "CONTAINER [CONTAINER...]",
+    .help = "Wait until containers have ended and print their exit codes",
+    .examples = "dewar wait training\n",
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_CONTAINERS,
+    .run = wait_all,
+};
+
+static int pause_one(struct cli *c, struct engine *en, const char *id, const void *o,
+                     struct err *e)
+{
+    (void)c, (void)o;
+    return runtime_pause(en, id, false, e);
+}
+
+static int unpause_one(struct cli *c, struct engine *en, const char *id, const void *o,
+                       struct err *e)
+{
+    (void)c, (void)o;
+    return runtime_pause(en, id, true, e);
+}
+
+static int pause_all(struct cli *c, const void *options, struct err *e)
+{
+    return each_container(c, options, false, pause_one, e);
+}
+
+static int unpause_all(struct cli *c, const void *options, struct err *e)
+{
+    return each_container(c, options, false, unpause_one, e);
+}
+
+static const char *const pause_aliases[] = {"container pause", NULL};
+const struct cli_cmd cli_cmd_pause = {
+    .path = "pause",
+    .alias = pause_aliases,
+    .usage = "CONTAINER [CONTAINER...]",
+    .help = "Make all processes of containers stand still",
+    .more = "Needs the freezer of control groups: as root, or as a user in a delegated cgroup v2.",
+    .examples = "dewar pause training\ndewar unpause training\n",
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_CONTAINERS,
+    .run = pause_all,
+};
+
+static const char *const unpause_aliases[] = {"container unpause", NULL};
+const struct cli_cmd cli_cmd_unpause = {
+    .path = "unpause",
+    .alias = unpause_aliases,
+    .usage = "CONTAINER [CONTAINER...]",
+    .help = "Let paused containers go on",
+    .examples = "dewar unpause training\n",
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_CONTAINERS,
+    .run = unpause_all,
+};
+
+static int rename_it(struct cli *c, const void *options, struct err *e)
+{
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    char id[RUNTIME_ID];
+    (void)options;
+    if (cli_engine(c, &en, e) < 0 || runtime_container_find(&en, c->argv[0], id, e) < 0) return -1;
+    return runtime_rename(&en, id, c->argv[1], e);
+}
+
+static const char *const rename_aliases[] = {"container rename", NULL};
+const struct cli_cmd cli_cmd_rename = {
+    .path = "rename",
+    .alias = rename_aliases,
+    .usage = "CONTAINER NEW_NAME",
+    .help = "Give a container another name",
+    .examples = "dewar rename web web-old\n",
+    .min_words = 2,
+    .max_words = 2,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_CONTAINERS,
+    .run = rename_it,
+};
+
+// --- attach ------------------------------------------------------------------------------------
+
+struct attach_opts {
+    bool no_stdin;
+    const char *keys, *sig_proxy;
+};
+static const struct opt attach_rows[] = {
+    {.name = "detach-keys",
+     .type = OPT_TEXT,
+     .offset = OPT_AT(struct attach_opts, keys),
+     .arg = "KEYS",
+     .help = "Keys that leave the terminal and let the container run (default: ctrl-p,ctrl-q)"},
+    {.name = "no-stdin",
+     .type = OPT_BOOL,
+     .offset = OPT_AT(struct attach_opts, no_stdin),
+     .help = "Do not pass stdin on"},
+    {.name = "sig-proxy",
+     .type = OPT_TEXT,
+     .offset = OPT_AT(struct attach_opts, sig_proxy),
+     .implied = "true",
+     .arg = "BOOL",
+     .help = "Pass signals on to the program (default: true)"},
+};
+
+static int attach(struct cli *c, const void *options, struct err *e)
+{
+    const struct attach_opts *o = options;
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    struct runtime_attach_options a = {.no_stdin = o->no_stdin, .keys = o->keys,
+                                       .no_sig_proxy =
+                                           o->sig_proxy && strcmp(o->sig_proxy, "false") == 0};
+    char id[RUNTIME_ID];
+    int code = 0;
+    if (cli_engine(c, &en, e) < 0 || runtime_container_find(&en, c->argv[0], id, e) < 0 ||
+        runtime_attach(&en, id, &a, &code, e) < 0)
+        return -1;
+    return code;
+}
+
+static const char *const attach_aliases[] = {"container attach", NULL};
+const struct cli_cmd cli_cmd_attach = {
+    .path = "attach",
+    .alias = attach_aliases,
+    .usage = "CONTAINER",
+    .help = "Join a running container: its output, its stdin, its terminal",
+    .more = "The exit code is the program's. Several can be attached at once. Who takes no output at "
+            "all for two seconds is left behind, so that the program need not wait.",
+    .examples = "dewar attach shell\n    ctrl-p ctrl-q leaves it\n",
+    CLI_OPTIONS(attach_rows, struct attach_opts),
+    .min_words = 1,
+    .max_words = 1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_CONTAINERS,
+    .run = attach,
+};

@@ -1,0 +1,548 @@
+// SPDX-License-Identifier: Apache-2.0
+// From what a person asked for and what the image says to a container's config. The image's config
+// is data for the program only: nothing of it names a host path or changes what the engine does.
+// What depends on the caller (relative paths, variables, files) is resolved here, so that a later
+// start needs nothing but the config.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/event.h"
+#include "base/num.h"
+#include "base/own.h"
+#include "image/registry.h"
+#include "image/view.h"
+#include "runtime/create.h"
+#include "runtime/life.h"
+#include "runtime/log.h"
+
+#define COMMAND_MAX 4096 // of the brief
+
+// --- what the person asked for -----------------------------------------------------------------
+
+static int network_option(struct engine *en, const struct runtime_run_options *o,
+                          struct runtime_config *c, struct err *e)
+{
+    c->network = str_dup(o->network ? o->network : "none");
+    if (!o->network && !o->quiet)
+        event_info(&en->sink, "no network in this container; --network host shares the host's, "
+                              "--network none hides this line");
+    if (strcmp(c->network, "none") == 0 || strcmp(c->network, "host") == 0) return 0;
+    err_set(e, ERR_UNSUPPORTED, "the network '%s' is not supported yet", o->network);
+    return err_hint(e, "use --network host or --network none");
+}
+
+static int pull_option(const struct runtime_run_options *o, enum image_pull_policy *out,
+                       struct err *e)
+{
+    *out = IMAGE_PULL_MISSING;
+    return o->pull ? image_pull_policy_parse(o->pull, out, e) : 0;
+}
+
+static int check_terminal(const struct runtime_run_options *o, struct err *e)
+{
+    if (!o->spec.tty || !o->interactive || isatty(0)) return 0;
+    err_set(e, ERR_USAGE, "the input device is not a TTY");
+    return err_hint(e, "leave out -t where stdin is a pipe or a file");
+}
+
+// Docker makes a missing source of -v, and people rely on it.
+static int volume_source(struct parse_volume *v, struct err *e)
+{
+    if (!strchr(v->source, '/') && strcmp(v->source, ".") != 0 && strcmp(v->source, "..") != 0) {
+        err_set(e, ERR_UNSUPPORTED,
+                "'%s' in a volume names a named volume, which is not supported yet", v->source);
+        if (fs_exists(AT_FDCWD, v->source))
+            return err_hint(e, "for the folder '%s' of the current directory write ./%s:%s",
+                            v->source, v->source, v->target);
+        return err_hint(e, "for a folder write its path: ./%s:%s", v->source, v->target);
+    }
+    if (fs_exists(AT_FDCWD, v->source)) return 0;
+    if (fs_mkdirs(AT_FDCWD, v->source, 0755, e) < 0)
+        return err_wrap(e, "making the missing source of the volume '%s:%s'", v->source, v->target);
+    return 0;
+}
+
+// A later start has another working directory.
+static char *absolute(const char *path)
+{
+    own(str) struct str clean = {0};
+    char cwd[4096];
+    if (path[0] == '/' || !getcwd(cwd, sizeof cwd)) return str_dup(path);
+    own(free) char *whole = str_fmt("%s/%s", cwd, path);
+    fs_clean(sv_of(whole), &clean);
+    return str_take(&clean);
+}
+
+static int add_volumes(const struct runtime_run_options *o, struct runtime_config *c, struct err *e)
+{
+    for (size_t i = 0; i < o->volumes.n; i++) {
+        own(parse_volume) struct parse_volume v = {0};
+        if (parse_volume(o->volumes.p[i], &v, e) < 0) return -1;
+        if (v.source && volume_source(&v, e) < 0) return -1;
+        struct runtime_volume *row = vec_add(&c->volumes);
+        row->type = str_dup(v.source ? "bind" : "volume");
+        row->anonymous = !v.source;
+        row->source = v.source ? absolute(v.source) : NULL;
+        row->target = take_ptr(v.target);
+        row->propagation = take_ptr(v.propagation);
+        row->readonly = v.readonly;
+        row->nocopy = v.nocopy;
+    }
+    return 0;
+}
+
+static void take_mount(struct runtime_config *c, struct runtime_mount *m, const char *type)
+{
+    struct runtime_volume *row = vec_add(&c->volumes);
+    row->type = str_dup(type);
+    row->source = m->source ? absolute(m->source) : NULL;
+    row->target = take_ptr(m->target);
+    row->propagation = take_ptr(m->propagation);
+    row->anonymous = strcmp(type, "volume") == 0;
+    row->readonly = m->readonly;
+    row->nonrecursive = m->nonrecursive;
+    row->noexec = m->noexec;
+    row->nosuid = m->nosuid;
+    row->size = (int64_t)m->tmpfs_size;
+    row->mode = m->tmpfs_mode;
+    row->uid = m->tmpfs_uid;
+    row->gid = m->tmpfs_gid;
+    runtime_mount_fini(m);
+}
+
+static int add_mounts(const struct runtime_run_options *o, struct runtime_config *c, struct err *e)
+{
+    static const char *const types[] = {[PARSE_MOUNT_BIND] = "bind",
+                                        [PARSE_MOUNT_TMPFS] = "tmpfs",
+                                        [PARSE_MOUNT_VOLUME] = "volume"};
+    for (size_t i = 0; i < o->mounts.n; i++) {
+        struct runtime_mount m;
+        enum parse_mount_type type;
+        if (parse_mount(o->mounts.p[i], &type, &m, e) < 0) return -1;
+        if (type == PARSE_MOUNT_VOLUME && m.source) {
+            err_set(e, ERR_UNSUPPORTED, "the named volume '%s' is not supported yet", m.source);
+            runtime_mount_fini(&m);
+            return err_hint(e, "use type=bind with a folder, or leave out the source");
+        }
+        take_mount(c, &m, types[type]);
+    }
+    for (size_t i = 0; i < o->tmpfs.n; i++) {
+        struct runtime_mount m;
+        if (parse_tmpfs(o->tmpfs.p[i], &m, e) < 0) return -1;
+        take_mount(c, &m, "tmpfs");
+    }
+    return 0;
+}
+
+static int restart_option(const struct runtime_run_options *o, struct runtime_config *c,
+                          struct err *e)
+{
+    if (runtime_restart_parse(o->restart, &c->restart, &c->restart_max, e) < 0) return -1;
+    if (!c->restart || !o->rm) return 0;
+    err_set(e, ERR_USAGE, "conflicting options: cannot specify both --restart and --rm");
+    return err_hint(e, "a container that is removed when it ends is not started again");
+}
+
+int runtime_restart_parse(const char *text, enum runtime_restart *out, int64_t *out_max,
+                          struct err *e)
+{
+    struct sv rest = sv_of(text ? text : "no"), name = sv_cut(&rest, ':');
+    *out_max = 0;
+    if (name.n == 0) name = SV("no");
+    for (int i = 0; i < RUNTIME_RESTART_COUNT; i++) {
+        if (!sv_eqz(name, runtime_restart_name((enum runtime_restart)i))) continue;
+        *out = (enum runtime_restart)i;
+        uint64_t max = 0;
+        if (!rest.p) return 0;
+        if (i == RUNTIME_RESTART_ON_FAILURE && num_u64_max(rest, INT32_MAX, &max)) {
+            *out_max = (int64_t)max;
+            return 0;
+        }
+        if (i != RUNTIME_RESTART_ON_FAILURE)
+            return err_set(e, ERR_USAGE,
+                           "invalid restart policy: maximum retry count can only be used with "
+                           "'on-failure'");
+        return err_set(e, ERR_USAGE, "invalid restart policy: '%s'", text);
+    }
+    err_set(e, ERR_USAGE, "invalid restart policy: unknown policy '%.*s'", (int)name.n, name.p);
+    return err_hint(e, "it is no, on-failure[:MAX], always or unless-stopped");
+}
+
+static int mode_option(struct engine *en, const char *text, const char *what, char **out,
+                       struct err *e)
+{
+    const char *other = text && strncmp(text, "container:", 10) == 0 ? text + 10 : NULL;
+    if (!text || !text[0] || strcmp(text, "private") == 0 || strcmp(text, "host") == 0 ||
+        (strcmp(what, "ipc") == 0 && strcmp(text, "shareable") == 0)) {
+        *out = str_dup(text && text[0] ? text : NULL);
+        return 0;
+    }
+    if (!other || strcmp(what, "uts") == 0) {
+        err_set(e, ERR_USAGE, "invalid value '%s' for --%s", text, what);
+        return err_hint(e, strcmp(what, "uts") == 0 ? "it is private or host"
+                                                    : "it is private, host or container:NAME");
+    }
+    char id[RUNTIME_ID];
+    if (runtime_container_find(en, other, id, e) < 0) return err_wrap(e, "reading --%s", what);
+    *out = str_fmt("container:%s", id);
+    return 0;
+}
+
+static int health_options(const struct runtime_run_options *o, struct runtime_config *c,
+                          struct err *e)
+{
+    const struct runtime_health_options *h = &o->health;
+    bool any = h->cmd || h->has_interval || h->has_timeout || h->has_start ||
+               h->has_start_interval || h->has_retries;
+    if (o->no_healthcheck && any)
+        return err_set(e, ERR_USAGE, "--no-healthcheck conflicts with --health-* options");
+    struct oci_health *to = &c->health;
+    const struct {
+        bool given;
+        int64_t value, *to;
+        const char *name;
+    } rows[] = {
+        {h->has_interval, h->interval, &to->interval_ns, "interval"},
+        {h->has_timeout, h->timeout, &to->timeout_ns, "timeout"},
+        {h->has_start, h->start_period, &to->start_period_ns, "start-period"},
+        {h->has_start_interval, h->start_interval, &to->start_interval_ns, "start-interval"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!rows[i].given) continue;
+        if (rows[i].value < 0 || (rows[i].value && rows[i].value < 1000000))
+            return err_set(e, ERR_USAGE, "--health-%s must be 0 or at least 1ms", rows[i].name);
+        *rows[i].to = rows[i].value;
+    }
+    if (h->retries < 0) return err_set(e, ERR_USAGE, "--health-retries cannot be negative");
+    if (h->has_retries) to->retries = h->retries;
+    if (o->no_healthcheck || h->cmd) {
+        strv_fini(&to->test);
+        strv_add(&to->test, o->no_healthcheck ? "NONE" : "CMD-SHELL");
+        if (h->cmd) strv_add(&to->test, h->cmd);
+    }
+    to->set |= any || o->no_healthcheck;
+    return 0;
+}
+
+// The image's probe, field by field, where the person said nothing.
+static void merge_health(struct oci_health *to, const struct oci_health *from)
+{
+    if (!from->set) return;
+    if (to->test.n == 0) strv_add_all(&to->test, &from->test);
+    if (!to->interval_ns) to->interval_ns = from->interval_ns;
+    if (!to->timeout_ns) to->timeout_ns = from->timeout_ns;
+    if (!to->start_period_ns) to->start_period_ns = from->start_period_ns;
+    if (!to->start_interval_ns) to->start_interval_ns = from->start_interval_ns;
+    if (!to->retries) to->retries = from->retries;
+    to->set = true;
+}
+
+static void copy_plain(const struct runtime_run_options *o, struct runtime_config *c)
+{
+    const struct runtime_spec *s = &o->spec;
+    const struct {
+        char **to;
+        const char *from;
+    } texts[] = {{&c->user, s->user},
+                 {&c->workdir, s->workdir},
+                 {&c->hostname, s->hostname},
+                 {&c->domainname, s->domainname},
+                 {&c->cpuset_cpus, s->cpuset_cpus},
+                 {&c->cpuset_mems, s->cpuset_mems},
+                 {&c->stop_signal, o->stop_signal},
+                 {&c->userns_mode, o->userns},
+                 {&c->log_driver, o->log_driver},
+                 {&c->brief.image, o->image}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i].to = str_dup(texts[i].from);
+    const struct {
+        struct strv *to;
+        const struct strv *from;
+    } lists[] = {{&c->groups_add, &s->groups_add},
+                 {&c->hosts_extra, &s->hosts_extra},
+                 {&c->cap_add, &s->cap_add},
+                 {&c->cap_drop, &s->cap_drop},
+                 {&c->sysctls, &s->sysctls},
+                 {&c->devices, &o->devices},
+                 {&c->ulimits, &o->ulimits},
+                 {&c->log_opts, &o->log_opts},
+                 {&c->ports, &o->ports}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        strv_add_all(lists[i].to, lists[i].from);
+    if (o->cidfile) c->cidfile = absolute(o->cidfile);
+    c->brief.rm = o->rm;
+    c->brief.tty = c->tty = s->tty;
+    c->interactive = o->interactive;
+    c->stdin_once = o->interactive && !o->detach;
+    c->init = s->init;
+    c->readonly = s->readonly;
+    c->privileged = s->privileged;
+    c->shm_size = (int64_t)s->shm_size;
+    c->has_oom_score_adj = s->has_oom_score_adj;
+    c->oom_score_adj = s->oom_score_adj;
+    c->memory = (int64_t)s->memory;
+    c->memory_swap = s->memory_swap;
+    c->cpu_shares = (int64_t)s->cpu_shares;
+    c->nano_cpus = s->nano_cpus;
+    c->pids_limit = s->pids_limit;
+    c->stop_timeout = o->has_stop_timeout ? o->stop_timeout : -1;
+}
+
+// The profile's file may be gone or changed at a later start: its text goes into the record's
+// folder when that is made. Here only where it is.
+static void security_options(const struct runtime_run_options *o, struct runtime_config *c)
+{
+    for (size_t i = 0; i < o->security.n; i++) {
+        const char *text = o->security.p[i], *file = text + 8;
+        bool path = strncmp(text, "seccomp=", 8) == 0 && strcmp(file, "unconfined") != 0 &&
+                    strcmp(file, "builtin") != 0 && file[0];
+        own(free) char *whole = path ? absolute(file) : NULL;
+        strv_take(&c->security, path ? str_fmt("seccomp=%s", whole) : str_dup(text));
+    }
+}
+
+// All that can be wrong on the command line, before anything is touched.
+int create_read(struct engine *en, const struct runtime_run_options *o, struct runtime_config *c,
+                struct strv *env, struct err *e)
+{
+    enum image_pull_policy pull;
+    copy_plain(o, c);
+    security_options(o, c);
+    if (check_terminal(o, e) < 0 || pull_option(o, &pull, e) < 0 || restart_option(o, c, e) < 0 ||
+        health_options(o, c, e) < 0 || mode_option(en, o->pid_mode, "pid", &c->pid_mode, e) < 0 ||
+        mode_option(en, o->ipc_mode, "ipc", &c->ipc_mode, e) < 0 ||
+        mode_option(en, o->uts_mode, "uts", &c->uts_mode, e) < 0)
+        return -1;
+    if (o->name && !parse_name_ok(o->name)) {
+        struct record none = RECORD_NONE;
+        return record_name(en, &none, o->name, e);
+    }
+    if (o->stop_signal && runtime_signal_number(o->stop_signal) < 0)
+        return err_set(e, ERR_USAGE, "invalid signal: '%s'", o->stop_signal);
+    struct log_options log;
+    if (log_options_read(c, &log, e) < 0) return -1;
+    for (size_t i = 0; i < o->env_files.n; i++)
+        if (parse_env_file(o->env_files.p[i], env, e) < 0) return -1;
+    strv_add_all(env, &o->env);
+    if (o->cidfile && fs_exists(AT_FDCWD, o->cidfile)) {
+        err_set(e, ERR_CONFLICT, "the container ID file '%s' exists already", o->cidfile);
+        return err_hint(e, "another container may still run; remove the file if not");
+    }
+    if (add_volumes(o, c, e) < 0 || add_mounts(o, c, e) < 0) return -1;
+    if (network_option(en, o, c, e) < 0) return -1;
+    own(runtime_spec) struct runtime_spec check = {.rootfs_fd = -1};
+    return start_spec(en, c, &check, e);
+}
+
+// --- merging with the image --------------------------------------------------------------------
+
+static int merge_args(const struct runtime_run_options *o, const struct oci_image *im,
+                      struct runtime_config *c, struct err *e)
+{
+    c->has_entrypoint = o->has_entrypoint || im->entrypoint.n;
+    if (o->has_entrypoint) {
+        if (o->entrypoint && o->entrypoint[0]) strv_add(&c->entrypoint, o->entrypoint);
+    } else {
+        strv_add_all(&c->entrypoint, &im->entrypoint);
+    }
+    if (o->args.n)
+        strv_add_all(&c->cmd, &o->args);
+    else if (!o->has_entrypoint)
+        strv_add_all(&c->cmd, &im->cmd);
+    strv_add_all(&c->args, &c->entrypoint);
+    strv_add_all(&c->args, &c->cmd);
+    if (c->args.n) return 0;
+    err_set(e, ERR_USAGE, "no command specified");
+    return err_hint(e, "the image has no CMD or ENTRYPOINT: put the command behind its name");
+}
+
+static bool is_engine_variable(const char *key)
+{
+    return strcmp(key, "PATH") == 0 || strcmp(key, "HOSTNAME") == 0 || strcmp(key, "TERM") == 0;
+}
+
+// The image's variables, then the person's; each replaces what is there. A key alone takes away one
+// that the engine would set.
+static void merge_env(const struct strv *asked, const struct oci_image *im,
+                      struct runtime_config *c)
+{
+    const struct strv *lists[] = {&im->env, asked};
+    for (size_t l = 0; l < 2; l++)
+        for (size_t i = 0; i < lists[l]->n; i++) {
+            struct sv value = sv_of(lists[l]->p[i]), key = sv_cut(&value, '=');
+            own(free) char *k = sv_dup(key);
+            if (key.n == 0) continue;
+            const char *mine = value.p ? value.p : l == 1 ? getenv(k) : NULL;
+            if (mine) {
+                oci_env_set(&c->env, k, mine);
+            } else if (l == 1) {
+                oci_env_del(&c->env, k);
+                if (is_engine_variable(k)) strv_add(&c->env, k);
+            }
+        }
+}
+
+static int check_platform(const struct runtime_run_options *o, const struct oci_image *im,
+                          struct err *e)
+{
+    if (!o->platform) return 0;
+    struct oci_platform want;
+    if (oci_platform_parse(sv_of(o->platform), &want, e) < 0)
+        return err_wrap(e, "reading --platform");
+    if (oci_platform_match(&want, &im->platform)) return 0;
+    own(str) struct str have = {0};
+    oci_platform_print(&im->platform, &have);
+    return err_set(e, ERR_NOT_FOUND, "image '%s' is for %s, not for %s", o->image, str_z(&have),
+                   o->platform);
+}
+
+static void merge_hostname(struct runtime_config *c)
+{
+    if (c->hostname) return;
+    char name[65] = "";
+    bool host = c->uts_mode && strcmp(c->uts_mode, "host") == 0;
+    if (host || strcmp(c->network, "host") == 0) gethostname(name, sizeof name - 1);
+    c->hostname = name[0] ? str_dup(name) : str_fmt("%.12s", c->brief.id);
+}
+
+static int merge_labels(const struct runtime_run_options *o, const struct oci_image *im,
+                        struct runtime_config *c, struct err *e)
+{
+    c->labels.free_value = free;
+    for (size_t i = 0; i < im->labels.n; i++)
+        map_set(&c->labels, im->labels.p[i].key, str_dup(im->labels.p[i].value));
+    own(strv) struct strv all = {0};
+    for (size_t i = 0; i < o->label_files.n; i++)
+        if (parse_env_file(o->label_files.p[i], &all, e) < 0) return -1;
+    strv_add_all(&all, &o->labels);
+    for (size_t i = 0; i < all.n; i++) {
+        struct sv value = sv_of(all.p[i]), key = sv_cut(&value, '=');
+        own(free) char *k = sv_dup(key);
+        if (key.n == 0) return err_set(e, ERR_USAGE, "the label '%s' has no name", all.p[i]);
+        map_set(&c->labels, k, sv_dup(value.p ? value : SV("")));
+    }
+    return 0;
+}
+
+// A user's mount on the target wins over the image's volume.
+static void merge_volumes(const struct oci_image *im, struct runtime_config *c)
+{
+    for (size_t i = 0; i < im->volumes.n; i++) {
+        own(str) struct str clean = {0};
+        bool taken = false;
+        fs_clean(sv_of(im->volumes.p[i].key), &clean);
+        vec_each(v, &c->volumes) taken |= strcmp(v->target, str_z(&clean)) == 0;
+        if (taken) continue;
+        struct runtime_volume *row = vec_add(&c->volumes);
+        row->type = str_dup("volume");
+        row->anonymous = true;
+        row->target = str_take(&clean);
+    }
+}
+
+static void set_command(struct runtime_config *c)
+{
+    own(str) struct str text = {0};
+    for (size_t i = 0; i < c->args.n && text.n < COMMAND_MAX; i++)
+        str_addf(&text, "%s%s", i ? " " : "", c->args.p[i]);
+    if (text.n > COMMAND_MAX) str_cut(&text, COMMAND_MAX);
+    c->brief.command = str_take(&text);
+}
+
+static int merge(struct engine *en, const struct runtime_run_options *o,
+                 const struct image_view *im, const struct strv *env, struct runtime_config *c,
+                 struct err *e)
+{
+    const struct oci_image *config = &im->config;
+    char digest[OCI_DIGEST_TEXT];
+    if (check_platform(o, config, e) < 0 || merge_args(o, config, c, e) < 0 ||
+        merge_labels(o, config, c, e) < 0)
+        return -1;
+    if (!c->user) c->user = str_dup(config->user);
+    if (!c->workdir) c->workdir = str_dup(config->workdir);
+    if (!c->stop_signal) c->stop_signal = str_dup(config->stop_signal);
+    if (c->stop_timeout < 0) c->stop_timeout = config->stop_timeout;
+    merge_health(&c->health, &config->health);
+    merge_volumes(config, c);
+    merge_hostname(c);
+    merge_env(env, config, c);
+    for (size_t i = 0; i < config->exposed_ports.n; i++)
+        strv_add(&c->exposed, config->exposed_ports.p[i].key);
+    c->brief.image_id = str_dup(oci_digest_print(&im->ref.image, digest));
+    c->brief.created = clock_real_ns();
+    c->form = str_dup(en->form);
+    set_command(c);
+    return 0;
+}
+
+// --- on disk -----------------------------------------------------------------------------------
+
+static int write_cidfile(const struct runtime_run_options *o, const struct record *r, struct err *e)
+{
+    if (!o->cidfile) return 0;
+    own(fd) int fd = fs_open(o->cidfile, O_WRONLY | O_CREAT | O_EXCL, 0644, e);
+    if (fd < 0 || fs_write_all(fd, r->id, strlen(r->id), e) < 0)
+        return err_wrap(e, "writing the container ID file");
+    return 0;
+}
+
+// Names for the anonymous volumes, noted before they are made.
+static int claim_volumes(struct runtime_config *c, struct record *r, struct err *e)
+{
+    vec_each(v, &c->volumes)
+    {
+        char id[RUNTIME_ID];
+        if (!v->anonymous || v->name) continue;
+        if (record_new_id(id, e) < 0 || record_volume(r, id, e) < 0) return -1;
+        v->name = str_dup(id);
+    }
+    return 0;
+}
+
+// The text of a person's seccomp profile, as it is now.
+static int keep_profile(struct runtime_config *c, const struct record *r, struct err *e)
+{
+    for (size_t i = 0; i < c->security.n; i++) {
+        char **text = &c->security.p[i];
+        const char *file = *text + 8;
+        if (strncmp(*text, "seccomp=/", 9) != 0 || c->brief.rm) continue;
+        own(str) struct str profile = {0};
+        if (fs_read_at(AT_FDCWD, file, LIMIT_CONFIG, &profile, e) < 0)
+            return err_wrap(e, "reading the seccomp profile");
+        if (fs_replace(r->fd, "seccomp.json", str_sv(&profile), 0600, e) < 0) return -1;
+    }
+    return 0;
+}
+
+int create_make(struct engine *en, const struct runtime_run_options *o, const struct strv *env,
+                struct runtime_config *c, struct record *r, struct runtime_spec *spec,
+                struct err *e)
+{
+    own(fd) int lock = store_lock_shared(en, e);
+    if (lock < 0) return -1;
+    struct image_view view;
+    struct store_ref ref;
+    struct image_ensure want = {.text = o->image, .platform = o->platform,
+                                .progress = o->progress};
+    if (pull_option(o, &want.policy, e) < 0 || image_ensure(en, &want, &ref, NULL, e) < 0 ||
+        image_view_open(en, o->image, &view, e) < 0)
+        return -1;
+    own(image_view) struct image_view im = view;
+    r->rm = o->rm;
+    if (record_make(en, r, e) < 0) return -1;
+    snprintf(c->brief.id, sizeof c->brief.id, "%s", r->id);
+    if (merge(en, o, &im, env, c, e) < 0 || record_name(en, r, o->name, e) < 0 ||
+        claim_volumes(c, r, e) < 0 || keep_profile(c, r, e) < 0)
+        return -1;
+    snprintf(c->brief.name, sizeof c->brief.name, "%s", r->name);
+    if (start_open(en, c, r, &im, spec, e) < 0) return -1;
+    c->ids_uid = spec->ids.uid;
+    c->ids_gid = spec->ids.gid;
+    own(str) struct str text = {0};
+    runtime_config_print(c, &text);
+    if (record_save(r, str_sv(&text), e) < 0) return -1;
+    return write_cidfile(o, r, e);
+}

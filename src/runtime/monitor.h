@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// The monitor's own state, for its parts (monitor.c, pause.c, health.c).
+#pragma once
+
+#include "runtime/record.h"
+#include "runtime/relay.h"
+
+struct monitor {
+    struct engine *en;
+    struct runtime_config *config;
+    struct record *record;
+    struct runtime_state state;
+    struct runtime_sandbox box;
+    struct relay relay;
+    bool direct;     // the program has its starter's own stdin, stdout and stderr
+    bool alive;      // the program runs
+    bool stopping;   // by a request; KILL follows at kill_at
+    bool going_down; // the machine does
+    int listen_fd, signal_fd, ids_lock, mounts_fd;
+    int64_t started_mono, kill_at, restart_at, delay;
+};
+void monitor_note(struct monitor *m); // writes the live state
+// pause.c: the freezer's control group, made when it is first wanted.
+int monitor_pause(struct monitor *m, struct err *e);
+void monitor_resume(struct monitor *m);

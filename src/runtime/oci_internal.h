@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the OCI runtime share.
+#pragma once
+
+#include "codec/json.h"
+#include "oci/runtime_spec.h"
+#include "runtime/internal.h"
+#include "runtime/oci.h"
+
+// --- oci_state.c: a container's folder ----------------------------------------------------------
+enum oci_status {
+    OCI_CREATING,
+    OCI_CREATED,
+    OCI_RUNNING,
+    OCI_PAUSED,
+    OCI_STOPPED,
+    OCI_STATUS_COUNT,
+};
+extern const char *const oci_status_names[OCI_STATUS_COUNT];
+struct oci_box {
+    int root_fd, dir_fd, lock_fd;
+    char id[256];
+    char *version, *bundle, *rootfs, *created, *boot;
+    int64_t pid, start_time, owner;
+    bool has_hooks;         // poststart or poststop: worth reading the config again
+    struct strv groups;     // folders of control groups
+    struct codec_json *json;  // what state.json holds; annotations inside
+};
+#define OCI_BOX_NONE ((struct oci_box){.root_fd = -1, .dir_fd = -1, .lock_fd = -1})
+void oci_box_fini(struct oci_box *b);
+static inline void own_oci_box(struct oci_box *b)
+{
+    oci_box_fini(b);
+}
+int oci_box_check_id(const char *id, struct err *e);
+int oci_box_root(const struct oci_context *c, bool make, struct err *e);  // descriptor of --root
+// A new one, locked. ERR_CONFLICT when the id is taken.
+int oci_box_make(const struct oci_context *c, const char *id, struct oci_box *out, struct err *e);
+// lock: wait for the lock, for verbs that change something.
+int oci_box_open(const struct oci_context *c, const char *id, bool lock, struct oci_box *out,
+                 struct err *e);
+int oci_box_save(struct oci_box *b, const struct codec_json *annotations, struct err *e);
+enum oci_status oci_box_status(const struct oci_box *b);
+// The state object of the specification. pid 0 is left out.
+struct codec_json *oci_box_state(const struct oci_box *b, enum oci_status status);
+// pidfd of its init; ERR_CONFLICT when it has ended.
+int oci_box_pidfd(const struct oci_box *b, struct err *e);
+int oci_box_config(const struct oci_box *b, struct oci_runtime *out, struct err *e);
+int oci_box_remove(struct oci_box *b, struct err *e);
+// Unix socket at NAME in the box's folder.
+int oci_box_listen(const struct oci_box *b, const char *name, struct err *e);
+int oci_box_connect(const struct oci_box *b, const char *name, struct err *e);
+
+// --- oci_hooks.c --------------------------------------------------------------------------------
+// Runs the hooks of one kind in our own namespaces, the state on stdin. One that fails ends it; with
+// poststart and poststop it is a warning, and the next one follows.
+int oci_hooks_run(const struct oci_runtime *r, enum oci_hook_kind kind,
+                  const struct codec_json *state, const struct event_sink *sink, struct err *e);
+
+// --- oci_cgroup.c -------------------------------------------------------------------------------
+// Makes the container's groups and applies linux.resources; folders to `groups`, descriptors of
+// their cgroup.procs to *out.
+int oci_cgroup_make(const struct oci_context *c, const struct oci_runtime *r, const char *id,
+                    bool in_userns, struct strv *groups, struct cgroup *out, struct err *e);
+int oci_cgroup_apply(const struct strv *groups, const struct codec_json *resources, struct err *e);
+int oci_cgroup_open(const struct strv *groups, struct cgroup *out, struct err *e);
+void oci_cgroup_remove(const struct strv *groups);
+int oci_cgroup_freeze(const struct strv *groups, bool frozen, struct err *e);
+bool oci_cgroup_frozen(const struct strv *groups);
+int oci_cgroup_pids(const struct strv *groups, struct codec_json *out, struct err *e);
+int oci_cgroup_signal(const struct strv *groups, int sig, struct err *e);
+struct codec_json *oci_cgroup_stats(const struct strv *groups);
+bool oci_cgroup_v2(void);
+
+// --- oci_mounts.c, oci_plan.c, oci_enter.c ------------------------------------------------------
+struct oci_option {
+    char *key, *value;  // value NULL: a flag
+};
+enum oci_row_kind {
+    OCI_ROW_BIND,  // fd: a detached mount
+    OCI_ROW_NEW,   // a new file system, made by the child in its own namespaces
+    OCI_ROW_ATTR,  // change what is mounted at the target
+};
+struct oci_row {
+    enum oci_row_kind kind;
+    char *target;
+    int fd;
+    bool dir;
+    bool strict;  // no links on the way: proc and sysfs
+    char *type, *source;
+    VEC(struct oci_option) options;
+    uint64_t attr;
+    bool may_fail;  // a file system that a user namespace may not have
+    struct {
+        unsigned long flag;
+        bool recursive;
+    } propagation[4];
+    unsigned propagations;
+};
+struct oci_node {
+    char *path;
+    mode_t mode;
+    dev_t rdev;
+    uint32_t uid, gid;
+    int fd;  // detached bind of the host's node; -1: mknod
+};
+struct oci_call {  // a hook that the child executes
+    char **argv, **envp;
+    int64_t timeout;
+    bool start;  // startContainer, else createContainer
+};
+struct plan_oci {
+    const struct oci_runtime *config;
+    VEC(struct oci_row) rows;
+    VEC(struct oci_node) nodes;
+    VEC(struct oci_call) calls;
+    int null_fd;      // detached: the host's null device, its numbers checked
+    int empty_fd;     // detached read-only tmpfs
+    int host_proc;    // for where no proc of our own can be made
+    int gate_fd;      // listening; -1: no gate
+    char *rootfs;     // where it lies outside
+    bool new_cgroupns, new_net, new_mnt, new_uts;
+    bool dev_setup;   // '/dev' is ours to fill
+    bool ask_hooks;   // the parent has hooks to run, or we need to know our pid
+    bool no_pivot;
+    bool look_early;  // for the program, before the gate
+    unsigned long outer_propagation, root_propagation;  // MS_*
+    char *state_head[2], *state_tail;  // JSON around the pid: creating, created
+    char *clocks;
+    unsigned long personality;
+    bool has_personality;
+};
+void oci_plan_fini(struct plan_oci *o);
+static inline void own_plan_oci(struct plan_oci *o)
+{
+    oci_plan_fini(o);
+}
+struct oci_build {  // what planning works on
+    const struct oci_context *context;
+    const struct oci_runtime *config;
+    const struct oci_run_options *options;
+    const char *bundle;  // absolute
+    bool in_userns;      // not in the first one: no mknod, no every file system
+    struct strv *groups;
+    int cache_fd;        // for compiled filters
+};
+void oci_mount_words(struct codec_json *out);  // every option word, for `features`
+int oci_mounts_plan(const struct oci_build *b, struct plan *p, struct plan_oci *o, struct err *e);
+int oci_plan_make(struct engine *en, const struct oci_build *b, struct runtime_spec *spec,
+                  struct join *join, struct plan *p, struct plan_oci *o, struct err *e);
+// The part that exec shares: user, arguments, limits, capabilities, labels.
+int oci_plan_spec(const struct oci_process *pr, const unsigned version[3],
+                  const struct event_sink *sink, struct runtime_spec *s, struct plan *p,
+                  struct err *e);
+int oci_plan_label(const struct oci_process *pr, char **out_file, char **out_text, struct err *e);
+_Noreturn void oci_enter_walk(const struct plan *p);
+
+// --- oci_verbs.c, oci_life.c --------------------------------------------------------------------
+int oci_send_terminal(const char *socket_path, const struct oci_process *pr, int master,
+                      struct err *e);
+int oci_attend(struct runtime_sandbox *s, int pty, int *out_status, struct err *e);
+// Groups, poststop hooks, folder: of a container that has ended. config: as it was at create.
+int oci_delete_box(struct oci_box *b, const struct oci_runtime *config,
+                   const struct event_sink *sink, struct err *e);

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a container's config to what a start needs: the sandbox's spec, the root, the volumes. The
+// same for the first start and for every later one, by whoever does it.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "image/view.h"
+#include "runtime/create.h"
+#include "store/layer.h"
+
+// --- the spec ----------------------------------------------------------------------------------
+
+static int security_option(const char *text, struct runtime_spec *s, struct err *e)
+{
+    struct sv rest = sv_of(text);
+    struct sv key = sv_cut(&rest, strchr(text, '=') ? '=' : ':');
+    struct sv value = rest.p ? rest : SV("");
+    if (sv_eqz(key, "no-new-privileges") || sv_eqz(key, "no-new-privs")) {
+        s->no_new_privs = !sv_eqz(value, "false");
+    } else if (sv_eqz(key, "seccomp")) {
+        s->seccomp_off = sv_eqz(value, "unconfined");
+        free(s->seccomp_file);
+        s->seccomp_file = s->seccomp_off || value.n == 0 ? NULL : sv_dup(value);
+        if (sv_eqz(value, "builtin")) free(take_ptr(s->seccomp_file));
+    } else if (sv_eqz(key, "systempaths") && sv_eqz(value, "unconfined")) {
+        s->unmask = true;
+    } else if (sv_eqz(key, "unmask") && sv_eq_nocase(value, SV("ALL"))) {
+        s->unmask = true;
+    } else if ((sv_eqz(key, "apparmor") && sv_eqz(value, "unconfined")) ||
+               (sv_eqz(key, "label") && sv_eqz(value, "disable"))) {
+        return 0; // what they would switch off is not there
+    } else {
+        err_set(e, ERR_USAGE, "unknown security option '%s'", text);
+        return err_hint(e, "known are no-new-privileges, seccomp=unconfined, seccomp=FILE and "
+                           "systempaths=unconfined");
+    }
+    return 0;
+}
+
+static int userns_option(const char *text, struct runtime_spec *s, struct err *e)
+{
+    static const char *const names[RUNTIME_USERNS_COUNT] = {"host", "auto", "nomap"};
+    for (int i = 0; text && i < RUNTIME_USERNS_COUNT; i++)
+        if (strcmp(text, names[i]) == 0) {
+            s->userns = (enum runtime_userns)i;
+            return 0;
+        }
+    if (!text) return 0;
+    err_set(e, ERR_USAGE, "unknown user namespace '%s'", text);
+    return err_hint(e, "it is host, auto or nomap");
+}
+
+static bool is_host(const char *mode)
+{
+    return mode && strcmp(mode, "host") == 0;
+}
+
+// The engine's variables first, so that the image's and the person's replace them.
+static void fill_env(const struct runtime_config *c, struct runtime_spec *s)
+{
+    oci_env_set(&s->env, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    if (s->hostname) oci_env_set(&s->env, "HOSTNAME", s->hostname);
+    if (s->tty) oci_env_set(&s->env, "TERM", "xterm");
+    for (size_t i = 0; i < c->env.n; i++) {
+        struct sv value = sv_of(c->env.p[i]), key = sv_cut(&value, '=');
+        own(free) char *k = sv_dup(key);
+        if (value.p)
+            oci_env_set(&s->env, k, value.p);
+        else
+            oci_env_del(&s->env, k);
+    }
+    s->home_env = true;
+}
+
+static void fill_plain(const struct runtime_config *c, struct runtime_spec *s)
+{
+    const struct {
+        char **to;
+        const char *from;
+    } texts[] = {{&s->user, c->user},
+                 {&s->workdir, c->workdir},
+                 {&s->hostname, c->hostname},
+                 {&s->domainname, c->domainname},
+                 {&s->cpuset_cpus, c->cpuset_cpus},
+                 {&s->cpuset_mems, c->cpuset_mems}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i].to = str_dup(texts[i].from);
+    const struct {
+        struct strv *to;
+        const struct strv *from;
+    } lists[] = {{&s->args, &c->args},
+                 {&s->groups_add, &c->groups_add},
+                 {&s->hosts_extra, &c->hosts_extra},
+                 {&s->cap_add, &c->cap_add},
+                 {&s->cap_drop, &c->cap_drop},
+                 {&s->sysctls, &c->sysctls}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        strv_add_all(lists[i].to, lists[i].from);
+    s->tty = c->tty;
+    s->init = c->init;
+    s->readonly = c->readonly;
+    s->privileged = c->privileged;
+    s->shm_size = (uint64_t)c->shm_size;
+    s->has_oom_score_adj = c->has_oom_score_adj;
+    s->oom_score_adj = c->oom_score_adj;
+    s->memory = (uint64_t)c->memory;
+    s->memory_swap = c->memory_swap;
+    s->cpu_shares = (uint64_t)c->cpu_shares;
+    s->nano_cpus = c->nano_cpus;
+    s->pids_limit = c->pids_limit;
+    s->net = c->network && strcmp(c->network, "host") == 0 ? RUNTIME_NET_HOST : RUNTIME_NET_NONE;
+    s->host_pid = is_host(c->pid_mode);
+    s->host_ipc = is_host(c->ipc_mode);
+    s->host_uts = is_host(c->uts_mode);
+    if (c->brief.id[0]) s->cgroup_name = str_fmt("%.32s", c->brief.id);
+}
+
+int start_spec(struct engine *en, const struct runtime_config *c, struct runtime_spec *s,
+               struct err *e)
+{
+    fill_plain(c, s);
+    fill_env(c, s);
+    if (userns_option(c->userns_mode, s, e) < 0 || userns_check(en, s, e) < 0) return -1;
+    for (size_t i = 0; i < c->security.n; i++)
+        if (security_option(c->security.p[i], s, e) < 0) return -1;
+    for (size_t i = 0; i < c->devices.n; i++) {
+        struct runtime_device d = {0};
+        if (parse_device(c->devices.p[i], &d, e) < 0) return -1;
+        vec_push(&s->devices, d);
+    }
+    for (size_t i = 0; i < c->ulimits.n; i++) {
+        struct runtime_rlimit l;
+        if (parse_ulimit(c->ulimits.p[i], &l, e) < 0) return -1;
+        vec_push(&s->rlimits, l);
+    }
+    return 0;
+}
+
+// --- root and volumes --------------------------------------------------------------------------
+
+// The merged root folder takes mode and owner from the upper one, so that gets the image's.
+static int make_upper(struct engine *en, const struct record *r, const struct image_view *im,
+                      const struct runtime_ids *ids, int *out_upper, int *out_work, struct err *e)
+{
+    static const char *const names[] = {"upper", "work"};
+    int fds[2] = {-1, -1};
+    bool made = false;
+    for (int i = 0; i < 2; i++) {
+        if (mkdirat(r->fd, names[i], 0755) == 0)
+            made = true;
+        else if (errno != EEXIST)
+            return err_sys(e, "make the container's layer");
+        fds[i] = fs_open_dir(r->fd, names[i], e);
+        if (fds[i] < 0) return -1;
+        *(i ? out_work : out_upper) = fds[i];
+    }
+    if (!made) return 0; // not the first start
+    struct stat st = {.st_mode = 0755};
+    if (im->n) {
+        own(fd) int top = store_layer_open_fs(en, &im->layers[im->n - 1], e);
+        if (top < 0) return -1;
+        if (fstat(top, &st) != 0) return err_sys(e, "stat the image's root");
+    }
+    uid_t uid = userns_uid(ids, st.st_uid);
+    gid_t gid = userns_gid(ids, st.st_gid);
+    if (fchown(fds[0], uid, gid) != 0 || fchmod(fds[0], st.st_mode & 07777) != 0)
+        return err_sys(e, "set the owner of the container's root");
+    return 0;
+}
+
+static int open_root(struct engine *en, const struct record *r, const struct image_view *im,
+                     const struct runtime_ids *ids, struct err *e)
+{
+    own(fd) int upper = -1;
+    own(fd) int work = -1;
+    own(fd) int stub = runtime_stub_open(en, e);
+    if (stub < 0 || make_upper(en, r, im, ids, &upper, &work, e) < 0) return -1;
+    struct store_overlay o = {.layers = im->layers,
+                              .n = im->n,
+                              .extra_bottom_fd = stub,
+                              .upper_fd = upper,
+                              .work_fd = work,
+                              .durable = !r->rm,
+                              .userns_fd = ids->userns_fd};
+    return store_overlay_open(en, &o, e);
+}
+
+static bool has_mount(const struct runtime_spec *s, const char *target)
+{
+    for (size_t i = 0; i < s->mounts.n; i++)
+        if (strcmp(s->mounts.p[i].target, target) == 0) return true;
+    return false;
+}
+
+static int open_volume(struct engine *en, const struct runtime_volume *v, struct runtime_spec *s,
+                       struct runtime_mount *m, struct err *e)
+{
+    own(str) struct str clean = {0};
+    fs_clean(sv_of(v->target), &clean);
+    if (str_z(&clean)[0] != '/' || clean.n < 2)
+        return err_set(e, ERR_INPUT, "the volume '%s' is not an absolute path below '/'",
+                       v->target);
+    struct root root = {s->rootfs_fd, "the image"};
+    m->source_fd = volume_open(en, v->name, &root, clean.p, !v->nocopy, &s->ids, e);
+    if (m->source_fd < 0) return -1;
+    m->source = str_fmt("a volume");
+    m->target = str_take(&clean);
+    return 0;
+}
+
+static int add_volume(struct engine *en, const struct runtime_volume *v, struct runtime_spec *s,
+                      struct err *e)
+{
+    struct runtime_mount m = {.source_fd = -1,
+                              .readonly = v->readonly,
+                              .nonrecursive = v->nonrecursive,
+                              .noexec = v->noexec,
+                              .nosuid = v->nosuid,
+                              .propagation = str_dup(v->propagation)};
+    if (strcmp(v->type, "volume") == 0) {
+        if (open_volume(en, v, s, &m, e) < 0) {
+            runtime_mount_fini(&m);
+            return -1;
+        }
+    } else {
+        m.kind = strcmp(v->type, "tmpfs") == 0 ? RUNTIME_MOUNT_TMPFS : RUNTIME_MOUNT_BIND;
+        m.source = str_dup(v->source);
+        m.target = str_dup(v->target);
+        m.tmpfs_size = (uint64_t)v->size;
+        m.tmpfs_mode = (uint32_t)v->mode;
+        m.tmpfs_uid = (uid_t)v->uid;
+        m.tmpfs_gid = (gid_t)v->gid;
+    }
+    if (strcmp(v->type, "volume") == 0 && has_mount(s, m.target))
+        runtime_mount_fini(&m);
+    else
+        vec_push(&s->mounts, m);
+    return 0;
+}
+
+// Binds and tmpfs first: they win over a volume on the same target.
+static int add_volumes(struct engine *en, const struct runtime_config *c, struct runtime_spec *s,
+                       struct err *e)
+{
+    for (int pass = 0; pass < 2; pass++)
+        vec_each(v, &c->volumes) if ((strcmp(v->type, "volume") == 0) == (pass == 1) &&
+                                     add_volume(en, v, s, e) < 0) return -1;
+    return 0;
+}
+
+// The copy of a profile that was kept beside the record.
+static void use_profile(const struct runtime_config *c, const struct record *r, struct engine *en,
+                        struct runtime_spec *s)
+{
+    if (!s->seccomp_file || c->brief.rm || !fs_exists(r->fd, "seccomp.json")) return;
+    free(s->seccomp_file);
+    s->seccomp_file = str_fmt("%s/containers/%s/seccomp.json", en->store_path, r->id);
+}
+
+int start_open(struct engine *en, const struct runtime_config *c, struct record *r,
+               const struct image_view *im, struct runtime_spec *s, struct err *e)
+{
+    if (start_spec(en, c, s, e) < 0) return -1;
+    use_profile(c, r, en, s);
+    s->ids.uid = (uint32_t)c->ids_uid;
+    s->ids.gid = (uint32_t)c->ids_gid;
+    if (userns_take(en, r->id, s, e) < 0) return -1;
+    s->rootfs_fd = open_root(en, r, im, &s->ids, e);
+    if (s->rootfs_fd < 0) return -1;
+    return add_volumes(en, c, s, e);
+}
+
+int start_prepare(struct engine *en, const struct runtime_config *c, struct record *r,
+                  struct runtime_spec *out, struct err *e)
+{
+    struct oci_digest image;
+    struct image_view view;
+    if (strcmp(c->form, en->form) != 0) {
+        err_set(e, ERR_UNSUPPORTED, "container %.12s was made with other ids (%s) than ours (%s)",
+                c->brief.id, c->form, en->form);
+        return err_hint(e, "start it as the user who made it, with the same ranges in /etc/subuid");
+    }
+    own(fd) int lock = store_lock_shared(en, e);
+    if (lock < 0 || oci_digest_parse(sv_of(c->brief.image_id), &image, e) < 0 ||
+        image_view_open_id(en, &image, &view, e) < 0)
+        return -1;
+    own(image_view) struct image_view im = view;
+    return start_open(en, c, r, &im, out, e);
+}

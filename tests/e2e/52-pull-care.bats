@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+# Pulls that are broken off, met by others, or run out of room.
+load helpers
+load registry
+NO_IMAGE=1
+
+file_setup() {
+    registry_layout "$BATS_FILE_TMPDIR/layout"
+    registry_start
+    registry_seed a/b:1
+    LAYERS=$(jq -r '.layers[].digest' "$BATS_FILE_TMPDIR/layout/blobs/sha256/$(jq -r \
+        '.manifests[0].digest[7:]' "$BATS_FILE_TMPDIR/layout/index.json")")
+    LAYER=$(tail -n 1 <<<"$LAYERS")
+    SIZE=$(stat -c %s "$BATS_FILE_TMPDIR/layout/blobs/sha256/${LAYER#*:}")
+    export LAYERS LAYER SIZE
+}
+test_setup() { fresh_store "$BATS_TEST_TMPDIR"; }
+evil_images() { evil_start "{\"images\":\"$BATS_FILE_TMPDIR/layout\",\"rules\":[$1]}"; }
+# How often, and how many bytes of, the last layer were sent; and from where on.
+layer_log() { jq -r --arg d "$LAYER" 'select(.kind == "blob_get" and (.path | contains($d))) | '"$1" "$EVIL_LOG"; }
+# Requests for layers at the docker-registry so far.
+layers_asked() {
+    local d n=0
+    for d in $LAYERS; do n=$((n + $(registry_requests GET "/v2/a/b/blobs/$d"))); done
+    echo $n
+}
+seed_of() { same "$(dewar run --rm --network none "$1")" one; }
+
+@test "a pull that was killed goes on where it was" {
+    evil_images "{\"on\":\"blob_get\",\"match\":\"$LAYER\",\"stall\":200000,\"times\":1}"
+    local pid i
+    "$DEWAR" pull -q "$EVIL/a/b" >out 2>&1 3>&- &
+    pid=$!
+    for ((i = 0; i < 100; i++)); do
+        [ "$(find "$DEWAR_STORE" -type f -size +194k 2>/dev/null | wc -l)" = 0 ] || break
+        sleep 0.05
+    done
+    sleep 0.3 # what is on the way shall arrive
+    kill -9 "$pid"
+    wait "$pid" || true
+    same "$(dewar images -q)" ''
+    dewar system check
+    try dewar pull -q "$EVIL/a/b"
+    ok
+    # Of what had come at least a half is not asked for again; nothing comes twice.
+    local from
+    from=$(layer_log .headers.range | tail -n 1)
+    [[ $from =~ ^bytes=([0-9]+)-$ ]] && [ "${BASH_REMATCH[1]}" -ge 100000 ] &&
+        [ "${BASH_REMATCH[1]}" -le 200000 ] || { echo "asked for $from" >&2; return 1; }
+    same "$(layer_log .sent | tail -n 1)" $((SIZE - BASH_REMATCH[1]))
+    seed_of "$EVIL/a/b"
+    store_is_clean
+}
+
+@test "a part that is not what it should be is thrown away, not built on" {
+    evil_images "{\"on\":\"blob_get\",\"match\":\"$LAYER\",\"flip\":10,\"truncate\":200000,\"times\":6}"
+    DEWAR_REGISTRY_RETRIES=1 try dewar pull -q "$EVIL/a/b"
+    fails 1
+    evil_images ''
+    try dewar pull -q "$EVIL/a/b"
+    ok
+    seed_of "$EVIL/a/b"
+}
+
+@test "pulls of one image at the same time do the work once" {
+    local -a pids=()
+    local n before
+    # Layers; the configuration, a few hundred bytes, each may ask for.
+    before=$(layers_asked)
+    for n in 1 2 3 4 5; do
+        "$DEWAR" pull -q "$REGISTRY/a/b:1" >"out.$n" 2>&1 3>&- &
+        pids+=($!)
+    done
+    for n in "${pids[@]}"; do wait "$n" || { cat out.* >&2; return 1; }; done
+    same $(($(layers_asked) - before)) 3
+    seed_of "$REGISTRY/a/b:1"
+    store_is_clean
+}
+
+@test "a pull that waits for another goes on alone when that one is killed" {
+    evil_images "{\"on\":\"blob_get\",\"match\":\"$LAYER\",\"stall\":200000,\"times\":1}"
+    local first second i
+    "$DEWAR" pull -q "$EVIL/a/b" >first 2>&1 3>&- &
+    first=$!
+    for ((i = 0; i < 100; i++)); do
+        [ "$(find "$DEWAR_STORE" -type f -size +194k 2>/dev/null | wc -l)" = 0 ] || break
+        sleep 0.05
+    done
+    "$DEWAR" pull -q "$EVIL/a/b" >second 2>&1 3>&- &
+    second=$!
+    sleep 0.5
+    kill -9 "$first"
+    wait "$first" || true
+    wait "$second" || { cat second >&2; return 1; }
+    seed_of "$EVIL/a/b"
+    store_is_clean
+}
+
+@test "a pull and a removal of the same image at the same time" {
+    local n bad=0
+    for n in 1 2 3 4 5 6; do
+        "$DEWAR" pull -q "$REGISTRY/a/b:1" >pulled 2>&1 3>&- &
+        local pid=$!
+        dewar rmi -f "$REGISTRY/a/b:1" >removed 2>&1 || true
+        wait "$pid" || { bad=1; cat pulled >&2; }
+        dewar images -q >/dev/null || bad=1
+    done
+    same "$bad" 0
+    dewar pull -q "$REGISTRY/a/b:1"
+    seed_of "$REGISTRY/a/b:1"
+    store_is_clean
+}
+
+@test "a prune amid a pull takes nothing away from it" {
+    evil_images "{\"on\":\"blob_get\",\"match\":\"$LAYER\",\"delay\":1}"
+    "$DEWAR" pull -q "$EVIL/a/b" >out 2>&1 3>&- &
+    local pid=$!
+    sleep 0.5
+    # The first layers are here and unpacked, and no name leads to them yet.
+    dewar system prune --force >/dev/null
+    wait "$pid" || { cat out >&2; return 1; }
+    same "$(layer_log .status)" 200
+    seed_of "$EVIL/a/b"
+    store_is_clean
+}
+
+@test "two images that share layers, pulled at the same time, share them" {
+    registry_seed a/b:2 REGISTRY two
+    local before first second
+    before=$(layers_asked)
+    "$DEWAR" pull -q "$REGISTRY/a/b:1" >first 2>&1 3>&- &
+    first=$!
+    "$DEWAR" pull -q "$REGISTRY/a/b:2" >second 2>&1 3>&- &
+    second=$!
+    wait "$first" || { cat first >&2; return 1; }
+    wait "$second" || { cat second >&2; return 1; }
+    same $(($(layers_asked) - before)) 3
+    seed_of "$REGISTRY/a/b:1"
+    same "$(dewar run --rm --network none "$REGISTRY/a/b:2")" two
+    store_is_clean
+}
+
+@test "what is here is not asked for again" {
+    dewar pull -q "$REGISTRY/a/b:1"
+    local before
+    before=$(registry_requests '(GET|HEAD)' '/v2/a/b/blobs/[^ ]*')
+    try dewar pull "$REGISTRY/a/b:1"
+    ok
+    has "up to date"
+    same "$(registry_requests '(GET|HEAD)' '/v2/a/b/blobs/[^ ]*')" "$before"
+}

@@ -1,0 +1,265 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# bats file_tags=life
+# Containers that go on when their starter is gone: the verbs of their life, as Docker has them.
+load helpers
+
+R() { dewar run --network none "$@"; }
+D() { R -d "$@"; }
+state_of() { sed 's/.*"status":"\([a-z]*\)".*/\1/' "$1/containers/$2/state"; }
+live() { state_of "$DEWAR_RUN" "$1"; }
+settled() { state_of "$DEWAR_STORE" "$1"; }
+wait_for() { # COMMAND...: until it succeeds, at most 10 s
+    for _ in $(seq 200); do "$@" >/dev/null 2>&1 && return; sleep 0.05; done
+    echo "waited in vain for: $*" >&2
+    return 1
+}
+test_teardown() {
+    local id
+    for id in $(ls "$DEWAR_STORE/containers"); do
+        [ "$id" = names ] || dewar rm -f -v "$id" >/dev/null
+    done
+}
+nothing_left() {
+    same "$(ls "$DEWAR_RUN/containers")" ""
+    same "$(ls "$DEWAR_STORE/containers" | grep -v '^names$')" ""
+    same "$(ls "$DEWAR_STORE/containers/names" 2>/dev/null)" ""
+}
+
+@test "run -d prints the ID and returns, the program goes on; stop ends it; rm removes it" {
+    try D --name web $IMG sh -c 'trap "exit 3" TERM; while :; do sleep 0.05; done'
+    ok
+    [[ $output =~ ^[0-9a-f]{64}$ ]]
+    id=$output
+    same "$(live "$id")" running
+    try dewar stop web
+    ok && same "$output" web
+    same "$(settled "$id")" exited
+    try dewar wait web
+    ok && same "$output" 3
+    try dewar rm "${id:0:7}"
+    ok && same "$output" "${id:0:7}"
+    nothing_left
+}
+
+@test "stop kills after the timeout, and --stop-signal and --stop-timeout are the container's own" {
+    id=$(D --stop-timeout 1 --stop-signal USR1 $IMG sh -c 'trap "" TERM; trap "exit 9" USR1; while :; do sleep 0.05; done')
+    dewar stop "$id"
+    same "$(dewar wait "$id")" 9
+    id=$(D $IMG sh -c 'trap "" TERM; while :; do sleep 0.05; done')
+    start=$SECONDS
+    dewar stop -t 1 "$id"
+    [ $((SECONDS - start)) -lt 6 ]
+    same "$(dewar wait "$id")" 137
+    try dewar stop "$id" # what does not run is no error
+    ok
+}
+
+@test "what a container wrote is there at its next start; run without --rm can be started again" {
+    R --name again $IMG sh -c 'echo x >>/file; wc -l </file' >out
+    same "$(cat out)" 1
+    try dewar start -a again
+    ok && same "$output" 2
+    try dewar start again
+    ok && same "$output" again
+    same "$(dewar wait again)" 0
+    try dewar start -a again
+    same "$output" 4
+}
+
+@test "create makes a container that has not run, start runs it" {
+    try dewar create --network none --name later -e A=1 -v /vol $IMG sh -c 'echo $A $(ls -d /vol)'
+    ok
+    id=$output
+    [ ! -e "$DEWAR_RUN/containers/$id" ]
+    try dewar logs later
+    ok && same "$output" ""
+    try dewar start -a later
+    ok && same "$output" "1 /vol"
+    try dewar rm -v later
+    ok
+    same "$(ls "$DEWAR_STORE/volumes")" ""
+}
+
+@test "kill sends a signal, and is refused where nothing runs" {
+    id=$(D $IMG sh -c 'trap "echo usr1" USR1; while :; do sleep 0.05; done')
+    sleep 0.3
+    dewar kill -s USR1 "$id"
+    wait_for grep usr1 "$DEWAR_STORE/containers/$id/log/container.log"
+    dewar kill "$id"
+    same "$(dewar wait "$id")" 137
+    try dewar kill "$id"
+    fails 1 "is not running"
+    try dewar kill -s NOPE "$id"
+    fails 1 "invalid signal"
+}
+
+@test "rm refuses what runs, and rm -f does not" {
+    id=$(D --name busy $IMG sleep 100)
+    try dewar rm busy
+    fails 1 "You cannot remove a running container $id"
+    try dewar rm -f busy
+    ok
+    nothing_left
+    try dewar rm busy
+    fails 1 "No such container: busy"
+}
+
+@test "wait gives the code to everybody who waits, also with --rm" {
+    id=$(D --rm $IMG sh -c 'sleep 0.5; exit 7')
+    dewar wait "$id" >a &
+    one=$!
+    dewar wait "$id" >b
+    wait $one
+    same "$(cat a b)" "7
+7"
+    nothing_left
+}
+
+@test "names: one use, unique beginnings of IDs, rename" {
+    id=$(D --name first $IMG sleep 100)
+    try D --name first $IMG true
+    fails 125 "in use"
+    dewar rename first second
+    try dewar kill first
+    fails 1 "No such container"
+    other=$(D $IMG sleep 100)
+    if [ "${id:0:1}" != "${other:0:1}" ]; then dewar pause "${id:0:1}" 2>/dev/null || true; fi
+    try dewar rename second "bad/name"
+    fails 1 "invalid container name"
+    dewar stop -t 0 second
+    dewar start "${id:0:12}" # the new name is in its record
+    grep -q '"name":"second"' "$DEWAR_STORE/containers/$id/config.json"
+}
+
+@test "names that are paths are no containers (attack A17)" {
+    canary=$(tree_hash "$DEWAR_STORE/refs")
+    for name in .. . a/b ../../refs '%2e%2e' "$(head -c 5000 /dev/zero | tr '\0' a)" names '' $'a\nb'; do
+        for verb in stop kill rm 'rm -f' logs wait start attach pause; do
+            # shellcheck disable=SC2086
+            try dewar $verb "$name"
+            fails 1 "No such container"
+        done
+        [ -z "$name" ] || { try D --name "$name" $IMG true; [ "$name" = names ] || fails 125; }
+    done
+    same "$(tree_hash "$DEWAR_STORE/refs")" "$canary"
+    try D --name a.b-c_1 $IMG true # the legal twin
+    ok
+}
+
+@test "a foreground container goes on when its client is killed, and can be joined" {
+    R --name fg $IMG sh -c 'echo one; sleep 1; echo two; exit 4' >out 2>&1 &
+    client=$!
+    wait_for grep one out
+    kill -9 $client
+    wait $client 2>/dev/null || true
+    try dewar attach fg
+    fails 4 && same "$output" two
+    same "$(dewar logs fg)" "one
+two"
+}
+
+@test "start -ai passes stdin on, and its end; run -d -i keeps it open for others" {
+    dewar create -i --network none --name cat $IMG sh -c 'while read -r l; do echo "<$l>"; done; echo end' >/dev/null
+    printf 'a\nb\n' | timeout 20 "$DEWAR" start -ai cat >out
+    same "$(cat out)" "<a>
+<b>
+end"
+    id=$(D -i $IMG sh -c 'while read -r l; do echo "<$l>"; done; echo end')
+    printf 'a\n' | timeout 1 "$DEWAR" attach --sig-proxy=false "$id" >out || true
+    printf 'b\n' | timeout 1 "$DEWAR" attach --sig-proxy=false "$id" >>out || true
+    same "$(cat out)" "<a>
+<b>"
+    same "$(live "$id")" running
+}
+
+@test "run -i hands over big input and output without a stand-still" {
+    head -c 8000000 /dev/zero | tr '\0' 'x' >big
+    R -i $IMG cat <big >back
+    cmp big back
+    R $IMG sh -c 'echo to-err >&2; echo to-out' >o 2>e
+    same "$(cat o) $(cat e)" "to-out to-err"
+}
+
+@test "a terminal: detach keys leave, attach joins, output is logged" {
+    mkfifo keys
+    script -qec "$DEWAR run -it --network none --name tty $IMG sh" /dev/null <keys >shown &
+    terminal=$!
+    exec 7>keys
+    wait_for test -L "$DEWAR_STORE/containers/names/tty"
+    sleep 0.5
+    printf 'echo to$((40+2))y\n' >&7
+    wait_for grep to42y shown
+    printf '\020\021' >&7
+    exec 7>&-
+    wait $terminal
+    id=$(readlink "$DEWAR_STORE/containers/names/tty")
+    same "$(live "$id")" running
+    dewar logs tty | grep -q to42y
+    try dewar attach tty
+    fails 1 "the input device is not a TTY"
+    dewar stop -t 0 tty
+}
+
+@test "one that takes no output is left behind and the program goes on" {
+    id=$(D $IMG sh -c 'sleep 0.5; i=0; while [ $i -lt 40000 ]; do echo "line $i of what it says, and more"; i=$((i+1)); done; echo done')
+    mkfifo stuck
+    dewar attach "$id" >stuck 2>err &
+    reader=$!
+    exec 6<stuck # and nothing is read from it
+    same "$(timeout 20 "$DEWAR" wait "$id")" 0
+    exec 6<&-
+    wait $reader || true
+    same "$(dewar logs "$id" | tail -1)" done
+}
+
+@test "pause stops every process and unpause lets them go on" {
+    id=$(D $IMG sh -c 'while :; do echo x; sleep 0.05; done')
+    if ! is_root; then
+        try dewar pause "$id"
+        [ "$status" = 0 ] || { fails 1 "freeze" && return; }
+    fi
+    dewar pause "$id"
+    same "$(live "$id")" paused
+    before=$(dewar logs "$id" | wc -l)
+    sleep 0.4
+    same "$(dewar logs "$id" | wc -l)" "$before"
+    try dewar pause "$id"
+    fails 1 "already paused"
+    try dewar start "$id"
+    fails 1 "unpause"
+    dewar unpause "$id"
+    sleep 0.4
+    [ "$(dewar logs "$id" | wc -l)" -gt "$before" ]
+    dewar pause "$id"
+    dewar rm -f "$id"
+    nothing_left
+}
+
+@test "a start that fails leaves the container, with Docker's codes" {
+    try D --name bad $IMG no-such-program
+    fails 127 "no-such-program"
+    try dewar start bad
+    fails 1 "no-such-program"
+    try D --rm $IMG /etc
+    fails 126
+    dewar rm bad
+    nothing_left
+}
+
+@test "the monitor holds nothing of its starter's" {
+    mkdir here
+    id=$(cd here && D $IMG sleep 100 8<"$BASH_SOURCE")
+    monitor=$(sed 's/.*"monitor":\([0-9]*\).*/\1/' "$DEWAR_RUN/containers/$id/state")
+    same "$(readlink "/proc/$monitor/cwd")" /
+    ! ls -l "/proc/$monitor/fd" | grep -q "60-life\|bats"
+    [ "$(awk '/^Private/{s+=$2} END{print s}' "/proc/$monitor/smaps_rollup")" -lt 1024 ]
+}
+
+@test "--pid, --ipc and --uts of the host, and a wrong one" {
+    same "$(R --rm --uts host $IMG hostname)" "$(hostname)"
+    try R --rm --pid container:nobody $IMG true
+    fails 125 "No such container: nobody"
+    try R --rm --uts container:x $IMG true
+    fails 125 "invalid value"
+}
