@@ -389,7 +389,8 @@ static int archive_make(struct image_pivot *p, const char *place, bool docker, s
     if (write_archive(p, fd, str_sv(&index), str_sv(&list), e) == 0 &&
         fs_rename(part, path, e) == 0)
         return 0;
-    unlink(part);
+    struct err ignored;
+    fs_remove_tree(AT_FDCWD, part, &ignored);
     return -1;
 }
 
