@@ -86,19 +86,21 @@ static int get_blobs(void *arg, const struct oci_descriptor *const *list, size_t
 }
 
 static int open_docker(struct docker *d, struct image_pivot *p, const char *place, bool insecure,
-                       struct err *e)
+                       struct image_remote **remote, struct err *e)
 {
     *d = (struct docker){.p = p, .flags = insecure ? TRANSFER_INSECURE : 0};
     if (oci_ref_parse(sv_of(place), &d->ref, e) < 0) return -1;
     oci_ref_default_tag(&d->ref);
-    return image_remote_open(p->en, &d->remote, e);
+    if (image_remote_open(p->en, remote, e) < 0) return -1;
+    d->remote = *remote;
+    return 0;
 }
 
 static int docker_fill(struct image_pivot *p, const char *place, struct err *e)
 {
     struct docker d;
-    if (open_docker(&d, p, place, p->opt->from_insecure, e) < 0) return -1;
-    own(image_remote) struct image_remote *remote = d.remote;
+    own(image_remote) struct image_remote *remote = NULL;
+    if (open_docker(&d, p, place, p->opt->from_insecure, &remote, e) < 0) return -1;
     const struct image_source src = {.doc = get_doc, .blobs = get_blobs, .arg = &d};
     return image_pivot_fill(p, &src, e);
 }
@@ -134,9 +136,9 @@ static int send_tree(struct image_pivot *p, struct image_sender *s, const struct
 static int docker_make(struct image_pivot *p, const char *place, struct err *e)
 {
     struct docker d;
+    own(image_remote) struct image_remote *remote = NULL;
     own(image_sender) struct image_sender *s = NULL;
-    if (open_docker(&d, p, place, p->opt->to_insecure, e) < 0) return -1;
-    own(image_remote) struct image_remote *remote = d.remote;
+    if (open_docker(&d, p, place, p->opt->to_insecure, &remote, e) < 0) return -1;
     if (oci_digest_is_set(&d.ref.digest) && !oci_digest_eq(&d.ref.digest, &p->top))
         return err_set(e, ERR_USAGE, "the image is sha256:%s", p->top.hex);
     if (oci_digest_is_set(&d.ref.digest)) d.ref.tag[0] = '\0';

@@ -304,6 +304,13 @@ static int put_text(struct codec_tar_writer *w, const char *name, struct sv text
     return codec_tar_write_entry(w, &t, e) < 0 ? -1 : codec_tar_write_data(w, text.p, text.n, e);
 }
 
+static int put_folder(struct codec_tar_writer *w, const char *name, struct err *e)
+{
+    own(free) char *path = str_dup(name);
+    const struct codec_tar_entry t = {.type = CODEC_TAR_DIR, .name = path, .mode = 0755};
+    return codec_tar_write_entry(w, &t, e);
+}
+
 static int put_blob(struct codec_tar_writer *w, int blobs, const char *hex, struct err *e)
 {
     struct stat st;
@@ -366,7 +373,8 @@ static int write_archive(struct image_pivot *p, int fd, struct sv index, struct 
     if (fs_list(p->blobs, ".", &names, e) < 0 ||
         put_text(&w, "oci-layout", SV(IMAGE_OCI_LAYOUT), e) < 0 ||
         put_text(&w, "index.json", index, e) < 0 ||
-        (docker.n && put_text(&w, "manifest.json", docker, e) < 0))
+        (docker.n && put_text(&w, "manifest.json", docker, e) < 0) ||
+        put_folder(&w, "blobs/", e) < 0 || put_folder(&w, "blobs/sha256/", e) < 0)
         return -1;
     for (size_t i = 0; i < names.n; i++)
         if (put_blob(&w, p->blobs, names.p[i], e) < 0) return -1;
