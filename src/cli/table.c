@@ -7,12 +7,17 @@ const struct cli_cmd *const cli_commands[] = {
     // everyday
     &cli_cmd_run,
     &cli_cmd_build,
+    &cli_cmd_lock,
+    &cli_cmd_verify,
     &cli_cmd_images,
     &cli_cmd_rmi,
     &cli_cmd_tag,
     &cli_cmd_history,
     &cli_cmd_inspect,
+    &cli_cmd_image_inspect,
+    &cli_cmd_container_inspect,
     // containers
+    &cli_cmd_ps,
     &cli_cmd_create,
     &cli_cmd_start,
     &cli_cmd_stop,
@@ -25,6 +30,7 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_pause,
     &cli_cmd_unpause,
     &cli_cmd_rename,
+    &cli_cmd_probe,
     // in and out
     &cli_cmd_pull,
     &cli_cmd_push,

@@ -41,6 +41,9 @@ struct runtime_remove_options {
 int runtime_remove(struct engine *en, const char *id, const struct runtime_remove_options *o,
                    struct err *e);
 int runtime_rename(struct engine *en, const char *id, const char *name, struct err *e);
+// Runs the container's health command; *out_code is its exit code. For the monitor, through
+// runtime_sealed.
+int runtime_probe(struct engine *en, const char *id, int *out_code, struct err *e);
 // "9", "KILL", "SIGKILL", "RTMIN+3"; -1 unknown.
 int runtime_signal_number(const char *text);
 
