@@ -13,6 +13,8 @@ extern const struct cli_cmd cli_cmd_create, cli_cmd_start, cli_cmd_stop, cli_cmd
 extern const struct cli_cmd cli_cmd_images, cli_cmd_rmi, cli_cmd_tag, cli_cmd_history,
     cli_cmd_inspect, cli_cmd_image_inspect, cli_cmd_container_inspect, cli_cmd_image_prune;
 extern const struct cli_cmd cli_cmd_pull, cli_cmd_push;
+extern const struct cli_cmd cli_cmd_image_copy, cli_cmd_manifest_create, cli_cmd_manifest_annotate,
+    cli_cmd_manifest_inspect, cli_cmd_manifest_push, cli_cmd_manifest_rm;
 extern const struct cli_cmd cli_cmd_save, cli_cmd_load, cli_cmd_import, cli_cmd_bootstrap;
 extern const struct cli_cmd cli_cmd_login, cli_cmd_logout, cli_cmd_search;
 extern const struct cli_cmd cli_cmd_df, cli_cmd_system_prune, cli_cmd_builder_prune, cli_cmd_check;
