@@ -9,6 +9,7 @@
 #include "codec/json.h"
 #include "image/image.h"
 #include "runtime/inspect.h"
+#include "runtime/volume.h"
 
 // --- images -------------------------------------------------------------------------------------
 
@@ -332,8 +333,8 @@ struct inspect {
     int type;
     bool size, raw;
 };
-enum inspect_type { INSPECT_ANY, INSPECT_IMAGE, INSPECT_CONTAINER };
-static const char *const inspect_types[] = {"any", "image", "container", NULL};
+enum inspect_type { INSPECT_ANY, INSPECT_IMAGE, INSPECT_CONTAINER, INSPECT_VOLUME };
+static const char *const inspect_types[] = {"any", "image", "container", "volume", NULL};
 static const struct opt inspect_options[] = {
     {"raw", 0, OPT_BOOL, OPT_AT(struct inspect, raw),
      .help = "Print the manifest as it is, of the store or with docker://NAME of a registry"},
@@ -343,18 +344,22 @@ static const struct opt inspect_options[] = {
      .help = "What the names are"},
 };
 
-// A container first, as Docker looks. When there is neither, the image's error has the better hint.
+// A container first, then an image, then a volume, as Docker looks. When there is none, the image's error has the better hint.
 static int inspect_one(struct engine *en, const char *name, int type, struct codec_json **out,
                        struct err *e)
 {
     char id[RUNTIME_ID];
+    struct err no_volume;
+    if (type == INSPECT_VOLUME) return runtime_volume_inspect(en, name, out, e);
     if (type != INSPECT_IMAGE) {
         if (runtime_container_find(en, name, id, e) == 0) return runtime_inspect(en, id, out, e);
         if (type == INSPECT_CONTAINER || e->kind != ERR_NOT_FOUND) return -1;
         err_clear(e);
     }
     if (image_inspect(en, name, out, e) == 0) return 0;
-    if (type == INSPECT_ANY && e->kind == ERR_NOT_FOUND) err_wrap(e, "no container and no image");
+    if (type != INSPECT_ANY || e->kind != ERR_NOT_FOUND) return -1;
+    if (runtime_volume_inspect(en, name, out, &no_volume) == 0) return 0;
+    err_wrap(e, "no container and no image");
     return -1;
 }
 
@@ -390,7 +395,7 @@ static int run_inspect(struct cli *c, const void *options, struct err *e)
 const struct cli_cmd cli_cmd_inspect = {
     .path = "inspect",
     .usage = "NAME|ID [NAME|ID...]",
-    .help = "Show everything about containers and images, as JSON",
+    .help = "Show everything about containers, images and volumes, as JSON",
     .more = "Names may be names, full or short IDs. A label is read by index, since its name may hold\n"
             "dots: {{index .Config.Labels \"org.opencontainers.image.title\"}}.",
     .examples = "dewar inspect digits\n"

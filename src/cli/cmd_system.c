@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "codec/json.h"
 #include "runtime/container.h"
+#include "runtime/volume.h"
 #include "store/gc.h"
 
 static void set_size(struct codec_json *j, const char *key, uint64_t bytes)
@@ -142,7 +143,7 @@ const struct cli_cmd cli_cmd_df = {
 // --- prune --------------------------------------------------------------------------------------
 
 struct prune {
-    bool all, force;
+    bool all, force, volumes;
     struct strv filters;
 };
 #define AT(member) .offset = OPT_AT(struct prune, member)
@@ -152,6 +153,8 @@ static const struct opt prune_options[] = {
     {"filter", 0, OPT_LIST, AT(filters), .arg = "KEY=VALUE",
      .help = "Only these images: until=TIME, label=K[=V], label!=K[=V]"},
     {"force", 'f', OPT_BOOL, AT(force), .help = "Do not ask"},
+    {"volumes", 0, OPT_BOOL, AT(volumes),
+     .help = "Also anonymous volumes that no container uses"},
 };
 static const struct opt builder_prune_options[] = {
     {"all", 'a', OPT_BOOL, AT(all), .help = "All of it (it always is; for old scripts)"},
@@ -161,6 +164,16 @@ static const struct opt builder_prune_options[] = {
 };
 #undef AT
 
+static char *prune_question(const struct prune *o)
+{
+    return str_fmt("WARNING! This will remove:\n%s%s%s  - what interrupted commands left behind\n",
+                   o->volumes ? "  - all anonymous volumes not used by at least one container\n" : "",
+                   o->all ? "  - all images that no container uses\n"
+                          : "  - all images without a name\n",
+                   o->all ? "  - the build cache\n"
+                          : "  - build records that are of no use any more\n");
+}
+
 static int run_system_prune(struct cli *c, const void *options, struct err *e)
 {
     const struct prune *o = options;
@@ -169,18 +182,19 @@ static int run_system_prune(struct cli *c, const void *options, struct err *e)
     uint64_t freed = 0;
     const struct image_prune_options images = {.all = o->all, .filters = &o->filters,
                                                .cache = o->all, .downloads = true};
-    const char *question =
-        o->all ? "WARNING! This will remove:\n  - all images that no container uses\n"
-                 "  - the build cache\n  - what interrupted commands left behind\n"
-               : "WARNING! This will remove:\n  - all images without a name\n"
-                 "  - build records that are of no use any more\n"
-                 "  - what interrupted commands left behind\n";
+    own(free) char *question = prune_question(o);
+    own(strv) struct strv volumes = {0};
+    uint64_t volumes_freed = 0;
     int go = o->force ? 1 : cli_confirm(c, question, e);
     if (go <= 0) return go;
     if (cli_engine(c, &en, e) < 0 || engine_enter(&en, e) < 0) return -1;
     // Containers of commands that were killed go first: they hold on to their images.
-    if (runtime_sweep(&en, e) < 0 || image_prune(&en, &images, &removed, &freed, e) < 0) return -1;
-    cli_print_pruned(c, &removed, freed);
+    if (runtime_sweep(&en, e) < 0) return -1;
+    if (o->volumes && runtime_volume_prune(&en, false, NULL, &volumes, &volumes_freed, e) < 0)
+        return -1;
+    cli_print_volumes(c, &volumes);
+    if (image_prune(&en, &images, &removed, &freed, e) < 0) return -1;
+    cli_print_pruned(c, &removed, freed + volumes_freed);
     return 0;
 }
 
@@ -188,7 +202,8 @@ const struct cli_cmd cli_cmd_system_prune = {
     .path = "system prune",
     .usage = "",
     .help = "Free the space of everything that is not used",
-    .more = "Names are only removed with -a; containers that run and their images are never touched.",
+    .more = "Names are only removed with -a; containers that run and their images are never touched.\n"
+            "Volumes with a name stay in any case: 'dewar volume rm' and 'volume prune -a' remove them.",
     .examples = "dewar system prune -f\n"
                 "dewar system prune -af --filter until=240h",
     CLI_OPTIONS(prune_options, struct prune),

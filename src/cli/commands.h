@@ -12,6 +12,8 @@ extern const struct cli_cmd cli_cmd_create, cli_cmd_start, cli_cmd_stop, cli_cmd
     cli_cmd_logs, cli_cmd_probe, cli_cmd_ps, cli_cmd_update, cli_cmd_container_prune;
 extern const struct cli_cmd cli_cmd_images, cli_cmd_rmi, cli_cmd_tag, cli_cmd_history,
     cli_cmd_inspect, cli_cmd_image_inspect, cli_cmd_container_inspect, cli_cmd_image_prune;
+extern const struct cli_cmd cli_cmd_volume_create, cli_cmd_volume_ls, cli_cmd_volume_inspect,
+    cli_cmd_volume_rm, cli_cmd_volume_prune;
 extern const struct cli_cmd cli_cmd_pull, cli_cmd_push;
 extern const struct cli_cmd cli_cmd_image_copy, cli_cmd_manifest_create, cli_cmd_manifest_annotate,
     cli_cmd_manifest_inspect, cli_cmd_manifest_push, cli_cmd_manifest_rm;
@@ -24,4 +26,5 @@ extern const struct cli_cmd cli_cmd_help, cli_cmd_completion, cli_cmd_complete;
 
 // For verbs that pull what is missing: shows the pull, and nothing when there is none.
 struct image_progress cli_pull_progress(struct cli *c);
+void cli_print_volumes(struct cli *c, const struct strv *removed);
 void cli_print_pruned(struct cli *c, const struct image_removals *removed, uint64_t freed);

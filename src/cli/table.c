@@ -33,6 +33,12 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_update,
     &cli_cmd_container_prune,
     &cli_cmd_probe,
+    // volumes
+    &cli_cmd_volume_create,
+    &cli_cmd_volume_ls,
+    &cli_cmd_volume_inspect,
+    &cli_cmd_volume_rm,
+    &cli_cmd_volume_prune,
     // in and out
     &cli_cmd_pull,
     &cli_cmd_push,
@@ -72,6 +78,7 @@ const struct cli_group cli_groups[] = {
     {"manifest", "Put images of several platforms together", NULL},
     {"builder", "Manage builds", NULL},
     {"container", "Manage containers", NULL},
+    {"volume", "Manage volumes", NULL},
     {"system", "Manage the store", NULL},
     {"buildx", NULL, "The same as 'builder'"},
     {NULL, NULL, NULL},

@@ -19,6 +19,7 @@
 #include "runtime/create.h"
 #include "runtime/life.h"
 #include "runtime/log.h"
+#include "runtime/volume.h"
 
 #define COMMAND_MAX 4096 // of the brief
 
@@ -50,17 +51,27 @@ static int check_terminal(const struct runtime_run_options *o, struct err *e)
     return err_hint(e, "leave out -t where stdin is a pipe or a file");
 }
 
-// Docker makes a missing source of -v, and people rely on it.
-static int volume_source(struct parse_volume *v, struct err *e)
+// What is no path is the name of a volume, as with Docker.
+static bool is_volume_name(const char *source)
 {
-    if (!strchr(v->source, '/') && strcmp(v->source, ".") != 0 && strcmp(v->source, "..") != 0) {
-        err_set(e, ERR_UNSUPPORTED,
-                "'%s' in a volume names a named volume, which is not supported yet", v->source);
-        if (fs_exists(AT_FDCWD, v->source))
-            return err_hint(e, "for the folder '%s' of the current directory write ./%s:%s",
-                            v->source, v->source, v->target);
-        return err_hint(e, "for a folder write its path: ./%s:%s", v->source, v->target);
-    }
+    return !strchr(source, '/') && strcmp(source, ".") != 0 && strcmp(source, "..") != 0;
+}
+
+// People who mean a folder and leave out "./" get an empty volume: say so, the first time.
+static int volume_name(struct engine *en, const struct runtime_run_options *o,
+                       const struct parse_volume *v, struct err *e)
+{
+    own(free) char *folder = str_fmt("volumes/%s", v->source);
+    if (runtime_volume_name_check(v->source, e) < 0) return -1;
+    if (!o->quiet && fs_exists(AT_FDCWD, v->source) && !fs_exists(en->store_fd, folder))
+        event_info(&en->sink, "'%s' is a new volume; for the folder of that name write -v ./%s:%s",
+                   v->source, v->source, v->target);
+    return 0;
+}
+
+// Docker makes a missing source of -v, and people rely on it.
+static int volume_source(const struct parse_volume *v, struct err *e)
+{
     if (fs_exists(AT_FDCWD, v->source)) return 0;
     if (fs_mkdirs(AT_FDCWD, v->source, 0755, e) < 0)
         return err_wrap(e, "making the missing source of the volume '%s:%s'", v->source, v->target);
@@ -78,16 +89,21 @@ static char *absolute(const char *path)
     return str_take(&clean);
 }
 
-static int add_volumes(const struct runtime_run_options *o, struct runtime_config *c, struct err *e)
+static int add_volumes(struct engine *en, const struct runtime_run_options *o,
+                       struct runtime_config *c, struct err *e)
 {
     for (size_t i = 0; i < o->volumes.n; i++) {
         own(parse_volume) struct parse_volume v = {0};
         if (parse_volume(o->volumes.p[i], &v, e) < 0) return -1;
-        if (v.source && volume_source(&v, e) < 0) return -1;
+        bool named = v.source && is_volume_name(v.source);
+        bool bind = v.source && !named;
+        if (named && volume_name(en, o, &v, e) < 0) return -1;
+        if (bind && volume_source(&v, e) < 0) return -1;
         struct runtime_volume *row = vec_add(&c->volumes);
-        row->type = str_dup(v.source ? "bind" : "volume");
+        row->type = str_dup(bind ? "bind" : "volume");
         row->anonymous = !v.source;
-        row->source = v.source ? absolute(v.source) : NULL;
+        row->source = bind ? absolute(v.source) : NULL;
+        row->name = named ? take_ptr(v.source) : NULL;
         row->target = take_ptr(v.target);
         row->propagation = take_ptr(v.propagation);
         row->readonly = v.readonly;
@@ -100,10 +116,14 @@ static void take_mount(struct runtime_config *c, struct runtime_mount *m, const 
 {
     struct runtime_volume *row = vec_add(&c->volumes);
     row->type = str_dup(type);
-    row->source = m->source ? absolute(m->source) : NULL;
+    bool volume = strcmp(type, "volume") == 0;
+    row->source = m->source && !volume ? absolute(m->source) : NULL;
+    row->name = volume ? take_ptr(m->source) : NULL;
+    row->anonymous = volume && !row->name;
     row->target = take_ptr(m->target);
     row->propagation = take_ptr(m->propagation);
-    row->anonymous = strcmp(type, "volume") == 0;
+    row->subpath = take_ptr(m->subpath);
+    row->nocopy = m->nocopy;
     row->readonly = m->readonly;
     row->nonrecursive = m->nonrecursive;
     row->noexec = m->noexec;
@@ -124,10 +144,9 @@ static int add_mounts(const struct runtime_run_options *o, struct runtime_config
         struct runtime_mount m;
         enum parse_mount_type type;
         if (parse_mount(o->mounts.p[i], &type, &m, e) < 0) return -1;
-        if (type == PARSE_MOUNT_VOLUME && m.source) {
-            err_set(e, ERR_UNSUPPORTED, "the named volume '%s' is not supported yet", m.source);
+        if (type == PARSE_MOUNT_VOLUME && m.source && runtime_volume_name_check(m.source, e) < 0) {
             runtime_mount_fini(&m);
-            return err_hint(e, "use type=bind with a folder, or leave out the source");
+            return -1;
         }
         take_mount(c, &m, types[type]);
     }
@@ -331,7 +350,7 @@ int create_read(struct engine *en, const struct runtime_run_options *o, struct r
         err_set(e, ERR_CONFLICT, "the container ID file '%s' exists already", o->cidfile);
         return err_hint(e, "another container may still run; remove the file if not");
     }
-    if (add_volumes(o, c, e) < 0 || add_mounts(o, c, e) < 0) return -1;
+    if (add_volumes(en, o, c, e) < 0 || add_mounts(o, c, e) < 0) return -1;
     if (network_option(en, o, c, e) < 0) return -1;
     own(runtime_spec) struct runtime_spec check = {.rootfs_fd = -1};
     return start_spec(en, c, &check, e);
@@ -489,13 +508,16 @@ static int write_cidfile(const struct runtime_run_options *o, const struct recor
     return 0;
 }
 
-// Names for the anonymous volumes, noted before they are made.
-static int claim_volumes(struct runtime_config *c, struct record *r, struct err *e)
+// Names for the anonymous volumes, and all that are used are noted before they are made.
+static int claim_volumes(struct engine *en, struct runtime_config *c, struct record *r,
+                         struct err *e)
 {
     vec_each(v, &c->volumes)
     {
         char id[RUNTIME_ID];
-        if (!v->anonymous || v->name) continue;
+        if (strcmp(v->type, "volume") != 0) continue;
+        if (!v->anonymous && volume_claim(en, r, v->name, e) < 0) return -1;
+        if (v->name) continue;
         if (record_new_id(id, e) < 0 || record_volume(r, id, e) < 0) return -1;
         v->name = str_dup(id);
     }
@@ -535,7 +557,7 @@ int create_make(struct engine *en, const struct runtime_run_options *o, const st
     if (record_make(en, r, e) < 0) return -1;
     snprintf(c->brief.id, sizeof c->brief.id, "%s", r->id);
     if (merge(en, o, &im, env, c, e) < 0 || record_name(en, r, o->name, e) < 0 ||
-        claim_volumes(c, r, e) < 0 || keep_profile(c, r, e) < 0)
+        claim_volumes(en, c, r, e) < 0 || keep_profile(c, r, e) < 0)
         return -1;
     snprintf(c->brief.name, sizeof c->brief.name, "%s", r->name);
     if (start_open(en, c, r, &im, spec, e) < 0) return -1;

@@ -45,6 +45,7 @@
 #include "runtime/life.h"
 #include "runtime/monitor.h"
 #include "runtime/restart.h"
+#include "runtime/volume.h"
 
 #define SECOND ((int64_t)1000000000)
 #define NEVER INT64_MAX
@@ -149,6 +150,7 @@ static void note_start(struct monitor *m)
     monitor_note(m);
     // That it was started must outlive a reboot: for the policies, and to say how it ended.
     record_settle(m->record, s, &ignored);
+    volume_events(m->en, m->config, "mount");
     event(m, "start", NULL);
 }
 
@@ -526,6 +528,7 @@ static void collect(struct monitor *m)
     if (m->state.oom) event(m, "oom", NULL);
     snprintf(code, sizeof code, "%d", m->state.code);
     event(m, "die", (const char *const[]){"exitCode", code, NULL});
+    volume_events(m->en, m->config, "unmount");
     if (m->stopping) event(m, "stop", NULL);
 }
 

@@ -114,7 +114,7 @@ static int bad_value(struct sv key, struct sv value, const char *text, struct er
 }
 
 struct mount_words {
-    bool has_type, tmpfs_option, bind_option;
+    bool has_type, tmpfs_option, bind_option, volume_option;
     enum parse_mount_type type;
 };
 
@@ -131,13 +131,44 @@ static int mount_type(struct sv value, const char *text, struct mount_words *w, 
     return err_hint(e, "types are bind, tmpfs and volume");
 }
 
+// It is resolved inside the volume, which would also keep ".." in; but what such a path means to
+// the person is not what it would get.
+static bool subpath_ok(struct sv path)
+{
+    if (path.n == 0 || path.p[0] == '/') return false;
+    while (path.p)
+        if (sv_eqz(sv_cut(&path, '/'), "..")) return false;
+    return true;
+}
+
+static int volume_word(struct sv key, struct sv value, const char *text, struct mount_words *w,
+                       struct runtime_mount *m, struct err *e)
+{
+    bool ok = true;
+    w->volume_option = true;
+    if (sv_eqz(key, "volume-nocopy")) {
+        ok = bool_value(value, &m->nocopy) == 0;
+    } else if (sv_eqz(key, "volume-subpath")) {
+        ok = subpath_ok(value);
+        free(m->subpath);
+        m->subpath = sv_dup(value);
+    } else if (sv_eqz(key, "volume-driver")) {
+        ok = value.n == 0 || sv_eqz(value, "local");
+    } else {
+        err_set(e, ERR_UNSUPPORTED, "'%.*s' in the mount '%s' is not supported", (int)key.n, key.p,
+                text);
+        return err_hint(e, "known are volume-nocopy and volume-subpath; labels are given by "
+                           "'dewar volume create --label'");
+    }
+    return ok ? 0 : bad_value(key, value, text, e);
+}
+
 static int mount_word(struct sv key, struct sv value, const char *text, struct mount_words *w,
                       struct runtime_mount *m, struct err *e)
 {
     static const char *const source[] = {"source", "src"};
     static const char *const target[] = {"target", "dst", "destination"};
     static const char *const readonly[] = {"readonly", "ro"};
-    static const char *const ignored[] = {"consistency", "volume-nocopy", "volume-label"};
     uint32_t mode;
     if (sv_eqz(key, "type")) return mount_type(value, text, w, e);
     if (one_of(key, source, 2)) {
@@ -166,10 +197,12 @@ static int mount_word(struct sv key, struct sv value, const char *text, struct m
         if (!num_octal(value, 07777, &mode)) return bad_value(key, value, text, e);
         m->tmpfs_mode = mode;
         w->tmpfs_option = true;
-    } else if (!one_of(key, ignored, sizeof ignored / sizeof *ignored)) {
+    } else if (sv_starts(key, "volume-")) {
+        return volume_word(key, value, text, w, m, e);
+    } else if (!sv_eqz(key, "consistency")) {
         err_set(e, ERR_USAGE, "unknown key '%.*s' in the mount '%s'", (int)key.n, key.p, text);
         return err_hint(e, "keys are type, source, target, readonly, bind-propagation, "
-                           "bind-recursive, tmpfs-size, tmpfs-mode");
+                           "bind-recursive, tmpfs-size, tmpfs-mode, volume-nocopy, volume-subpath");
     }
     return 0;
 }
@@ -204,6 +237,10 @@ static int check_mount(const char *text, const struct mount_words *w, const stru
         return err_set(e, ERR_USAGE, "tmpfs options in the mount '%s', which is no tmpfs", text);
     if (w->type != PARSE_MOUNT_BIND && w->bind_option)
         return err_set(e, ERR_USAGE, "bind options in the mount '%s', which is no bind", text);
+    if (w->type != PARSE_MOUNT_VOLUME && w->volume_option)
+        return err_set(e, ERR_USAGE, "volume options in the mount '%s', which is no volume", text);
+    if (m->subpath && !m->source)
+        return err_set(e, ERR_USAGE, "the mount '%s' has a subpath and names no volume", text);
     return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "base/own.h"
 #include "codec/json.h"
 #include "runtime/events.h"
+#include "runtime/volume.h"
 
 #define RECORD_MAX ((size_t)4 << 20)
 
@@ -268,7 +269,9 @@ void record_end(struct engine *en, struct record *r, bool all)
     if (r->rm || all) {
         if (r->named) record_free_name(en, r);
         r->named = false;
-        for (size_t i = 0; i < r->volumes.n; i++) trash(en, "volumes", r->volumes.p[i]);
+        for (size_t i = 0; i < r->volumes.n; i++)
+            if (!volume_is_shared(en, r->volumes.p[i], r->id))
+                trash(en, "volumes", r->volumes.p[i]);
         if (r->fd >= 0) trash(en, "containers", r->id);
     }
     if (r->running) remove_run(en, r);

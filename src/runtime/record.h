@@ -7,7 +7,7 @@
 //                                                       here on --rm says whether it is)
 //   record_live    what is true now, while the program runs
 //   record_settle  what is true when it no longer does
-//   record_end     run folder gone; with --rm folder, name and volumes go too
+//   record_end     run folder gone; with --rm folder, name and its own volumes go too
 #pragma once
 
 #include "runtime/internal.h"
@@ -53,13 +53,6 @@ int config_brief_parse(struct sv line, const char *label, struct runtime_brief *
 void state_settle(struct engine *en, const char *id, struct runtime_state *s);
 int state_open_init(const struct runtime_state *s, struct err *e); // a checked pidfd
 bool state_is_locked(int dir);
-
-// --- volume.c: anonymous volumes ---------------------------------------------------------------
-// Opens volumes/<id>/_data. Where it is not there yet it is made and filled from `path` inside the
-// image's root (owner and mode too); a folder that the image does not have belongs to the root of
-// `ids`. Returns a descriptor of _data.
-int volume_open(struct engine *en, const char *id, const struct root *image, const char *path,
-                bool copy, const struct runtime_ids *ids, struct err *e);
 
 // --- start.c: from a config to a program that runs -----------------------------------------------
 // What a start needs beside the config, opened: the root, the volumes, the ids. Needs engine_enter;

@@ -22,6 +22,7 @@ void runtime_mount_fini(struct runtime_mount *m)
     free(m->source);
     free(m->target);
     free(m->propagation);
+    free(m->subpath);
     if (m->source_fd > 2) close(m->source_fd);
     memset(m, 0, sizeof *m);
     m->source_fd = -1;

@@ -30,6 +30,8 @@ struct runtime_mount {
     uint64_t tmpfs_size;  // 0: kernel's default
     uint32_t tmpfs_mode;  // 0: 01777
     bool nosuid, nodev, noexec;
+    char *subpath;  // of a volume
+    bool nocopy;    // of a volume: nothing of the image goes into it
     uid_t tmpfs_uid;
     gid_t tmpfs_gid;
     bool made_by_default;  // one of ours (/etc/hosts, ...): a user's mount on the target wins

@@ -12,6 +12,7 @@
 #include "base/own.h"
 #include "image/view.h"
 #include "runtime/create.h"
+#include "runtime/volume.h"
 #include "store/layer.h"
 
 // --- the spec ----------------------------------------------------------------------------------
@@ -206,9 +207,9 @@ static int open_volume(struct engine *en, const struct runtime_volume *v, struct
         return err_set(e, ERR_INPUT, "the volume '%s' is not an absolute path below '/'",
                        v->target);
     struct root root = {s->rootfs_fd, "the image"};
-    m->source_fd = volume_open(en, v->name, &root, clean.p, !v->nocopy, &s->ids, e);
+    m->source_fd = volume_open(en, v, &root, clean.p, &s->ids, e);
     if (m->source_fd < 0) return -1;
-    m->source = str_fmt("a volume");
+    m->source = str_fmt("volume %s", v->name);
     m->target = str_take(&clean);
     return 0;
 }
@@ -236,7 +237,7 @@ static int add_volume(struct engine *en, const struct runtime_volume *v, struct 
         m.tmpfs_uid = (uid_t)v->uid;
         m.tmpfs_gid = (gid_t)v->gid;
     }
-    if (strcmp(v->type, "volume") == 0 && has_mount(s, m.target))
+    if (v->anonymous && has_mount(s, m.target))
         runtime_mount_fini(&m);
     else
         vec_push(&s->mounts, m);

@@ -1,133 +1,294 @@
 // SPDX-License-Identifier: Apache-2.0
-// Anonymous volumes: a folder of its own for a path of the image, filled with what the image has
-// there. Filled under another name first and renamed, so that a volume is empty or complete.
+// Volumes on disk: made, claimed, filled on their first use, opened, removed. volume.h tells the
+// form and the order of marks and locks.
+#include "runtime/volume.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+#include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/own.h"
-#include "runtime/record.h"
+#include "runtime/events.h"
+#include "runtime/life.h"
+#include "runtime/volume_internal.h"
+#include "store/tmp.h"
 
-#define COPY_DEPTH 200
-#define XATTR_MAX 65536
+#define TRIES 100
+#define FRESH "fresh"
+#define DATA "_data"
 
-static void copy_xattrs(int from, int to)
+// --- names -------------------------------------------------------------------------------------
+
+int runtime_volume_name_check(const char *name, struct err *e)
 {
-    char names[4096], value[XATTR_MAX];
-    ssize_t n = flistxattr(from, names, sizeof names);
-    for (ssize_t i = 0; i < n; i += (ssize_t)strlen(names + i) + 1) {
-        const char *name = names + i;
-        if (strncmp(name, "user.", 5) != 0 && strcmp(name, "security.capability") != 0) continue;
-        if (strncmp(name, "user.overlay.", 13) == 0) continue;
-        ssize_t v = fgetxattr(from, name, value, sizeof value);
-        if (v >= 0) fsetxattr(to, name, value, (size_t)v, 0);
+    size_t n = strlen(name);
+    if (parse_name_ok(name)) return 0;
+    if (n == 1 && ((name[0] | 32) >= 'a' && (name[0] | 32) <= 'z'))
+        err_set(e, ERR_INPUT, "volume name '%s' is too short, names should be at least two "
+                              "alphanumeric characters", name);
+    else
+        err_set(e, ERR_INPUT, "'%.*s' includes invalid characters for a local volume name",
+                (int)strnlen(name, 100), name);
+    return err_hint(e, "a name begins with a letter or digit and goes on with letters, digits, "
+                       "'_', '.' and '-'; 2 to 128 characters; a folder needs its path: ./data");
+}
+
+int volume_missing(const char *name, struct err *e)
+{
+    return err_set(e, ERR_NOT_FOUND, "get %.*s: no such volume", (int)strnlen(name, 200), name);
+}
+
+// --- who uses what -----------------------------------------------------------------------------
+
+void volume_uses_fini(struct volume_uses *v)
+{
+    vec_each (u, v) free(u->name);
+    vec_fini(v);
+}
+
+int volume_uses_load(struct engine *en, struct volume_uses *out, struct err *e)
+{
+    own(strv) struct strv ids = {0};
+    if (!fs_exists(en->store_fd, "containers")) return 0;
+    if (fs_list(en->store_fd, "containers", &ids, e) < 0) return -1;
+    for (size_t i = 0; i < ids.n; i++) {
+        own(strv) struct strv names = {0};
+        own(free) char *path = str_fmt("containers/%s", ids.p[i]);
+        struct err gone;
+        if (!state_is_id(ids.p[i]) || fs_list(en->store_fd, path, &names, &gone) < 0) continue;
+        for (size_t k = 0; k < names.n; k++) {
+            const char *mark = names.p[k];
+            if (strncmp(mark, "n-", 2) != 0 && strncmp(mark, "v-", 2) != 0) continue;
+            struct volume_use *u = vec_add(out);
+            u->name = str_dup(mark + 2);
+            snprintf(u->id, sizeof u->id, "%s", ids.p[i]);
+        }
     }
-}
-
-static int copy_meta(int to, const struct stat *st, struct err *e)
-{
-    const struct timespec times[2] = {st->st_atim, st->st_mtim};
-    if (fchown(to, st->st_uid, st->st_gid) != 0 || fchmod(to, st->st_mode & 07777) != 0 ||
-        futimens(to, times) != 0)
-        return err_sys(e, "set the owner of a file in the volume");
     return 0;
 }
 
-static int copy_file(int from_dir, int to_dir, const char *name, const struct stat *st,
-                     struct err *e)
-{
-    own(fd) int in = fs_openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, e);
-    own(fd) int out = in < 0 ? -1 : fs_openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600, e);
-    if (out < 0 || fs_copy_bytes(in, out, (uint64_t)st->st_size, e) < 0) return -1;
-    // A change of owner takes file capabilities away, so attributes come after it.
-    if (copy_meta(out, st, e) < 0) return -1;
-    copy_xattrs(in, out);
-    return 0;
-}
-
-static int copy_link(int from_dir, int to_dir, const char *name, const struct stat *st,
-                     struct err *e)
-{
-    char text[4096];
-    ssize_t n = readlinkat(from_dir, name, text, sizeof text - 1);
-    if (n < 0) return err_sys(e, "read the link '%s'", name);
-    text[n] = '\0';
-    const struct timespec times[2] = {st->st_atim, st->st_mtim};
-    if (symlinkat(text, to_dir, name) != 0 ||
-        fchownat(to_dir, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) != 0)
-        return err_sys(e, "make the link '%s'", name);
-    utimensat(to_dir, name, times, AT_SYMLINK_NOFOLLOW);
-    return 0;
-}
-
-static int copy_dir(int from, int to, int depth, struct err *e);
-
-static int copy_entry(int from, int to, const char *name, int depth, struct err *e)
-{
-    struct stat st;
-    if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return err_sys(e, "stat '%s'", name);
-    if (S_ISREG(st.st_mode)) return copy_file(from, to, name, &st, e);
-    if (S_ISLNK(st.st_mode)) return copy_link(from, to, name, &st, e);
-    if (!S_ISDIR(st.st_mode)) return 0;  // devices, sockets and fifos stay in the image
-    if (mkdirat(to, name, 0700) != 0) return err_sys(e, "make '%s'", name);
-    own(fd) int a = fs_openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
-    own(fd) int b = a < 0 ? -1 : fs_openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
-    if (b < 0) return -1;
-    return copy_dir(a, b, depth + 1, e);
-}
-
-static int copy_dir(int from, int to, int depth, struct err *e)
-{
-    if (depth > COPY_DEPTH) return err_set(e, ERR_LIMIT, "more than %d folders deep", COPY_DEPTH);
-    own(strv) struct strv names = {0};
-    if (fs_list(from, ".", &names, e) < 0) return -1;
-    for (size_t i = 0; i < names.n; i++)
-        if (copy_entry(from, to, names.p[i], depth, e) < 0) return -1;
-    struct stat st;
-    if (fstat(from, &st) != 0) return err_sys(e, "stat");
-    copy_xattrs(from, to);
-    return copy_meta(to, &st, e);
-}
-
-static int fill(const struct root *image, const char *path, int to, bool copy,
-                const struct runtime_ids *ids, struct err *e)
-{
-    own(fd) int from = fs_in_try(image, path, O_RDONLY | O_DIRECTORY, 0);
-    struct stat st;
-    if (from < 0 || fstat(from, &st) != 0) {
-        if (ids->uid && fchown(to, ids->uid, ids->gid) != 0) return err_sys(e, "chown");
-        return fchmod(to, 0755) == 0 ? 0 : err_sys(e, "chmod");
-    }
-    return copy ? copy_dir(from, to, 0, e) : copy_meta(to, &st, e);
-}
-
-static int make(int dir, const struct root *image, const char *path, bool copy,
-                const struct runtime_ids *ids, struct err *e)
+bool volume_is_shared(struct engine *en, const char *name, const char *id)
 {
     struct err ignored;
-    fs_remove_tree(dir, "_new", &ignored);  // of one who was killed here
-    if (mkdirat(dir, "_new", 0700) != 0) return err_sys(e, "make a volume for '%s'", path);
-    own(fd) int data = fs_open_dir(dir, "_new", e);
-    if (data < 0 || fill(image, path, data, copy, ids, e) < 0)
-        return err_wrap(e, "filling the volume for '%s'", path);
-    if (renameat(dir, "_new", dir, "_data") != 0) return err_sys(e, "make a volume for '%s'", path);
-    return take_fd(data);
+    own(volume_uses) struct volume_uses uses = {0};
+    if (volume_uses_load(en, &uses, &ignored) < 0) return true; // not known: nothing is deleted
+    vec_each (u, &uses)
+        if (strcmp(u->name, name) == 0 && strcmp(u->id, id) != 0) return true;
+    return false;
 }
 
-int volume_open(struct engine *en, const char *id, const struct root *image, const char *path,
-                bool copy, const struct runtime_ids *ids, struct err *e)
+// --- making ------------------------------------------------------------------------------------
+
+static int lost(struct err *e)
 {
-    own(free) char *folder = str_fmt("volumes/%s", id);
+    return e->kind == ERR_SYSTEM && (e->sys == EEXIST || e->sys == ENOTEMPTY) ? 0 : -1;
+}
+
+// Complete in a temporary folder, then renamed. 1: made, 0: somebody else was faster.
+static int publish(struct engine *en, int all, const char *name, const struct volume_meta *meta,
+                   struct store_tmp *t, struct err *e)
+{
+    if (mkdirat(t->fd, "v", 0700) != 0 || mkdirat(t->fd, "v/" DATA, 0755) != 0)
+        return err_sys(e, "make the volume '%s'", name);
+    own(fd) int dir = fs_open_dir(t->fd, "v", e);
+    own(str) struct str text = {0};
+    if (dir < 0) return -1;
+    if (fchmodat(dir, DATA, 0755, 0) != 0 || mknodat(dir, FRESH, S_IFREG | 0600, 0) != 0)
+        return err_sys(e, "make the volume '%s'", name);
+    volume_meta_print(meta, &text);
+    if (fs_atomic_write(dir, "meta", str_sv(&text), 0600, e) < 0) return -1;
+    if (renameat2(t->fd, "v", all, name, RENAME_NOREPLACE) != 0) {
+        err_sys(e, "make the volume '%s'", name);
+        return lost(e);
+    }
+    if (fs_sync_dir(all, e) < 0) return -1;
+    runtime_event(en, "volume", "create", name, (const char *const[]){"driver", "local", NULL});
+    return 1;
+}
+
+int volume_make(struct engine *en, const char *name, const struct volume_meta *meta, struct err *e)
+{
+    struct store_tmp t = STORE_TMP_NONE;
+    own(fd) int all = fs_open_dir(en->store_fd, "volumes", e);
+    if (all < 0 || store_tmp_open(en, &t, e) < 0) return -1;
+    int rc = publish(en, all, name, meta, &t, e);
+    store_tmp_close(en, &t);
+    return rc;
+}
+
+// The volume's folder, locked. What was locked must still be there: the volume may have been
+// removed while we waited.
+int volume_lock(struct engine *en, const char *name, struct err *e)
+{
+    own(fd) int all = fs_open_dir(en->store_fd, "volumes", e);
+    if (all < 0) return -1;
+    for (int i = 0; i < TRIES; i++) {
+        struct stat mine, there;
+        own(fd) int dir = openat(all, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (dir < 0) return errno == ENOENT ? volume_missing(name, e) : err_sys(e, "open '%s'", name);
+        if (fs_lock(dir, LOCK_EX, e) < 0) return -1;
+        if (fstat(dir, &mine) == 0 && fstatat(all, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+            mine.st_ino == there.st_ino)
+            return take_fd(dir);
+    }
+    return err_set(e, ERR_CONFLICT, "the volume '%s' is made and removed all the time", name);
+}
+
+static int lock_or_make(struct engine *en, const char *name, struct err *e)
+{
+    const struct volume_meta meta = {.created = clock_real_ns()};
+    for (int i = 0; i < TRIES; i++) {
+        struct err missing = {0};
+        int dir = volume_lock(en, name, &missing);
+        if (dir >= 0) return dir;
+        if (missing.kind != ERR_NOT_FOUND) {
+            *e = missing;
+            return -1;
+        }
+        if (volume_make(en, name, &meta, e) < 0) return -1;
+        err_clear(e);
+    }
+    return err_set(e, ERR_CONFLICT, "the volume '%s' is made and removed all the time", name);
+}
+
+static bool is_empty(int dir)
+{
+    own(strv) struct strv names = {0};
+    struct err ignored;
+    return fs_list(dir, DATA, &names, &ignored) == 0 && names.n == 0;
+}
+
+// --- for containers ----------------------------------------------------------------------------
+
+int volume_claim(struct engine *en, struct record *r, const char *name, struct err *e)
+{
+    own(free) char *mark = str_fmt("n-%s", name);
+    if (runtime_volume_name_check(name, e) < 0) return -1;
+    if (mknodat(r->fd, mark, S_IFREG | 0600, 0) != 0 && errno != EEXIST)
+        return err_sys(e, "note the volume '%s'", name);
+    own(fd) int dir = lock_or_make(en, name, e);
+    if (dir < 0) return -1;
+    if (fs_exists(dir, FRESH) || !is_empty(dir) || volume_is_shared(en, name, r->id)) return 0;
+    if (mknodat(dir, FRESH, S_IFREG | 0600, 0) != 0 && errno != EEXIST)
+        return err_sys(e, "note that the volume '%s' is empty", name);
+    return 0;
+}
+
+static int replace(int dir, const char *path, struct err *e)
+{
+    // Over an empty folder only: the kernel refuses any other.
+    if (renameat(dir, VOLUME_NEW, dir, DATA) == 0) return 0;
+    return err_sys(e, "make a volume for '%s'", path);
+}
+
+// The first use. Files that somebody has put there by hand are theirs and stay alone.
+static int first_use(int dir, const struct root *image, const char *path, bool copy,
+                     const struct runtime_ids *ids, struct err *e)
+{
+    if (is_empty(dir)) {
+        own(fd) int data = volume_fill(dir, image, path, copy, ids, e);
+        if (data < 0) return -1;
+        if (copy && syncfs(data) != 0) return err_sys(e, "write the volume for '%s' to disk", path);
+        if (replace(dir, path, e) < 0) return -1;
+    }
+    if (unlinkat(dir, FRESH, 0) != 0) return err_sys(e, "note that the volume is used");
+    return 0;
+}
+
+static int open_part(int data, const struct runtime_volume *v, struct err *e)
+{
+    struct root root = {data, "the volume"};
+    int fd = fs_in_open(&root, v->subpath, O_PATH, 0, e);
+    if (fd >= 0) return fd;
+    err_wrap(e, "opening '%s' in the volume '%s'", v->subpath, v->name);
+    return err_hint(e, "a subpath must be there before it is mounted");
+}
+
+static int open_named(struct engine *en, const struct runtime_volume *v, const struct root *image,
+                      const char *path, const struct runtime_ids *ids, struct err *e)
+{
+    if (runtime_volume_name_check(v->name, e) < 0) return -1;
+    own(fd) int dir = lock_or_make(en, v->name, e);
+    if (dir < 0) return -1;
+    if (!v->subpath && fs_exists(dir, FRESH) &&
+        first_use(dir, image, path, !v->nocopy, ids, e) < 0)
+        return err_wrap(e, "filling the volume '%s'", v->name);
+    own(fd) int data = fs_open_dir(dir, DATA, e);
+    if (data < 0) return -1;
+    return v->subpath ? open_part(data, v, e) : take_fd(data);
+}
+
+int volume_open(struct engine *en, const struct runtime_volume *v, const struct root *image,
+                const char *path, const struct runtime_ids *ids, struct err *e)
+{
+    if (!v->anonymous) return open_named(en, v, image, path, ids, e);
+    own(free) char *folder = str_fmt("volumes/%s", v->name);
     if (mkdirat(en->store_fd, folder, 0700) != 0 && errno != EEXIST)
         return err_sys(e, "make '%s'", folder);
     own(fd) int dir = fs_open_dir(en->store_fd, folder, e);
     if (dir < 0) return -1;
-    if (fs_exists(dir, "_data")) return fs_open_dir(dir, "_data", e);
-    return make(dir, image, path, copy, ids, e);
+    if (fs_exists(dir, DATA)) return fs_open_dir(dir, DATA, e);
+    own(fd) int data = volume_fill(dir, image, path, !v->nocopy, ids, e);
+    if (data < 0 || replace(dir, path, e) < 0) return -1;
+    return take_fd(data);
+}
+
+void volume_events(struct engine *en, const struct runtime_config *c, const char *action)
+{
+    bool mount = strcmp(action, "mount") == 0;
+    vec_each (v, &c->volumes) {
+        if (strcmp(v->type, "volume") != 0 || !v->name) continue;
+        const char *const more[] = {"container",
+                                    c->brief.id,
+                                    "driver",
+                                    "local",
+                                    mount ? "destination" : NULL,
+                                    v->target,
+                                    "propagation",
+                                    v->propagation ? v->propagation : "",
+                                    "read/write",
+                                    v->readonly ? "false" : "true",
+                                    NULL};
+        runtime_event(en, "volume", action, v->name, more);
+    }
+}
+
+// --- removing ----------------------------------------------------------------------------------
+
+static int in_use(const char *name, const struct volume_uses *uses, struct err *e)
+{
+    own(str) struct str ids = {0};
+    const char *first = NULL;
+    vec_each (u, uses) {
+        if (strcmp(u->name, name) != 0) continue;
+        if (ids.n < 300) str_addf(&ids, "%s%.12s", ids.n ? ", " : "", u->id);
+        if (!first) first = u->id;
+    }
+    if (!first) return 0;
+    err_set(e, ERR_CONFLICT, "remove %s: volume is in use - [%s]", name, str_z(&ids));
+    return err_hint(e, "remove the containers first, for example with 'dewar rm -f %.12s'", first);
+}
+
+int runtime_volume_remove(struct engine *en, const char *name, bool force, struct err *e)
+{
+    struct err gone = {0};
+    if (runtime_sweep(en, e) < 0) return -1;
+    own(fd) int dir = parse_name_ok(name) ? volume_lock(en, name, &gone) : volume_missing(name, &gone);
+    if (dir < 0 && force && gone.kind == ERR_NOT_FOUND) return 0;
+    if (dir < 0) {
+        *e = gone;
+        return -1;
+    }
+    own(volume_uses) struct volume_uses uses = {0};
+    own(fd) int all = fs_open_dir(en->store_fd, "volumes", e);
+    if (all < 0 || volume_uses_load(en, &uses, e) < 0 || in_use(name, &uses, e) < 0 ||
+        store_trash(en, all, name, e) < 0)
+        return -1;
+    runtime_event(en, "volume", "destroy", name, (const char *const[]){"driver", "local", NULL});
+    return 0;
 }

@@ -179,6 +179,14 @@ static int df_containers(struct engine *en, struct store_df *d, const struct sto
     return 0;
 }
 
+// A container's folder holds a mark for each volume that it uses.
+static bool uses_volume(struct engine *en, const struct store_user *u, const char *volume)
+{
+    own(free) char *named = str_fmt("containers/%s/n-%s", u->id, volume);
+    own(free) char *anonymous = str_fmt("containers/%s/v-%s", u->id, volume);
+    return fs_exists(en->store_fd, named) || fs_exists(en->store_fd, anonymous);
+}
+
 static int df_volumes(struct engine *en, struct store_df *d, const struct store_users *users,
                       struct err *e)
 {
@@ -188,9 +196,7 @@ static int df_volumes(struct engine *en, struct store_df *d, const struct store_
     if (fs_list(dir, ".", &names, e) < 0) return -1;
     for (size_t v = 0; v < names.n; v++) {
         bool used = false;
-        for (size_t i = 0; i < users->n; i++) {
-            used = used || map_has(&users->p[i].hexes, names.p[v]);
-        }
+        for (size_t i = 0; i < users->n && !used; i++) used = uses_volume(en, &users->p[i], names.p[v]);
         add_item(&d->volumes, &d->volumes_sum, names.p[v], "", store_du(dir, names.p[v]), used);
     }
     return 0;

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Volumes: folders that outlive a container. On disk, in the store:
+//   volumes/<name>/   0700; flock on it: somebody fills, claims or removes this volume
+//     _data/          what the container sees
+//     meta            one line of JSON: when it was made, its labels; an old anonymous one has none
+//     fresh           no container has opened it yet: the first one copies the image's files in
+//     _new/           such a copy that is not finished; of one who was killed unless locked
+//   containers/<id>/  marks: "v-<volume>" an anonymous volume that is this container's own,
+//                     "n-<volume>" a volume with a name that it uses. Whoever wants to use a volume
+//                     sets its mark first and then takes the volume's lock; who wants to remove one
+//                     takes the lock first and then looks for marks.
+// A volume gets its name by a rename when folder and meta are complete.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/engine.h"
+#include "base/map.h"
+#include "base/vec.h"
+#include "codec/json.h"
+#include "runtime/record.h"
+
+// Every name that comes from outside passes here before it becomes a part of a path.
+int runtime_volume_name_check(const char *name, struct err *e);
+
+struct runtime_volume_row {
+    char *name;
+    char *mountpoint;
+    int64_t created; // ns since 1970
+    struct map labels;
+    bool anonymous;    // nobody gave it a name
+    struct strv users; // ids of the containers that use it, running or not
+};
+struct runtime_volume_rows {
+    struct runtime_volume_row *p;
+    size_t n;
+    size_t cap;
+};
+void runtime_volume_rows_fini(struct runtime_volume_rows *v);
+static inline void own_runtime_volume_rows(struct runtime_volume_rows *v)
+{
+    runtime_volume_rows_fini(v);
+}
+
+// name NULL: a random one. A volume that is there already is fine. The name goes to *out.
+int runtime_volume_create(struct engine *en, const char *name, const struct strv *labels,
+                          char out[RUNTIME_NAME], struct err *e);
+// Sorted by name. Filters: dangling=BOOL name=TEXT label=K[=V] driver=local; may be NULL.
+int runtime_volume_list(struct engine *en, const struct strv *filters,
+                        struct runtime_volume_rows *out, struct err *e);
+// ERR_NOT_FOUND "get x: no such volume".
+int runtime_volume_inspect(struct engine *en, const char *name, struct codec_json **out,
+                           struct err *e);
+struct codec_json *runtime_volume_json(const struct runtime_volume_row *row);
+// ERR_CONFLICT, naming the containers, while any uses it. `force`: a missing one is fine.
+int runtime_volume_remove(struct engine *en, const char *name, bool force, struct err *e);
+// Those that no container uses: anonymous ones, with `all` every one. Filters: label=K[=V]
+// label!=K[=V] all=BOOL.
+int runtime_volume_prune(struct engine *en, bool all, const struct strv *filters,
+                         struct strv *out_removed, uint64_t *out_freed, struct err *e);
+
+// --- for containers ----------------------------------------------------------------------------
+
+// Before the container is made: sets its mark, makes the volume where it is missing, and decides
+// whether the image's files go into it: only when it is empty and nobody else uses it.
+int volume_claim(struct engine *en, struct record *r, const char *name, struct err *e);
+// Opens what is to be mounted: _data, or the volume's subpath in it. Where it is new it is filled
+// from `path` inside the image's root (owner and mode too); a folder that the image does not have
+// belongs to the root of `ids`. Returns a descriptor.
+int volume_open(struct engine *en, const struct runtime_volume *v, const struct root *image,
+                const char *path, const struct runtime_ids *ids, struct err *e);
+// The events "mount" and "unmount" of all volumes of a container.
+void volume_events(struct engine *en, const struct runtime_config *c, const char *action);
+// Another container than `id` uses this volume by its name.
+bool volume_is_shared(struct engine *en, const char *name, const char *id);
+
+// --- volume_fill.c -----------------------------------------------------------------------------
+
+#define VOLUME_NEW "_new"
+// Makes `dir`/_new as a first use of the volume wants it. Returns a descriptor of it.
+int volume_fill(int dir, const struct root *image, const char *path, bool copy,
+                const struct runtime_ids *ids, struct err *e);
