@@ -344,7 +344,8 @@ static const struct opt inspect_options[] = {
      .help = "What the names are"},
 };
 
-// A container first, then an image, then a volume, as Docker looks. When there is none, the image's error has the better hint.
+// A container first, then an image, then a volume, as Docker looks. When there is none, the
+// image's error has the best hint.
 static int inspect_one(struct engine *en, const char *name, int type, struct codec_json **out,
                        struct err *e)
 {

@@ -121,6 +121,7 @@ static int run_ls(struct cli *c, const void *options, struct err *e)
 const struct cli_cmd cli_cmd_volume_ls = {
     .path = "volume ls",
     .alias = (const char *const[]){"volume list", NULL},
+    .usage = "",
     .help = "List volumes",
     .more = "Fields for --format: .Name .Driver .Mountpoint .Labels .Scope.",
     .examples = "dewar volume ls\n"

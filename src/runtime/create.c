@@ -19,7 +19,7 @@
 #include "runtime/create.h"
 #include "runtime/life.h"
 #include "runtime/log.h"
-#include "runtime/volume.h"
+#include "runtime/volume_internal.h"
 
 #define COMMAND_MAX 4096 // of the brief
 

@@ -45,7 +45,7 @@
 #include "runtime/life.h"
 #include "runtime/monitor.h"
 #include "runtime/restart.h"
-#include "runtime/volume.h"
+#include "runtime/volume_internal.h"
 
 #define SECOND ((int64_t)1000000000)
 #define NEVER INT64_MAX

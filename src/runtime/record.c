@@ -19,7 +19,7 @@
 #include "base/own.h"
 #include "codec/json.h"
 #include "runtime/events.h"
-#include "runtime/volume.h"
+#include "runtime/volume_internal.h"
 
 #define RECORD_MAX ((size_t)4 << 20)
 

@@ -12,7 +12,7 @@
 #include "base/own.h"
 #include "image/view.h"
 #include "runtime/create.h"
-#include "runtime/volume.h"
+#include "runtime/volume_internal.h"
 #include "store/layer.h"
 
 // --- the spec ----------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Volumes on disk: made, claimed, filled on their first use, opened, removed. volume.h tells the
 // form and the order of marks and locks.
-#include "runtime/volume.h"
+#include "runtime/volume_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,6 @@
 #include "base/own.h"
 #include "runtime/events.h"
 #include "runtime/life.h"
-#include "runtime/volume_internal.h"
 #include "store/tmp.h"
 
 #define TRIES 100
@@ -29,8 +28,10 @@ int runtime_volume_name_check(const char *name, struct err *e)
     size_t n = strlen(name);
     if (parse_name_ok(name)) return 0;
     if (n == 1 && ((name[0] | 32) >= 'a' && (name[0] | 32) <= 'z'))
-        err_set(e, ERR_INPUT, "volume name '%s' is too short, names should be at least two "
-                              "alphanumeric characters", name);
+        err_set(e, ERR_INPUT,
+                "volume name '%s' is too short, names should be at least two "
+                "alphanumeric characters",
+                name);
     else
         err_set(e, ERR_INPUT, "'%.*s' includes invalid characters for a local volume name",
                 (int)strnlen(name, 100), name);
@@ -47,7 +48,7 @@ int volume_missing(const char *name, struct err *e)
 
 void volume_uses_fini(struct volume_uses *v)
 {
-    vec_each (u, v) free(u->name);
+    vec_each(u, v) free(u->name);
     vec_fini(v);
 }
 
@@ -77,8 +78,7 @@ bool volume_is_shared(struct engine *en, const char *name, const char *id)
     struct err ignored;
     own(volume_uses) struct volume_uses uses = {0};
     if (volume_uses_load(en, &uses, &ignored) < 0) return true; // not known: nothing is deleted
-    vec_each (u, &uses)
-        if (strcmp(u->name, name) == 0 && strcmp(u->id, id) != 0) return true;
+    vec_each(u, &uses) if (strcmp(u->name, name) == 0 && strcmp(u->id, id) != 0) return true;
     return false;
 }
 
@@ -130,7 +130,8 @@ int volume_lock(struct engine *en, const char *name, struct err *e)
     for (int i = 0; i < TRIES; i++) {
         struct stat mine, there;
         own(fd) int dir = openat(all, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (dir < 0) return errno == ENOENT ? volume_missing(name, e) : err_sys(e, "open '%s'", name);
+        if (dir < 0)
+            return errno == ENOENT ? volume_missing(name, e) : err_sys(e, "open '%s'", name);
         if (fs_lock(dir, LOCK_EX, e) < 0) return -1;
         if (fstat(dir, &mine) == 0 && fstatat(all, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
             mine.st_ino == there.st_ino)
@@ -215,8 +216,7 @@ static int open_named(struct engine *en, const struct runtime_volume *v, const s
     if (runtime_volume_name_check(v->name, e) < 0) return -1;
     own(fd) int dir = lock_or_make(en, v->name, e);
     if (dir < 0) return -1;
-    if (!v->subpath && fs_exists(dir, FRESH) &&
-        first_use(dir, image, path, !v->nocopy, ids, e) < 0)
+    if (!v->subpath && fs_exists(dir, FRESH) && first_use(dir, image, path, !v->nocopy, ids, e) < 0)
         return err_wrap(e, "filling the volume '%s'", v->name);
     own(fd) int data = fs_open_dir(dir, DATA, e);
     if (data < 0) return -1;
@@ -241,7 +241,8 @@ int volume_open(struct engine *en, const struct runtime_volume *v, const struct 
 void volume_events(struct engine *en, const struct runtime_config *c, const char *action)
 {
     bool mount = strcmp(action, "mount") == 0;
-    vec_each (v, &c->volumes) {
+    vec_each(v, &c->volumes)
+    {
         if (strcmp(v->type, "volume") != 0 || !v->name) continue;
         const char *const more[] = {"container",
                                     c->brief.id,
@@ -264,7 +265,8 @@ static int in_use(const char *name, const struct volume_uses *uses, struct err *
 {
     own(str) struct str ids = {0};
     const char *first = NULL;
-    vec_each (u, uses) {
+    vec_each(u, uses)
+    {
         if (strcmp(u->name, name) != 0) continue;
         if (ids.n < 300) str_addf(&ids, "%s%.12s", ids.n ? ", " : "", u->id);
         if (!first) first = u->id;
@@ -278,7 +280,8 @@ int runtime_volume_remove(struct engine *en, const char *name, bool force, struc
 {
     struct err gone = {0};
     if (runtime_sweep(en, e) < 0) return -1;
-    own(fd) int dir = parse_name_ok(name) ? volume_lock(en, name, &gone) : volume_missing(name, &gone);
+    own(fd) int dir =
+        parse_name_ok(name) ? volume_lock(en, name, &gone) : volume_missing(name, &gone);
     if (dir < 0 && force && gone.kind == ERR_NOT_FOUND) return 0;
     if (dir < 0) {
         *e = gone;

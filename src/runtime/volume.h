@@ -19,7 +19,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "codec/json.h"
-#include "runtime/record.h"
+#include "runtime/state.h"
 
 // Every name that comes from outside passes here before it becomes a part of a path.
 int runtime_volume_name_check(const char *name, struct err *e);
@@ -59,25 +59,3 @@ int runtime_volume_remove(struct engine *en, const char *name, bool force, struc
 // label!=K[=V] all=BOOL.
 int runtime_volume_prune(struct engine *en, bool all, const struct strv *filters,
                          struct strv *out_removed, uint64_t *out_freed, struct err *e);
-
-// --- for containers ----------------------------------------------------------------------------
-
-// Before the container is made: sets its mark, makes the volume where it is missing, and decides
-// whether the image's files go into it: only when it is empty and nobody else uses it.
-int volume_claim(struct engine *en, struct record *r, const char *name, struct err *e);
-// Opens what is to be mounted: _data, or the volume's subpath in it. Where it is new it is filled
-// from `path` inside the image's root (owner and mode too); a folder that the image does not have
-// belongs to the root of `ids`. Returns a descriptor.
-int volume_open(struct engine *en, const struct runtime_volume *v, const struct root *image,
-                const char *path, const struct runtime_ids *ids, struct err *e);
-// The events "mount" and "unmount" of all volumes of a container.
-void volume_events(struct engine *en, const struct runtime_config *c, const char *action);
-// Another container than `id` uses this volume by its name.
-bool volume_is_shared(struct engine *en, const char *name, const char *id);
-
-// --- volume_fill.c -----------------------------------------------------------------------------
-
-#define VOLUME_NEW "_new"
-// Makes `dir`/_new as a first use of the volume wants it. Returns a descriptor of it.
-int volume_fill(int dir, const struct root *image, const char *path, bool copy,
-                const struct runtime_ids *ids, struct err *e);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "runtime/volume.h"
+#include "runtime/volume_internal.h"
 
 #define COPY_DEPTH 200
 #define XATTR_MAX 65536

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Volumes as `volume create`, `ls`, `inspect` and `prune` see them, in Docker's words.
+#include "runtime/volume_internal.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,6 @@
 #include "base/event.h"
 #include "base/own.h"
 #include "runtime/life.h"
-#include "runtime/volume_internal.h"
 #include "store/tmp.h"
 
 #define META_MAX ((size_t)1 << 20)
@@ -20,7 +21,7 @@ void volume_meta_print(const struct volume_meta *m, struct str *out)
 {
     own(codec_json) struct codec_json *j = codec_json_new_object();
     struct codec_json *labels = codec_json_new_object();
-    vec_each (item, &m->labels) codec_json_set_text(labels, item->key, item->value);
+    vec_each(item, &m->labels) codec_json_set_text(labels, item->key, item->value);
     codec_json_set(j, "created", codec_json_new_int(m->created));
     codec_json_set(j, "anonymous", codec_json_new_bool(m->anonymous));
     codec_json_set(j, "labels", labels);
@@ -48,8 +49,8 @@ static int load_row(struct engine *en, const char *name, struct runtime_volume_r
     own(codec_json) struct codec_json *j = NULL;
     own(free) char *folder = str_fmt("volumes/%s", name);
     own(free) char *meta = str_fmt("volumes/%s/meta", name);
-    if (!parse_name_ok(name) ||
-        fstatat(en->store_fd, folder, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode))
+    if (!parse_name_ok(name) || fstatat(en->store_fd, folder, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISDIR(st.st_mode))
         return volume_missing(name, e);
     row->name = str_dup(name);
     row->mountpoint = str_fmt("%s/volumes/%s/_data", en->store_path, name);
@@ -81,7 +82,7 @@ static void row_fini(struct runtime_volume_row *row)
 
 void runtime_volume_rows_fini(struct runtime_volume_rows *v)
 {
-    vec_each (row, v) row_fini(row);
+    vec_each(row, v) row_fini(row);
     vec_fini(v);
 }
 
@@ -181,8 +182,9 @@ static int check_filters(const struct strv *asked, bool prune, struct err *e)
         const struct filter *f = filter_of(asked->p[i], &value, &not );
         if (!f || !(prune ? f->prune : f->list) || (not &&(!prune || f->fits != label_fits))) {
             err_set(e, ERR_USAGE, "invalid filter '%s'", asked->p[i]);
-            return err_hint(e, prune ? "it is label=K[=V], label!=K[=V] or all=true"
-                                     : "it is dangling=true, name=TEXT, label=K[=V] or driver=local");
+            return err_hint(e, prune
+                                   ? "it is label=K[=V], label!=K[=V] or all=true"
+                                   : "it is dangling=true, name=TEXT, label=K[=V] or driver=local");
         }
         if (f->boolean && !is_yes(value) && strcmp(value, "0") != 0 && strcmp(value, "false") != 0)
             return err_set(e, ERR_USAGE, "invalid filter '%s': it is true or false", asked->p[i]);
@@ -218,8 +220,7 @@ static int load_all(struct engine *en, const struct strv *asked, struct runtime_
         struct runtime_volume_row row = {0};
         struct err gone;
         if (load_row(en, names.p[i], &row, &gone) == 0) {
-            vec_each (u, &uses)
-                if (strcmp(u->name, row.name) == 0) strv_add(&row.users, u->id);
+            vec_each(u, &uses) if (strcmp(u->name, row.name) == 0) strv_add(&row.users, u->id);
             if (fits(&row, asked)) {
                 vec_push(out, row);
                 continue;
@@ -243,14 +244,14 @@ struct codec_json *runtime_volume_json(const struct runtime_volume_row *row)
 {
     own(str) struct str created = {0};
     struct codec_json *j = codec_json_new_object(), *labels = codec_json_new_object();
-    vec_each (item, &row->labels) codec_json_set_text(labels, item->key, item->value);
+    vec_each(item, &row->labels) codec_json_set_text(labels, item->key, item->value);
     clock_print(row->created / 1000000000, &created);
     codec_json_set_text(j, "CreatedAt", str_z(&created));
     codec_json_set_text(j, "Driver", "local");
     codec_json_set(j, "Labels", labels);
     codec_json_set_text(j, "Mountpoint", row->mountpoint);
     codec_json_set_text(j, "Name", row->name);
-    codec_json_set(j, "Options", codec_json_new_null());
+    codec_json_set(j, "Options", codec_json_new_object());
     codec_json_set_text(j, "Scope", "local");
     return j;
 }
@@ -276,7 +277,8 @@ int runtime_volume_prune(struct engine *en, bool all, const struct strv *asked,
         return -1;
     for (size_t i = 0; asked && i < asked->n; i++)
         if (strncmp(asked->p[i], "all=", 4) == 0) all = is_yes(asked->p[i] + 4);
-    vec_each (row, &rows) {
+    vec_each(row, &rows)
+    {
         struct err used = {0};
         if (row->users.n || (!all && !row->anonymous)) continue;
         if (runtime_volume_remove(en, row->name, true, &used) == 0)

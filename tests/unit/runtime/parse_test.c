@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "harness.h"
 #include "runtime/internal.h"
+#include "runtime/volume.h"
 
 static void volumes_have_source_target_and_mode(void **state)
 {
@@ -63,6 +64,33 @@ static void mounts_are_comma_separated_fields(void **state)
     assert_int_equal(t, PARSE_MOUNT_VOLUME);
     assert_null(m.source);
     runtime_mount_fini(&m);
+    ASSERT_OK(parse_mount("src=name,dst=/v,volume-nocopy,volume-subpath=a/..b/c,volume-driver=local",
+                          &t, &m, &e));
+    assert_int_equal(t, PARSE_MOUNT_VOLUME);
+    assert_string_equal(m.source, "name");
+    assert_string_equal(m.subpath, "a/..b/c");
+    assert_true(m.nocopy);
+    runtime_mount_fini(&m);
+}
+
+static void volume_names_cannot_be_paths(void **state)
+{
+    (void)state;
+    struct err e;
+    char name[131];
+    static const char *const good[] = {"ab", "0x", "a.b-c_d", "A..", "a-"};
+    static const char *const bad[] = {"",    ".",   "..",   "../x", "a/b", "/a",  "a\nb",
+                                      "a b", "-ab", ".ab",  "_ab",  "a:b", "ab%", "\xc3\xbc"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        ASSERT_OK(runtime_volume_name_check(good[i], &e));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ASSERT_FAILS(runtime_volume_name_check(bad[i], &e), "invalid characters");
+    ASSERT_FAILS(runtime_volume_name_check("a", &e), "too short");
+    memset(name, 'a', sizeof name);
+    name[128] = '\0';
+    ASSERT_OK(runtime_volume_name_check(name, &e));
+    name[128] = 'a', name[129] = '\0';
+    ASSERT_FAILS(runtime_volume_name_check(name, &e), "invalid characters");
 }
 
 static void bad_mounts_are_refused(void **state)
@@ -81,6 +109,13 @@ static void bad_mounts_are_refused(void **state)
         {"type=bind,source=/a,target=/b,bind-propagation=rshared+suid", "invalid value"},
         {"type=bind,source=/a,target=/b,bogus=1", "unknown key 'bogus'"},
         {"type=bind,,target=/b", "empty field"},
+        {"type=bind,source=/a,target=/b,volume-nocopy", "volume options"},
+        {"src=name,target=/b,volume-subpath=/a", "invalid value for 'volume-subpath'"},
+        {"src=name,target=/b,volume-subpath=a/../../b", "invalid value for 'volume-subpath'"},
+        {"src=name,target=/b,volume-subpath=", "invalid value for 'volume-subpath'"},
+        {"target=/b,volume-subpath=a", "names no volume"},
+        {"src=name,target=/b,volume-driver=nfs", "invalid value for 'volume-driver'"},
+        {"src=name,target=/b,volume-opt=type=nfs", "not supported"},
         {"type=bind,source=/a,target=/b,ro=maybe", "invalid value"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -219,7 +254,7 @@ static void sysctls_belong_to_a_namespace(void **state)
 }
 
 RUN_TESTS("runtime/parse", TEST(volumes_have_source_target_and_mode), TEST(bad_volumes_are_refused),
-          TEST(mounts_are_comma_separated_fields), TEST(bad_mounts_are_refused),
+          TEST(mounts_are_comma_separated_fields), TEST(volume_names_cannot_be_paths), TEST(bad_mounts_are_refused),
           TEST(tmpfs_options_are_known_words), TEST(limits_have_a_soft_and_a_hard_value),
           TEST(devices_have_a_target_and_an_access), TEST(env_files_are_not_shell),
           TEST(bad_env_lines_name_file_and_line), TEST(names_cannot_be_paths),
