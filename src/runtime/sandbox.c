@@ -251,8 +251,9 @@ int sandbox_receive(int fd, struct report *r, int *out_fd)
     struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = control.bytes,
                        .msg_controllen = sizeof control.bytes};
     ssize_t n;
+    // A child that ended with a byte of ours unread resets the socket: said once, before its report.
     do n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n != (ssize_t)sizeof *r) return 0;
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
