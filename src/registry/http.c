@@ -246,10 +246,9 @@ static struct curl_slist *make_headers(const struct http_ask *q)
     if (q->authorization && q->authorization->n) {
         size_t n = q->authorization->n;
         char *line = mem_alloc(n + 20);
-        memcpy(line, "Authorization: ", 15);
-        memcpy(line + 15, q->authorization->p, n);
+        snprintf(line, n + 20, "Authorization: %.*s", (int)n, q->authorization->p);
         list = curl_slist_append(list, line);
-        explicit_bzero(line, n + 15);
+        explicit_bzero(line, n + 20);
         free(line);
     }
     bool large = q->file_body && q->body_size >= EXPECT_FROM;

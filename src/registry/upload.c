@@ -280,7 +280,7 @@ static int recover(struct upload *u, struct retry *retry, uint64_t before, struc
     struct http_answer none = {.failure = HTTP_FAIL_BROKEN};
     uint64_t gained = u->done > before ? u->done - before : 0;
     int64_t ms = retry_delay_ms(retry, u->s->c->retries, &none, gained);
-    if (ms < 0) return err_wrap(e, "gave up after %u tries", retry->total);
+    if (ms < 0) return retry->total ? err_wrap(e, "gave up after %u tries", retry->total + 1) : -1;
     if (u->wait_ms > ms) ms = u->wait_ms;
     if (!u->smaller) {
         job_notice(u->s->j, "retrying in %.1f s: %s", (double)ms / 1000, err_cause(e));
