@@ -18,18 +18,69 @@ static char *base_key(const char *name, const char *platform)
     return str_fmt("%s %s", platform ? platform : "", name);
 }
 
+// The image that the lock names: the one in the store, else what the registry has by that digest.
+static int ensure_pinned(struct build_job *job, const char *name, const char *platform,
+                         const struct build_lock_image *im, struct store_ref *out, struct err *e)
+{
+    struct err absent;
+    struct oci_ref ref;
+    char id[OCI_DIGEST_TEXT];
+    own(str) struct str text = {0};
+    const struct build_lock_platform *p = map_get(&im->platforms, platform);
+    if (p && store_ref_resolve(job->en, oci_digest_print(&p->image, id), out, &absent) >= 0) {
+        out->remote = im->digest;
+        return 0;
+    }
+    if (!oci_digest_is_set(&im->digest)) {
+        err_set(e, ERR_NOT_FOUND, "'%s' is locked to the image %.19s, which is not in the store", name,
+                p ? oci_digest_print(&p->image, id) : "of another platform");
+        return err_hint(e, "no registry is known to have it: load it, or 'dewar lock --update %s'", name);
+    }
+    if (oci_ref_parse(sv_of(name), &ref, e) < 0) return -1;
+    oci_ref_print_repository(&ref, &text);
+    str_addf(&text, "@%s", oci_digest_print(&im->digest, id));
+    const struct image_ensure want = {.text = str_z(&text), .platform = platform,
+                                      .policy = job->opt->pull == IMAGE_PULL_NEVER
+                                                    ? IMAGE_PULL_NEVER : IMAGE_PULL_MISSING};
+    if (image_ensure(job->en, &want, out, NULL, e) < 0) return -1;
+    if (!p || oci_digest_eq(&p->image, &out->image)) return 0;
+    return err_set(e, ERR_INPUT, "'%s' is another image than %s has for %s", str_z(&text),
+                   job->pins.path, platform);
+}
+
+// `dewar lock` wants to know what a name means today; an image that no registry has is what it is.
+static enum image_pull_policy policy_for(struct build_job *job, const char *name, bool again)
+{
+    struct store_ref here;
+    struct err absent;
+    if (again && job->opt->pull != IMAGE_PULL_NEVER) return IMAGE_PULL_MISSING;
+    if (job->pins.use != BUILD_PIN_WRITE || build_pin_is_exact(name)) return job->opt->pull;
+    bool local = store_ref_resolve(job->en, name, &here, &absent) >= 0 &&
+                 !oci_digest_is_set(&here.remote);
+    return local ? IMAGE_PULL_MISSING : IMAGE_PULL_ALWAYS;
+}
+
 int build_base_ensure(struct build_job *job, const char *name, const char *platform,
                       struct store_ref *out, struct err *e)
 {
     own(free) char *key = base_key(name, platform);
-    bool again = map_has(&job->bases, key);
-    const struct image_ensure want = {.text = name,
-                                      .platform = platform,
-                                      .policy = again && job->opt->pull != IMAGE_PULL_NEVER
-                                                    ? IMAGE_PULL_MISSING
-                                                    : job->opt->pull};
-    if (image_ensure(job->en, &want, out, NULL, e) < 0) return -1;
+    own(str) struct str shown = {0};
+    const struct build_lock_image *pinned;
+    if (platform)
+        str_addz(&shown, platform);
+    else
+        oci_platform_print(&job->platform, &shown);
+    int rc = build_pin_image(job, name, &pinned, e);
+    if (rc < 0) return -1;
+    if (rc == 1) {
+        if (ensure_pinned(job, name, str_z(&shown), pinned, out, e) < 0) return -1;
+    } else {
+        const struct image_ensure want = {.text = name, .platform = platform,
+                                          .policy = policy_for(job, name, map_has(&job->bases, key))};
+        if (image_ensure(job->en, &want, out, NULL, e) < 0) return -1;
+    }
     map_set(&job->bases, key, NULL);
+    build_pin_saw_image(job, name, str_z(&shown), out);
     return 0;
 }
 
@@ -163,13 +214,27 @@ static int pull_wanted(struct build_job *job, const struct wanted *w, struct err
     return rc;
 }
 
+// --locked: all that the lock lacks, before the first of them is asked for.
+static int check_pins(struct build_job *job, const struct wanted *w, struct err *e)
+{
+    own(strv) struct strv missing = {0};
+    if (job->pins.use != BUILD_PIN_ONLY) return 0;
+    for (size_t i = 0; i < w->names.n; i++) {
+        own(free) char *name = build_lock_image_name(w->names.p[i]);
+        if (!build_pin_is_exact(name) && !map_has(&job->pins.lock.images, name) &&
+            strv_find(&missing, name) < 0)
+            strv_add(&missing, name);
+    }
+    return missing.n ? build_pin_missing(job, &missing, e) : 0;
+}
+
 int build_base_prefetch(struct build_job *job, struct err *e)
 {
     struct wanted w = {.job = job, .seen = mem_alloc(job->stages.n * sizeof *w.seen)};
     want_stage(&w, job->target);
-    int rc = 0;
+    int rc = check_pins(job, &w, e);
     // One alone needs no worker: the plan fetches it, and names the line of a failure.
-    if (w.names.n > 1) rc = pull_wanted(job, &w, e);
+    if (rc == 0 && w.names.n > 1) rc = pull_wanted(job, &w, e);
     strv_fini(&w.names);
     strv_fini(&w.platforms);
     free(w.seen);

@@ -17,6 +17,7 @@
 #include "build/cacheimport.h"
 #include "build/internal.h"
 #include "build/mounts.h"
+#include "build/trace.h"
 #include "store/lock.h"
 
 // Of a folder: the person's own git answers, with their settings.
@@ -52,7 +53,10 @@ static int find_epoch(struct build_job *job, struct err *e)
 static int open_contexts(struct build_job *job, struct str *text, char **label, struct err *e)
 {
     struct build_context *main_one = vec_add(&job->contexts);
-    if (build_context_open_main(job, main_one, text, label, e) < 0) return -1;
+    // The lock may lie in the main context: that one is never looked up in it.
+    if (build_context_open_main(job, main_one, text, label, e) < 0 ||
+        build_pin_open(job, *label, e) < 0)
+        return -1;
     for (size_t i = 0; job->opt->contexts && i < job->opt->contexts->n; i++) {
         struct build_context *c = vec_add(&job->contexts);
         if (build_context_open_named(job, job->opt->contexts->p[i], c, e) < 0) return -1;
@@ -135,7 +139,44 @@ static int forget_try(struct build_job *job, struct err *e)
     return 0;
 }
 
-static int build_it(struct build_job *job, struct err *e)
+// --locked: every source of ADD must be in the lock. (Images were looked at by the plan, contexts
+// when they were opened.)
+static int check_pins(struct build_job *job, struct err *e)
+{
+    own(build_trace) struct build_trace t = {0};
+    own(strv) struct strv missing = {0};
+    if (job->pins.use != BUILD_PIN_ONLY) return 0;
+    if (build_trace_walk(job, &t, e) < 0) return -1;
+    vec_each(i, &t.v)
+    {
+        own(build_remote) struct build_remote r = {0};
+        if (i->kind != BUILD_TRACE_SOURCE || build_remote_parse(i->text, BUILD_REMOTE_IN_FILE, &r, e) != 1)
+            continue;
+        bool git = r.kind == BUILD_REMOTE_GIT;
+        own(free) char *name = git ? build_pin_git_name(&r) : str_dup(r.url);
+        bool exact = git ? build_remote_is_commit(r.ref) : i->checksum != NULL;
+        const struct map *m = git ? &job->pins.lock.git : &job->pins.lock.urls;
+        if (!exact && !map_has(m, name) && strv_find(&missing, name) < 0) strv_add(&missing, name);
+    }
+    return missing.n ? build_pin_missing(job, &missing, e) : 0;
+}
+
+// The same input as the lock's result, and another image.
+static int compare_result(struct build_job *job, struct err *e)
+{
+    struct build_result *got = job->result;
+    if (job->pins.use != BUILD_PIN_ONLY || !oci_digest_is_set(&got->image)) return 0;
+    own(free) char *name = build_pin_result_name(job);
+    const struct build_lock_result *r = map_get(&job->pins.lock.results, name);
+    if (build_context_digest(job, &got->context, e) < 0) return -1;
+    if (!r || oci_digest_eq(&r->image, &got->image) || !oci_digest_eq(&got->context, &r->context))
+        return 0;
+    event_warn(&job->en->sink, "the image is not the one that %s records; 'dewar verify --rebuild' looks why",
+               job->pins.path);
+    return 0;
+}
+
+int build_prepare(struct build_job *job, struct err *e)
 {
     own(str) struct str text = {.max = LIMIT_DOCKERFILE + 1};
     own(free) char *label = NULL;
@@ -147,13 +188,19 @@ static int build_it(struct build_job *job, struct err *e)
         event_warn(&job->en->sink, "%s:%u: %s", job->file.label, warning->line, warning->text);
     if (build_plan(job, e) < 0 || find_epoch(job, e) < 0) return -1;
     warn_undeclared_args(job);
-    if (reads_context(job) && build_context_scan(job->en, &job->contexts.p[0], e) < 0) return -1;
+    if (check_pins(job, e) < 0) return -1;
+    return reads_context(job) ? build_context_scan(job->en, &job->contexts.p[0], e) : 0;
+}
+
+static int build_it(struct build_job *job, struct err *e)
+{
+    int rc = build_prepare(job, e);
+    if (rc < 0) return -1;
     build_cacheimport_open(job);
-    int rc;
     while ((rc = solve_and_export(job, e)) < 0 && build_cacheimport_again(job))
         if (forget_try(job, e) < 0) break;
     build_cacheimport_close(job);
-    return rc;
+    return rc < 0 ? -1 : compare_result(job, e);
 }
 
 // On failure: the place in the Dockerfile, for the face to show. The innermost line wins.
@@ -177,23 +224,38 @@ static void make_excerpt(struct build_job *job, const struct err *e)
     }
 }
 
-int build_image(struct engine *en, const struct build_options *opt, struct build_result *out,
-                struct err *e)
+int build_with_job(struct build_job *job, int (*fn)(struct build_job *job, void *arg, struct err *e),
+                   void *arg, struct err *e)
 {
-    struct build_job job = {.en = en, .opt = opt, .result = out, .tmp = STORE_TMP_NONE};
-    *out = (struct build_result){0};
+    struct engine *en = job->en;
+    job->tmp = STORE_TMP_NONE;
+    *job->result = (struct build_result){0};
     if (engine_enter(en, e) < 0) return -1;
     umask(0);
     own(fd) int lock = store_lock_shared(en, e);
-    if (lock < 0 || store_tmp_open(en, &job.tmp, e) < 0) return -1;
-    int rc = build_it(&job, e);
-    if (rc < 0) make_excerpt(&job, e);
-    vec_each(c, &job.contexts) build_context_close(en, c);
-    vec_fini(&job.contexts);
-    build_plan_fini(&job);
-    build_dockerfile_fini(&job.file);
-    store_tmp_close(en, &job.tmp);
+    if (lock < 0 || store_tmp_open(en, &job->tmp, e) < 0) return -1;
+    int rc = fn(job, arg, e);
+    if (rc < 0) make_excerpt(job, e);
+    vec_each(c, &job->contexts) build_context_close(en, c);
+    vec_fini(&job->contexts);
+    build_pin_close(job);
+    build_plan_fini(job);
+    build_dockerfile_fini(&job->file);
+    store_tmp_close(en, &job->tmp);
     // What equal layers replaced, and what killed commands left.
     store_sweep_later(en);
     return rc;
+}
+
+static int build_job_image(struct build_job *job, void *arg, struct err *e)
+{
+    (void)arg;
+    return build_it(job, e);
+}
+
+int build_image(struct engine *en, const struct build_options *opt, struct build_result *out,
+                struct err *e)
+{
+    struct build_job job = {.en = en, .opt = opt, .result = out};
+    return build_with_job(&job, build_job_image, NULL, e);
 }

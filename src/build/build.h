@@ -31,6 +31,8 @@ struct build_options {
     const char *iidfile, *metadata_file;
     bool push;               // every tag, when the image is in the store
     enum image_pull_policy pull;
+    bool locked;             // take what the lock has and ask nobody
+    const char *lock_file;   // NULL: beside the Dockerfile
     bool no_cache;
     bool no_scrub;
     bool shell_on_fail;
@@ -41,6 +43,7 @@ struct build_options {
 struct build_result {
     struct oci_digest image;     // the image ID; unset when only files were exported
     struct oci_digest manifest;
+    struct oci_digest context;   // --locked: of the context's files; unset when none were wanted
     unsigned steps, cached;
     bool to_stdout;              // an archive went there: nothing else may
     char excerpt[2048];          // on failure: the place in the Dockerfile, ready to print

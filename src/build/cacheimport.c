@@ -10,11 +10,13 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "base/proc.h"
 #include "build/cacheplace.h"
 #include "build/extract.h"
 #include "image/image.h"
 #include "store/blob.h"
 
+#define AHEAD 4  // layers that are unpacked side by side
 #define AGAIN "again"
 #define AGAIN_MAX 5  // then it goes on without foreign caches
 
@@ -257,11 +259,15 @@ static bool is_ours(const struct err *e)
     return e->kind == ERR_INTERRUPTED;
 }
 
-static int unpack(struct build_job *job, struct import *in, const struct build_cachedoc_layer *l,
-                  struct store_tmp *tmp, const struct store_layer *below, size_t n,
-                  struct store_layer *out, struct err *e)
+static char *tmp_name(const struct oci_digest *diff)
 {
-    own(free) char *name = str_fmt("import-%s", l->diff_id.hex);
+    return str_fmt("import-%s", diff->hex);
+}
+
+static int unpack(struct build_job *job, struct import *in, const struct build_cachedoc_layer *l,
+                  struct store_tmp *tmp, struct err *e)
+{
+    own(free) char *name = tmp_name(&l->diff_id);
     if (fs_remove_tree(tmp->fd, name, e) < 0) return -1;
     own(fd) int fd = in->place->ops->open(in->place, &l->blob, e);
     if (fd < 0) return -1;
@@ -271,8 +277,7 @@ static int unpack(struct build_job *job, struct import *in, const struct build_c
         .want_blob = &l->blob.digest,
         .want_size = l->blob.size,
     };
-    if (store_layer_unpack(job->en, tmp, name, &put, e) < 0) return -1;
-    return store_layer_publish(job->en, tmp, name, below, n, out, e);
+    return store_layer_unpack(job->en, tmp, name, &put, e);
 }
 
 static int fetch(struct build_job *job, struct store_tmp *tmp, const struct oci_digest *diff,
@@ -282,7 +287,10 @@ static int fetch(struct build_job *job, struct store_tmp *tmp, const struct oci_
         struct import *in = &job->imports->v.p[i];
         const struct build_cachedoc_layer *l = build_cachedoc_layer(&in->doc, diff);
         if (!l || !has_layer(job, in, diff)) continue;
-        if (unpack(job, in, l, tmp, below, n, out, e) == 0) return 0;
+        own(free) char *folder = tmp_name(diff);
+        if (unpack(job, in, l, tmp, e) == 0 &&
+            store_layer_publish(job->en, tmp, folder, below, n, out, e) == 0)
+            return 0;
         if (is_ours(e)) return err_wrap(e, "taking a layer from the build cache in %s", in->label);
         event_warn(&job->en->sink, "the build cache in %s is damaged: layer sha256:%.12s: %s",
                    in->label, diff->hex, err_cause(e));
@@ -294,16 +302,92 @@ static int fetch(struct build_job *job, struct store_tmp *tmp, const struct oci_
     return err_set(e, ERR_CORRUPT, "the layer sha256:%.12s cannot be had from any build cache", diff->hex);
 }
 
+struct ahead {
+    struct build_job *job;
+    struct import *in;
+    const struct build_cachedoc_layer *l;
+    struct store_tmp *tmp;
+    struct proc_worker worker;
+};
+
+static int unpack_ahead(void *arg, struct err *e)
+{
+    struct ahead *a = arg;
+    return unpack(a->job, a->in, a->l, a->tmp, e);
+}
+
+static bool find_ahead(struct build_job *job, struct store_tmp *tmp, const struct oci_digest *diff,
+                       struct ahead *out)
+{
+    for (size_t i = 0; job->imports && i < job->imports->v.n; i++) {
+        struct import *in = &job->imports->v.p[i];
+        const struct build_cachedoc_layer *l = build_cachedoc_layer(&in->doc, diff);
+        if (!l || !has_layer(job, in, diff)) continue;
+        *out = (struct ahead){.job = job, .in = in, .l = l, .tmp = tmp};
+        return true;
+    }
+    return false;
+}
+
+// Unpacks missing layers side by side into the temporary folder, for speed only: what fails here is
+// tried again, and then spoken about. *out_ready holds the diff ids that lie there.
+static void fetch_ahead(struct build_job *job, struct store_tmp *tmp,
+                        const struct store_layer *layers, size_t n, struct map *out_ready)
+{
+    struct ahead run[AHEAD];
+    struct store_layer here;
+    struct err ignored;
+    own(map) struct map seen = {0};
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t most = cpus < 2 ? 2 : cpus < AHEAD ? (size_t)cpus : AHEAD, begun = 0, ended = 0;
+    struct oci_digest chain = {0};
+    for (size_t i = 0; i < n || ended < begun; i++) {
+        const struct oci_digest *diff = i < n ? &layers[i].diff_id : NULL;
+        bool want = diff && !layers[i].id[0] && !map_has(&seen, diff->hex) &&
+                    store_layer_find(job->en, diff, &chain, &here, &ignored) == 0;
+        if (diff) chain = oci_digest_chain(&chain, diff);
+        if (begun - ended == most || (i >= n && ended < begun)) {
+            struct ahead *a = &run[ended++ % most];
+            if (proc_worker_wait(&a->worker, &ignored) == 0)
+                map_set(out_ready, a->l->diff_id.hex, job);
+        }
+        struct ahead *next = &run[begun % most];
+        if (!want || !find_ahead(job, tmp, diff, next)) continue;
+        map_set(&seen, diff->hex, job);
+        if (proc_worker_start(unpack_ahead, next, &next->worker, &ignored) == 0) begun++;
+    }
+}
+
+static int take_layer(struct build_job *job, struct store_tmp *tmp, const struct map *ready,
+                      const struct store_layer *below, size_t n, const struct oci_digest *diff,
+                      struct store_layer *out, struct err *e)
+{
+    own(free) char *name = tmp_name(diff);
+    if (map_has(ready, diff->hex) && fs_exists(tmp->fd, name) &&
+        store_layer_publish(job->en, tmp, name, below, n, out, e) == 0)
+        return 0;
+    return fetch(job, tmp, diff, below, n, out, e);
+}
+
+static size_t count_missing(const struct store_layer *layers, size_t n)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < n; i++) missing += !layers[i].id[0];
+    return missing;
+}
+
 int build_cacheimport_need(struct build_job *job, struct store_tmp *tmp, struct store_layer *layers,
                            size_t n, struct err *e)
 {
     struct oci_digest chain = {0};
+    own(map) struct map ready = {0};
+    if (count_missing(layers, n) > 1) fetch_ahead(job, tmp, layers, n, &ready);
     for (size_t i = 0; i < n; i++) {
         struct oci_digest diff = layers[i].diff_id;
         if (!layers[i].id[0]) {
             struct store_layer l;
             int rc = store_layer_find(job->en, &diff, &chain, &l, e);
-            if (rc == 0) rc = fetch(job, tmp, &diff, layers, i, &l, e) < 0 ? -1 : 1;
+            if (rc == 0) rc = take_layer(job, tmp, &ready, layers, i, &diff, &l, e) < 0 ? -1 : 1;
             if (rc < 0) return -1;
             layers[i] = l;
         }

@@ -217,7 +217,10 @@ static int open_url(struct build_job *job, const struct build_remote *r, struct 
     struct build_url u;
     char head[512];
     own(fd) int fd = -1;
-    if (build_url_get(job, r, NULL, &u, e) < 0) return -1;
+    struct oci_digest pinned;
+    int rc = build_pin_url(job, r, &pinned, e);
+    if (rc < 0 || build_url_get(job, r, rc == 1 ? &pinned : NULL, &u, e) < 0) return -1;
+    build_pin_saw_url(job, r, &u.digest, u.size);
     struct oci_digest digest = u.digest;
     build_url_fini(&u);
     if (build_url_open(job, r, &digest, &fd, e) < 0) return -1;
@@ -266,8 +269,40 @@ static int open_remote_main(struct build_job *job, const struct build_remote *r,
     return 0;
 }
 
-int build_context_open_main(struct build_job *job, struct build_context *out, struct str *out_file,
-                            char **out_label, struct err *e)
+// The Dockerfile's path inside the context, as text; NULL when it does not say.
+static const char *inside_context(const struct build_options *opt, const struct build_context *c,
+                                  const char *label)
+{
+    const char *where = opt->context ? opt->context : ".";
+    size_t n = strlen(where);
+    if (opt->file && strcmp(opt->file, "-") == 0) return NULL;
+    if (!opt->file || c->fetched || strcmp(where, "-") == 0) return label;
+    const char *file = strncmp(opt->file, "./", 2) == 0 ? opt->file + 2 : opt->file;
+    if (strcmp(where, ".") == 0) return file[0] == '/' ? NULL : file;
+    while (n > 0 && where[n - 1] == '/') n--;
+    return strncmp(opt->file, where, n) == 0 && opt->file[n] == '/' ? opt->file + n + 1 : NULL;
+}
+
+// The lock says which image came out; in that image it could not. So it stays out of the context, as if
+// the ignore file began with its name: a line with '!' takes it back in.
+static int hide_lock(const struct build_options *opt, struct build_context *c, const char *label,
+                     struct err *e)
+{
+    const char *dockerfile = inside_context(opt, c, label);
+    if (!dockerfile || c->tree.root.fd < 0) return 0;
+    own(free) char *path = build_lock_path(dockerfile);
+    size_t before = c->ignore.patterns.n;
+    if (strpbrk(path, "*?[\\!#")) return 0;
+    if (build_ignore_add(&c->ignore, sv_of(path), 0, e) < 0) return -1;
+    if (c->ignore.patterns.n == before || before == 0) return 0;
+    struct build_pattern mine = c->ignore.patterns.p[before];
+    memmove(c->ignore.patterns.p + 1, c->ignore.patterns.p, before * sizeof mine);
+    c->ignore.patterns.p[0] = mine;
+    return 0;
+}
+
+static int open_main(struct build_job *job, struct build_context *out, struct str *out_file,
+                     char **out_label, struct err *e)
 {
     const struct build_options *opt = job->opt;
     const char *where = opt->context ? opt->context : ".";
@@ -290,6 +325,13 @@ int build_context_open_main(struct build_job *job, struct build_context *out, st
     *out_label = str_dup(strcmp(opt->file, "-") == 0 ? "Dockerfile" : opt->file);
     if (read_given(opt, out_file, e) < 0) return -1;
     return open_ignore(out, strcmp(opt->file, "-") == 0 ? NULL : opt->file, e);
+}
+
+int build_context_open_main(struct build_job *job, struct build_context *out, struct str *out_file,
+                            char **out_label, struct err *e)
+{
+    if (open_main(job, out, out_file, out_label, e) < 0) return -1;
+    return hide_lock(job->opt, out, *out_label, e);
 }
 
 int build_context_open_named(struct build_job *job, const char *text, struct build_context *out,
@@ -330,6 +372,22 @@ int build_context_scan(struct engine *en, struct build_context *c, struct err *e
     if (!c->fetched && build_memory_open(en, &c->tree.root, &c->tree.memory, e) < 0) return -1;
     if (build_tree_scan(&c->tree, &c->ignore, e) < 0) return err_wrap(e, "looking at the context");
     c->scanned = true;
+    return 0;
+}
+
+int build_context_digest(struct build_job *job, struct oci_digest *out, struct err *e)
+{
+    struct build_context *c = &job->contexts.p[0];
+    struct codec_sha256 h;
+    *out = (struct oci_digest){0};
+    if (!c->scanned) return 0;
+    codec_sha256_init(&h);
+    vec_each(n, &c->tree.nodes)
+    {
+        if (n->path[0] == '\0') continue; // the top folder's own mode goes nowhere
+        if (build_tree_hash(&c->tree, n, n->path, &h, e) < 0) return -1;
+    }
+    codec_sha256_end(&h, out->hex);
     return 0;
 }
 

@@ -27,5 +27,9 @@ int build_context_open_main(struct build_job *job, struct build_context *out, st
                             char **out_label, struct err *e);
 int build_context_open_named(struct build_job *job, const char *text, struct build_context *out,
                              struct err *e);
+// Of all files that the main context gives a build; unset when the build takes nothing from it (it
+// was not scanned).
+struct oci_digest;
+int build_context_digest(struct build_job *job, struct oci_digest *out, struct err *e);
 int build_context_scan(struct engine *en, struct build_context *c, struct err *e);  // once
 void build_context_close(struct engine *en, struct build_context *c);

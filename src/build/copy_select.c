@@ -85,8 +85,11 @@ static int missing(const struct build_tree *t, const char *path, const struct bu
 {
     unsigned line = 0;
     err_set(e, ERR_INPUT, "'%s' is not in %s", path, t->root.label);
-    if (ignore && build_ignore_match(ignore, path, &line) && fs_exists(t->root.fd, path))
+    if (ignore && build_ignore_match(ignore, path, &line) && fs_exists(t->root.fd, path)) {
+        if (line == 0)
+            return err_hint(e, "a lock is left out, unless .dockerignore has the line '!%s'", path);
         return err_hint(e, "the file is there, but %s, line %u, leaves it out", ignore_label, line);
+    }
     const char *other = elsewhere(t, path);
     if (other) return err_hint(e, "did you mean './%s'?", other);
     return -1;

@@ -173,15 +173,25 @@ static int check_commit(const struct build_remote *r, const char *want, const ch
     return err_hint(e, "the branch or tag has moved, or the checksum is another repository's");
 }
 
+static int find(struct build_job *job, const struct build_remote *r, char commit[BUILD_GIT_ID],
+                struct err *e)
+{
+    int rc = build_pin_git(job, r, commit, e);
+    if (rc != 0) return rc < 0 ? -1 : 0;
+    return find_once(job, r, commit, e);
+}
+
 int build_git_resolve(struct build_job *job, const struct build_remote *r, const char *checksum,
                       char commit[BUILD_GIT_ID], struct err *e)
 {
     if (build_remote_is_commit(r->ref))
         snprintf(commit, BUILD_GIT_ID, "%s", r->ref);
-    else if (find_once(job, r, commit, e) < 0)
+    else if (find(job, r, commit, e) < 0)
         return -1;
-    if (check_commit(r, r->commit, commit, e) < 0) return -1;
-    return check_commit(r, checksum, commit, e);
+    if (check_commit(r, r->commit, commit, e) < 0 || check_commit(r, checksum, commit, e) < 0)
+        return -1;
+    build_pin_saw_git(job, r, commit);
+    return 0;
 }
 
 // --- the copy -----------------------------------------------------------------------------------

@@ -19,6 +19,7 @@
 #include "build/copy.h"
 #include "build/dockerfile.h"
 #include "build/instr.h"
+#include "build/pin.h"
 #include "codec/hash.h"
 #include "oci/image.h"
 #include "store/layer.h"
@@ -43,7 +44,8 @@ struct build_stage {
     enum build_base base_kind;
     size_t base_stage;   // BUILD_BASE_STAGE
     size_t base_context;  // BUILD_BASE_CONTEXT
-    char *base_image;    // BUILD_BASE_IMAGE: name or ID to open
+    char *base_image;    // BUILD_BASE_IMAGE: as it is named
+    struct oci_digest base_id;  // ... and which one that is
     VEC(const struct build_instr *) steps;  // ONBUILD triggers of the base first
     VEC(struct build_instr *) triggers;     // owned
     unsigned counted;  // steps that touch files, FROM included
@@ -67,6 +69,7 @@ struct build_job {
     bool epoch_given;
     int64_t epoch;
     int tokens[2];  // a pipe with one byte per step that may run at the same time
+    struct build_pins pins;  // the lock, see pin.h
     struct build_imports *imports;  // of --cache-from, see cacheimport.h; NULL: none
 };
 
@@ -105,6 +108,14 @@ struct build_work {
     struct str notes;         // what belongs into an exported cache, see cacheexport.h
     unsigned cached, done;
 };
+
+// --- build.c --------------------------------------------------------------------------------------
+// Opens a store's temporary folder and locks for `fn`, and closes what it opened in the job. job has
+// en, opt and result.
+int build_with_job(struct build_job *job, int (*fn)(struct build_job *job, void *arg, struct err *e),
+                   void *arg, struct err *e);
+// Contexts, lock, Dockerfile, plan: all that comes before the first step.
+int build_prepare(struct build_job *job, struct err *e);
 
 // --- plan.c ---------------------------------------------------------------------------------------
 int build_plan(struct build_job *job, struct err *e);
@@ -149,6 +160,8 @@ int build_solve_view(struct build_work *w, struct build_state *s, int *out_fd, s
 
 // --- stage.c --------------------------------------------------------------------------------------
 int build_stage_run(struct build_work *w, struct err *e);
+// Does what an instruction says about the config alone; nothing for one that touches files.
+int build_stage_meta(struct build_work *w, const struct build_instr *in, struct err *e);
 struct build_expand build_stage_expand(struct build_work *w);
 // Absolute path of `path` under the current WORKDIR, cleaned; a trailing slash is kept.
 void build_stage_path(const struct build_work *w, const char *path, struct str *out);

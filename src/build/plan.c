@@ -206,14 +206,17 @@ static int resolve_base(struct build_job *job, struct build_stage *s, struct err
     if (context < 0 && strcmp(s->base.image, "scratch") == 0) return 0;
     s->base_kind = BUILD_BASE_IMAGE;
     s->base_image = str_dup(context >= 0 ? job->contexts.p[context].image : s->base.image);
-    struct store_ref ref;
+    struct store_ref ref, same;
     struct oci_image config;
+    char id[OCI_DIGEST_TEXT];
+    // What the name means is found out once; from here on it is the image itself.
     if (build_base_ensure(job, s->base_image, s->base.platform, &ref, e) < 0 ||
-        image_view_config(job->en, s->base_image, &ref, &config, e) < 0) {
+        image_view_config(job->en, oci_digest_print(&ref.image, id), &same, &config, e) < 0) {
         if (e->kind == ERR_NOT_FOUND && job->opt->pull == IMAGE_PULL_NEVER)
             err_hint(e, "make it with 'dewar image bootstrap', 'dewar load' or 'dewar image import'");
         return build_instr_wrap(e, &job->file, s->from);
     }
+    s->base_id = ref.image;
     int rc = add_triggers(job, s, &config.onbuild, e);
     oci_image_fini(&config);
     return rc < 0 ? build_instr_wrap(e, &job->file, s->from) : 0;

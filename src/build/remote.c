@@ -324,20 +324,13 @@ static int parse(struct sv text, enum build_remote_origin origin, struct build_r
     }
     if (text.n > BUILD_REMOTE_MAX || !plain(text)) return 0;
     if (origin == BUILD_REMOTE_TYPED && sv_starts(text, "github.com/")) {
-        own(free) char *full = str_fmt("https://%.*s", (int)text.n, text.p);
-        struct sv all = sv_of(full);
-        r->way = BUILD_REMOTE_HTTPS;
-        if (read_url(r, all, sv_from(all, strlen("https://")), e) < 0) return -1;
-        if (r->kind == BUILD_REMOTE_GIT) return 1;
         // Whatever is there is a repository, with ".git" or without.
-        free(take_ptr(r->name));
-        r->kind = BUILD_REMOTE_GIT;
-        return read_fragment(r,
-                             sv_find(all, '#') < 0 ? (struct sv){NULL, 0}
-                                                   : sv_from(all, (size_t)sv_find(all, '#') + 1),
-                             all, e) < 0
-                   ? -1
-                   : 1;
+        struct sv fragment = text, path = sv_cut(&fragment, '#');
+        own(str) struct str full = {0};
+        str_addf(&full, "https://%.*s%s", (int)path.n, path.p, sv_ends(path, ".git") ? "" : ".git");
+        if (fragment.p) str_addf(&full, "#%.*s", (int)fragment.n, fragment.p);
+        r->way = BUILD_REMOTE_HTTPS;
+        return read_url(r, str_sv(&full), sv_from(str_sv(&full), strlen("https://")), e) < 0 ? -1 : 1;
     }
     return read_scp(r, text, e);
 }

@@ -111,6 +111,11 @@ int build_check_repro(struct engine *en, const struct build_options *opt, struct
     struct build_options again = *opt;
     struct build_result second;
     again.no_cache = true;
+    again.cache_to = again.cache_from = NULL;
+    if (opt->push) {
+        err_set(e, ERR_USAGE, "--check-repro does not push");
+        return err_hint(e, "push when it is known to be the same: dewar push NAME");
+    }
     // Held over both builds and the comparison: nobody may free the second image, which has no name.
     own(fd) int lock = store_lock_shared(en, e);
     if (lock < 0) return -1;

@@ -21,7 +21,7 @@ static int from_image(struct build_work *w, const char *name, struct build_sourc
     struct image_view view;
     struct store_ref ref;
     if (build_base_ensure(w->job, name, NULL, &ref, e) < 0 ||
-        image_view_open(w->job->en, name, &view, e) < 0) {
+        image_view_open_id(w->job->en, &ref.image, &view, e) < 0) {
         if (e->kind == ERR_NOT_FOUND)
             err_hint(e, "'%s' is no stage, context or image; stages are named with FROM ... AS", name);
         return -1;

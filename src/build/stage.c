@@ -261,7 +261,7 @@ static const struct {
 static int base_from_image(struct build_work *w, struct err *e)
 {
     struct image_view view;
-    if (image_view_open(w->job->en, w->stage->base_image, &view, e) < 0) return -1;
+    if (image_view_open_id(w->job->en, &w->stage->base_id, &view, e) < 0) return -1;
     struct build_state *s = w->state;
     oci_image_fini(&s->image);
     oci_image_copy(&s->image, &view.config);
@@ -356,6 +356,12 @@ static char *history_text(const struct build_instr *in, bool names_only)
         str_add(&s, sv_cut(&rest, '='));
     }
     return str_take(&s);
+}
+
+int build_stage_meta(struct build_work *w, const struct build_instr *in, struct err *e)
+{
+    if (!rows[in->def->id].run || rows[in->def->id].files) return 0;
+    return rows[in->def->id].run(w, in, e);
 }
 
 static int walk_one(struct build_work *w, const struct build_instr *in, struct err *e)

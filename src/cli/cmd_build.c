@@ -13,6 +13,8 @@ struct opts {
     struct strv no_cache_filter, outputs, allow, cache_from, cache_to;
     const char *file, *target, *platform, *network, *timestamp, *iidfile, *metadata;
     int timestamps, progress, call, pull;
+    const char *lock_file;
+    bool locked;
     bool quiet, no_cache, no_scrub, check_repro, shell_on_fail, check, load, force_rm, rm, push;
     uint64_t shm_size;
     uint64_t jobs;
@@ -55,6 +57,10 @@ static const struct opt rows[] = {
      .help = "Set a label of the image"},
     {.name = "load", .type = OPT_BOOL, .offset = O(load), .hidden = true,
      .help = "Accepted: images always go to the store"},
+    {.name = "lock-file", .type = OPT_TEXT, .offset = O(lock_file), .arg = "FILE",
+     .help = "The lock (default: dewar.lock beside the Dockerfile)"},
+    {.name = "locked", .type = OPT_BOOL, .offset = O(locked),
+     .help = "Take from outside exactly what the lock names"},
     {.name = "metadata-file", .type = OPT_TEXT, .offset = O(metadata), .arg = "FILE",
      .help = "Write the result's digests to a JSON file"},
     {.name = "network", .type = OPT_TEXT, .offset = O(network), .arg = "MODE",
@@ -123,6 +129,8 @@ static struct build_options to_verb(const struct opts *o, const char *context)
         .push = o->push,
         .metadata_file = o->metadata,
         .pull = (enum image_pull_policy)o->pull,
+        .locked = o->locked,
+        .lock_file = o->lock_file,
         .no_cache = o->no_cache,
         .no_scrub = o->no_scrub,
         .shell_on_fail = o->shell_on_fail,
@@ -197,6 +205,8 @@ const struct cli_cmd cli_cmd_build = {
                 "    set an ARG and stop at the stage 'test'\n"
                 "dewar build https://example.org/digits.git#main:app\n"
                 "    build the folder app of a repository's branch main\n"
+                "dewar build --cache-from type=local,src=c --cache-to type=local,dest=c,mode=max .\n"
+                "    take over what an earlier build left in a folder, and leave it there again\n"
                 "dewar build -o type=local,dest=out .\n"
                 "    write the files of the result to a folder\n",
     CLI_OPTIONS(rows, struct opts),

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "codec/json.h"
 #include "image/image.h"
+#include "runtime/inspect.h"
 
 // --- images -------------------------------------------------------------------------------------
 
@@ -329,15 +330,40 @@ const struct cli_cmd cli_cmd_history = {
 struct inspect {
     const char *format;
     int type;
-    bool size;
+    bool size, raw;
 };
-static const char *const inspect_types[] = {"any", "image", NULL};
+enum inspect_type { INSPECT_ANY, INSPECT_IMAGE, INSPECT_CONTAINER };
+static const char *const inspect_types[] = {"any", "image", "container", NULL};
 static const struct opt inspect_options[] = {
+    {"raw", 0, OPT_BOOL, OPT_AT(struct inspect, raw),
+     .help = "Print the manifest as it is, of the store or with docker://NAME of a registry"},
     {"format", 'f', OPT_TEXT, OPT_AT(struct inspect, format), .arg = "TEMPLATE",
      .help = "A Go template, or 'json' for one line"},
     {"type", 0, OPT_ENUM, OPT_AT(struct inspect, type), .choices = inspect_types,
      .help = "What the names are"},
 };
+
+// A container first, as Docker looks. When there is neither, the image's error has the better hint.
+static int inspect_one(struct engine *en, const char *name, int type, struct codec_json **out,
+                       struct err *e)
+{
+    char id[RUNTIME_ID];
+    if (type != INSPECT_IMAGE) {
+        if (runtime_container_find(en, name, id, e) == 0) return runtime_inspect(en, id, out, e);
+        if (type == INSPECT_CONTAINER || e->kind != ERR_NOT_FOUND) return -1;
+        err_clear(e);
+    }
+    if (image_inspect(en, name, out, e) == 0) return 0;
+    if (type == INSPECT_ANY && e->kind == ERR_NOT_FOUND) err_wrap(e, "no container and no image");
+    return -1;
+}
+
+// "image inspect" and "container inspect" say it by themselves.
+static int type_asked(const struct cli *c, const struct inspect *o)
+{
+    if (c->cmd == &cli_cmd_image_inspect) return INSPECT_IMAGE;
+    return c->cmd == &cli_cmd_container_inspect ? INSPECT_CONTAINER : o->type;
+}
 
 static int run_inspect(struct cli *c, const void *options, struct err *e)
 {
@@ -346,24 +372,25 @@ static int run_inspect(struct cli *c, const void *options, struct err *e)
     own(codec_json) struct codec_json *list = codec_json_new_array();
     int status = 0;
     if (cli_engine(c, &en, e) < 0) return -1;
-    for (int i = 0; i < c->argc; i++) {
+    for (int i = 0; o->raw && i < c->argc; i++)
+        if (image_raw(&en, c->argv[i], false, &c->out, e) < 0) return -1;
+    for (int i = 0; !o->raw && i < c->argc; i++) {
         struct codec_json *one = NULL;
-        if (image_inspect(&en, c->argv[i], &one, e) == 0) {
+        if (inspect_one(&en, c->argv[i], type_asked(c, o), &one, e) == 0) {
             codec_json_add(list, one);
             continue;
         }
         cli_print_error(c, e);  // what was found is still printed
         status = 1;
     }
-    if (cli_print_values(c, list, o->format, e) < 0) return -1;
+    if (!o->raw && cli_print_values(c, list, o->format, e) < 0) return -1;
     return status;
 }
 
 const struct cli_cmd cli_cmd_inspect = {
     .path = "inspect",
-    .alias = (const char *const[]){"image inspect", NULL},
     .usage = "NAME|ID [NAME|ID...]",
-    .help = "Show everything about images, as JSON",
+    .help = "Show everything about containers and images, as JSON",
     .more = "Names may be names, full or short IDs. A label is read by index, since its name may hold\n"
             "dots: {{index .Config.Labels \"org.opencontainers.image.title\"}}.",
     .examples = "dewar inspect digits\n"
@@ -374,6 +401,31 @@ const struct cli_cmd cli_cmd_inspect = {
     .max_words = -1,
     .family = CLI_DOCKER,
     .words = CLI_WORDS_IMAGES,
+    .run = run_inspect,
+};
+
+const struct cli_cmd cli_cmd_image_inspect = {
+    .path = "image inspect",
+    .usage = "NAME|ID [NAME|ID...]",
+    .help = "Show everything about images, as JSON",
+    .examples = "dewar image inspect -f '{{.RootFS.Layers}}' digits",
+    CLI_OPTIONS(inspect_options, struct inspect),
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_IMAGES,
+    .run = run_inspect,
+};
+
+const struct cli_cmd cli_cmd_container_inspect = {
+    .path = "container inspect",
+    .usage = "NAME|ID [NAME|ID...]",
+    .help = "Show everything about containers, as JSON",
+    .examples = "dewar container inspect -f '{{.State.Status}} {{.State.ExitCode}}' job",
+    CLI_OPTIONS(inspect_options, struct inspect),
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_DOCKER,
     .run = run_inspect,
 };
 

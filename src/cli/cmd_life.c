@@ -8,6 +8,7 @@
 #include "base/own.h"
 #include "cli/commands.h"
 #include "runtime/life.h"
+#include "runtime/sealed.h"
 
 // Calls `one` for every word and prints the word where that went well.
 static int each_container(struct cli *c, const void *o, bool quiet,
@@ -21,8 +22,7 @@ static int each_container(struct cli *c, const void *o, bool quiet,
     for (int i = 0; i < c->argc; i++) {
         char id[RUNTIME_ID];
         struct err bad = {0};
-        if (runtime_container_find(&en, c->argv[i], id, &bad) < 0 ||
-            one(c, &en, id, o, &bad) < 0) {
+        if (runtime_container_find(&en, c->argv[i], id, &bad) < 0 || one(c, &en, id, o, &bad) < 0) {
             cli_print_error(c, &bad);
             failed = 1;
             continue;
@@ -63,8 +63,7 @@ static const struct opt start_rows[] = {
      .help = "Pass signals on to the program (default: true)"},
 };
 
-static int start_one(struct cli *c, struct engine *en, const char *id, const void *o,
-                     struct err *e)
+static int start_one(struct cli *c, struct engine *en, const char *id, const void *o, struct err *e)
 {
     struct runtime_state s;
     int code;
@@ -72,14 +71,15 @@ static int start_one(struct cli *c, struct engine *en, const char *id, const voi
     if (runtime_state_load(en, id, &s, e) < 0) return -1;
     if (s.status == RUNTIME_PAUSED)
         return err_set(e, ERR_CONFLICT, "cannot start a paused container, try unpause instead");
-    if (runtime_status_alive(s.status)) return 0;  // Docker: nothing to do
+    if (runtime_status_alive(s.status)) return 0; // Docker: nothing to do
     return runtime_start(en, id, NULL, &code, e);
 }
 
 static int start_attached(struct cli *c, const struct start_opts *o, struct err *e)
 {
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    struct runtime_attach_options a = {.no_stdin = !o->interactive, .keys = o->keys,
+    struct runtime_attach_options a = {.no_stdin = !o->interactive,
+                                       .keys = o->keys,
                                        .no_sig_proxy =
                                            o->sig_proxy && strcmp(o->sig_proxy, "false") == 0};
     struct runtime_state s;
@@ -301,7 +301,8 @@ const struct cli_cmd cli_cmd_rm = {
     .usage = "CONTAINER [CONTAINER...]",
     .help = "Remove containers and what they wrote",
     .more = "Volumes with a name stay; anonymous ones stay as well unless -v is given.",
-    .examples = "dewar rm web\ndewar rm -f 3f2a\n    by the first digits of its ID, running or not\n",
+    .examples =
+        "dewar rm web\ndewar rm -f 3f2a\n    by the first digits of its ID, running or not\n",
     CLI_OPTIONS(rm_rows, struct rm_opts),
     .min_words = 1,
     .max_words = -1,
@@ -340,8 +341,7 @@ const struct cli_cmd cli_cmd_wait = {
     .run = wait_all,
 };
 
-static int pause_one(struct cli *c, struct engine *en, const char *id, const void *o,
-                     struct err *e)
+static int pause_one(struct cli *c, struct engine *en, const char *id, const void *o, struct err *e)
 {
     (void)c, (void)o;
     return runtime_pause(en, id, false, e);
@@ -444,7 +444,8 @@ static int attach(struct cli *c, const void *options, struct err *e)
 {
     const struct attach_opts *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    struct runtime_attach_options a = {.no_stdin = o->no_stdin, .keys = o->keys,
+    struct runtime_attach_options a = {.no_stdin = o->no_stdin,
+                                       .keys = o->keys,
                                        .no_sig_proxy =
                                            o->sig_proxy && strcmp(o->sig_proxy, "false") == 0};
     char id[RUNTIME_ID];
@@ -461,8 +462,9 @@ const struct cli_cmd cli_cmd_attach = {
     .alias = attach_aliases,
     .usage = "CONTAINER",
     .help = "Join a running container: its output, its stdin, its terminal",
-    .more = "The exit code is the program's. Several can be attached at once. Who takes no output at "
-            "all for two seconds is left behind, so that the program need not wait.",
+    .more =
+        "The exit code is the program's. Several can be attached at once. Who takes no output at "
+        "all for two seconds is left behind, so that the program need not wait.",
     .examples = "dewar attach shell\n    ctrl-p ctrl-q leaves it\n",
     CLI_OPTIONS(attach_rows, struct attach_opts),
     .min_words = 1,
@@ -470,4 +472,176 @@ const struct cli_cmd cli_cmd_attach = {
     .family = CLI_DOCKER,
     .words = CLI_WORDS_CONTAINERS,
     .run = attach,
+};
+
+// --- probe -------------------------------------------------------------------------------------
+
+static int probe(struct cli *c, const void *options, struct err *e)
+{
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    char id[RUNTIME_ID];
+    int code = 0;
+    char self[] = "dewar", group[] = "container", word[] = "probe";
+    char *const argv[] = {self, group, word, c->argv[0], NULL};
+    (void)options;
+    if (runtime_sealed(argv, e) < 0 || cli_engine(c, &en, e) < 0 ||
+        runtime_container_find(&en, c->argv[0], id, e) < 0 || runtime_probe(&en, id, &code, e) < 0)
+        return -1;
+    return code;
+}
+
+const struct cli_cmd cli_cmd_probe = {
+    .path = "container probe",
+    .usage = "CONTAINER",
+    .help = "Run a container's health command once",
+    .more = "What its monitor does at intervals. The exit code is the command's: 0 is healthy.",
+    .examples = "dewar container probe web && echo healthy\n",
+    .min_words = 1,
+    .max_words = 1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_CONTAINERS,
+    .run = probe,
+};
+
+// --- container prune ---------------------------------------------------------------------------
+
+struct prune_opts {
+    bool force;
+    struct strv filters;
+};
+static const struct opt prune_rows[] = {
+    {.name = "filter",
+     .type = OPT_LIST,
+     .offset = OPT_AT(struct prune_opts, filters),
+     .arg = "KEY=VALUE",
+     .help = "Only these: until=TIME, label=K[=V], label!=K[=V]"},
+    {.name = "force",
+     .letter = 'f',
+     .type = OPT_BOOL,
+     .offset = OPT_AT(struct prune_opts, force),
+     .help = "Do not ask"},
+};
+
+static int prune(struct cli *c, const void *options, struct err *e)
+{
+    const struct prune_opts *o = options;
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    own(strv) struct strv ids = {0};
+    uint64_t freed = 0;
+    int go = o->force ? 1 : cli_confirm(c, "WARNING! This will remove all stopped containers.", e);
+    if (go <= 0) return go;
+    if (cli_engine(c, &en, e) < 0 || runtime_prune(&en, &o->filters, &ids, &freed, e) < 0)
+        return -1;
+    if (ids.n) str_addz(&c->out, "Deleted Containers:\n");
+    for (size_t i = 0; i < ids.n; i++) str_addf(&c->out, "%s\n", ids.p[i]);
+    if (ids.n) str_addc(&c->out, '\n');
+    str_addz(&c->out, "Total reclaimed space: ");
+    num_print_size(freed, &c->out);
+    str_addc(&c->out, '\n');
+    return 0;
+}
+
+const struct cli_cmd cli_cmd_container_prune = {
+    .path = "container prune",
+    .usage = "",
+    .help = "Remove all containers that do not run",
+    .examples = "dewar container prune -f\ndewar container prune --filter until=24h\n",
+    CLI_OPTIONS(prune_rows, struct prune_opts),
+    .family = CLI_DOCKER,
+    .run = prune,
+};
+
+// --- update ------------------------------------------------------------------------------------
+
+struct update_opts {
+    struct runtime_update_options update;
+    double cpus;
+    const char *memory_swap;
+};
+#define U(member) OPT_AT(struct update_opts, update.member)
+static const struct opt update_rows[] = {
+    {.name = "cpu-shares",
+     .letter = 'c',
+     .type = OPT_UINT,
+     .offset = U(cpu_shares),
+     .arg = "N",
+     .help = "Weight of its CPU time against others (1024 is one share)"},
+    {.name = "cpus",
+     .type = OPT_REAL,
+     .offset = OPT_AT(struct update_opts, cpus),
+     .arg = "N",
+     .help = "How many CPUs it may use: 1.5"},
+    {.name = "cpuset-cpus",
+     .type = OPT_TEXT,
+     .offset = U(cpuset_cpus),
+     .arg = "LIST",
+     .help = "Which CPUs it may use: 0-3,6"},
+    {.name = "cpuset-mems",
+     .type = OPT_TEXT,
+     .offset = U(cpuset_mems),
+     .arg = "LIST",
+     .help = "Which memory nodes it may use"},
+    {.name = "memory",
+     .letter = 'm',
+     .type = OPT_SIZE,
+     .offset = U(memory),
+     .arg = "BYTES",
+     .help = "Memory limit: 512m, 2g"},
+    {.name = "memory-swap",
+     .type = OPT_TEXT,
+     .offset = OPT_AT(struct update_opts, memory_swap),
+     .arg = "BYTES",
+     .help = "Limit of memory and swap together; -1 for no limit"},
+    {.name = "pids-limit",
+     .type = OPT_INT,
+     .offset = U(pids_limit),
+     .given = U(has_pids_limit),
+     .arg = "N",
+     .help = "How many processes it may have (0 or -1: no limit, from the next start on)"},
+    {.name = "restart",
+     .type = OPT_TEXT,
+     .offset = U(restart),
+     .arg = "POLICY",
+     .help = "When it is started again: no, on-failure[:MAX], always, unless-stopped"},
+};
+#undef U
+
+static int update_one(struct cli *c, struct engine *en, const char *id, const void *options,
+                      struct err *e)
+{
+    const struct update_opts *o = options;
+    struct runtime_update_options u = o->update;
+    uint64_t swap;
+    (void)c;
+    u.nano_cpus = (int64_t)(o->cpus * 1e9);
+    if (o->memory_swap && strcmp(o->memory_swap, "-1") == 0) {
+        u.memory_swap = -1;
+    } else if (o->memory_swap) {
+        if (num_bytes(sv_of(o->memory_swap), &swap, e) < 0)
+            return err_wrap(e, "reading --memory-swap");
+        u.memory_swap = (int64_t)swap;
+    }
+    return runtime_update(en, id, &u, e);
+}
+
+static int update_all(struct cli *c, const void *options, struct err *e)
+{
+    return each_container(c, options, false, update_one, e);
+}
+
+static const char *const update_aliases[] = {"container update", NULL};
+const struct cli_cmd cli_cmd_update = {
+    .path = "update",
+    .alias = update_aliases,
+    .usage = "CONTAINER [CONTAINER...]",
+    .help = "Change the limits and the restart policy of containers",
+    .more = "Limits of a running container change at once when it was started with such a limit, "
+            "else from its next start on.",
+    .examples = "dewar update --restart unless-stopped web\ndewar update -m 2g training\n",
+    CLI_OPTIONS(update_rows, struct update_opts),
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_CONTAINERS,
+    .run = update_all,
 };

@@ -126,10 +126,11 @@ const struct cli_cmd cli_cmd_logs = {
     .alias = aliases,
     .usage = "CONTAINER",
     .help = "Show what a container wrote",
-    .more = "The log outlives the container's end and goes with its removal. By default the last 5 "
-            "files of 20 MB are kept; --log-opt of run changes that.\n\n"
-            "A container run in the foreground with --rm and without -t writes straight to where it "
-            "was started, and has no log.",
+    .more =
+        "The log outlives the container's end and goes with its removal. By default the last 5 "
+        "files of 20 MB are kept; --log-opt of run changes that.\n\n"
+        "A container run in the foreground with --rm and without -t writes straight to where it "
+        "was started, and has no log.",
     .examples = "dewar logs -f web\ndewar logs --since 10m -n 100 web\n",
     CLI_OPTIONS(rows, struct opts),
     .min_words = 1,

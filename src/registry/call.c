@@ -105,27 +105,25 @@ static int as_plain(struct url *u, struct err *e)
     return url_parse(str_z(&text), u, e);
 }
 
-// https first, always. Plain HTTP only at a place where that is allowed, and only when no TLS came
-// to be at all: a certificate that we do not believe is an error there too.
-static int with_scheme(struct http *http, struct call_home *home, struct client_host *host,
-                       struct call *c, const struct secret *authorization, struct http_answer *a,
-                       struct err *e)
+static int go_plain(struct call_home *home, struct call *c, struct err *e)
+{
+    if (url_same_origin(&c->url, &home->url) && as_plain(&c->url, e) < 0) return -1;
+    return as_plain(&home->url, e);
+}
+
+// https did not come to be: the same by plain HTTP.
+static int try_plain(struct http *http, struct call_home *home, struct client_host *host,
+                     struct call *c, const struct secret *authorization, struct http_answer *a,
+                     struct err *e)
 {
     struct err plain_err = {0};
-    int rc = follow(http, home, c, authorization, a, e);
-    if (rc == 0) {
-        host->answered = true;
-        return 0;
-    }
-    bool here = url_same_origin(&c->url, &home->url) && url_same_origin(&c->ended, &c->url);
-    bool no_tls = a->failure == HTTP_FAIL_NOT_TLS || a->failure == HTTP_FAIL_CONNECT;
-    if (!home->plain || !c->url.https || !here || !no_tls || host->answered) return rc;
     struct url kept = c->url, kept_home = home->url;
     enum http_failure failure = a->failure;
-    if (as_plain(&c->url, &plain_err) < 0 || as_plain(&home->url, &plain_err) < 0) return rc;
-    rc = follow(http, home, c, authorization, a, &plain_err);
-    if (rc == 0 || a->status != 0) { // whatever came then, it was HTTP
-        host->http = host->answered = true;
+    if (go_plain(home, c, &plain_err) < 0) return -1;
+    int rc = follow(http, home, c, authorization, a, &plain_err);
+    if (rc == 0 || a->status != 0 || host->http) { // whatever came then, it was HTTP
+        host->http = true;
+        host->answered = host->answered || a->status != 0;
         if (rc < 0) *e = plain_err;
         return rc;
     }
@@ -138,6 +136,25 @@ static int with_scheme(struct http *http, struct call_home *home, struct client_
     err_wrap(&plain_err, "https was tried first: %.200s", err_cause(e));
     *e = plain_err;
     return rc;
+}
+
+// https first, always. Plain HTTP only at a place where that is allowed, and only when no TLS came
+// to be at all: a certificate that we do not believe is an error there too. Another task may find
+// out meanwhile which it is.
+static int with_scheme(struct http *http, struct call_home *home, struct client_host *host,
+                       struct call *c, const struct secret *authorization, struct http_answer *a,
+                       struct err *e)
+{
+    if (home->plain && home->url.https && host->http && go_plain(home, c, e) < 0) return -1;
+    int rc = follow(http, home, c, authorization, a, e);
+    if (rc == 0) {
+        host->answered = true;
+        return 0;
+    }
+    bool here = url_same_origin(&c->url, &home->url) && url_same_origin(&c->ended, &c->url);
+    bool no_tls = a->failure == HTTP_FAIL_NOT_TLS || a->failure == HTTP_FAIL_CONNECT;
+    bool open = home->plain && home->url.https && (host->http || !host->answered);
+    return open && here && no_tls ? try_plain(http, home, host, c, authorization, a, e) : rc;
 }
 
 static bool worth_a_retry(const struct client_host *host, const struct http_answer *a, int rc)
@@ -158,9 +175,11 @@ static int with_retries(struct job *j, struct call_home *home, struct client_hos
         uint64_t before = c->progress ? *c->progress : 0;
         int rc = with_scheme(j->c->http, home, host, c, authorization, a, e);
         if (c->once || !worth_a_retry(host, a, rc)) return rc;
-        uint64_t gained = c->progress ? *c->progress - before : 0; // it only grows
+        uint64_t gained = c->progress && *c->progress > before ? *c->progress - before : 0;
         int64_t ms = retry_delay_ms(&retry, j->c->retries, a, gained);
-        if (ms < 0) return rc < 0 ? err_wrap(e, "gave up after %u tries", retry.total) : 0;
+        if (ms < 0 && rc < 0 && retry.total)
+            return err_wrap(e, "gave up after %u tries", retry.total + 1);
+        if (ms < 0) return rc;
         if (rc < 0)
             job_notice(j, "retrying in %.1f s: %s", (double)ms / 1000, err_cause(e));
         else
@@ -274,6 +293,21 @@ int call_check_encoding(const char *who, const struct http_answer *a, struct err
     if (!http_encoded(a, &coding)) return 0;
     return err_set(e, ERR_INPUT, "'%s' sent its answer in the encoding '%.*s', unasked", who,
                    (int)(coding.n < 50 ? coding.n : 50), coding.p);
+}
+
+// What a registry says is worth nothing as a proof; as a contradiction it is.
+int call_check_digest(const struct session *s, const struct http_answer *a,
+                      const struct oci_digest *real, struct err *e)
+{
+    struct sv v;
+    struct oci_digest said;
+    struct err ignored;
+    if (!http_header(a, "Docker-Content-Digest", &v) || oci_digest_parse(v, &said, &ignored) < 0 ||
+        oci_digest_eq(real, &said))
+        return 0;
+    err_set(e, ERR_INPUT, "'%s' says that the digest is 'sha256:%s', and it is 'sha256:%s'",
+            s->place.host, said.hex, real->hex);
+    return err_hint(e, "the registry's copy is damaged, or something on the way changed it");
 }
 
 int call_refused(const struct session *s, const struct http_answer *a, struct err *e)

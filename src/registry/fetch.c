@@ -29,22 +29,6 @@ static int manifest_url(const struct session *s, struct url *out, struct err *e)
     return session_url(s, out, e, "/v2/%s/manifests/%s", s->place.name, what);
 }
 
-// Under a tag nothing else tells what a proxy or a disk has changed on the way.
-static int check_promise(const struct session *s, const struct http_answer *a, struct err *e)
-{
-    struct sv said;
-    struct oci_digest promised;
-    struct err ignored;
-    const struct oci_digest *got = &s->j->r.digest;
-    if (!http_header(a, "Docker-Content-Digest", &said) ||
-        oci_digest_parse(said, &promised, &ignored) < 0 || oci_digest_eq(&promised, got))
-        return 0;
-    err_set(e, ERR_INPUT,
-            "'%s' announced a manifest as 'sha256:%s' and sent one that hashes to 'sha256:%s'",
-            s->place.host, promised.hex, got->hex);
-    return err_hint(e, "the registry's copy is damaged, or something on the way changed it");
-}
-
 static int get_manifest(struct session *s, struct http_answer *a, struct err *e)
 {
     own(call) struct call c = {.method = "GET", .body_max = LIMIT_MANIFEST};
@@ -55,7 +39,8 @@ static int get_manifest(struct session *s, struct http_answer *a, struct err *e)
     if (call_check_encoding(s->place.host, a, e) < 0) return -1;
     struct transfer_reply *r = &s->j->r;
     r->digest = oci_digest_of(str_sv(&a->body));
-    if (check_promise(s, a, e) < 0) return -1;
+    // Under a tag nothing else tells what a proxy or a disk has changed on the way.
+    if (call_check_digest(s, a, &r->digest, e) < 0) return -1;
     r->size = a->body.n;
     if (http_header(a, "Content-Type", &type)) header_media_type(type, r->type, sizeof r->type);
     const struct oci_digest *want = &s->j->q.ref.digest;

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/num.h"
 #include "base/own.h"
 #include "base/vec.h"
@@ -21,7 +22,7 @@
 
 #define CONNECT_S 15L
 #define STALL_S 30U
-#define STALL_RATE 100L // bytes a second; a trickle below it is a stall
+#define STALL_RATE 100 // bytes a second; a trickle below it is a stall
 #define RECEIVE_BUFFER (512L << 10)
 #define SEND_BUFFER (512L << 10)
 #define EXPECT_FROM ((uint64_t)4 << 20) // ask before sending a body of this size
@@ -31,6 +32,7 @@ struct http {
     CURLM *multi;
     struct task_loop *tasks;
     unsigned stall_s;
+    bool hashed_cas;
 };
 
 // One exchange under way.
@@ -43,7 +45,10 @@ struct exchange {
     bool done;
     bool failed; // *e was set by us
     bool began;
-    uint64_t body_done; // bytes of the request's body handed to libcurl
+    uint64_t body_done;          // bytes of the request's body handed to libcurl
+    int64_t mark_ns, mark_bytes; // since when, from where on the speed is looked at
+    int64_t stall_ns;            // the longest time without STALL_RATE
+    bool stalled;
     bool refused_address;
     enum addr_class refused;
 };
@@ -56,7 +61,8 @@ int http_new(struct task_loop *tasks, struct http **out, struct err *e)
     curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
     curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS);
     struct http *h = mem_alloc(sizeof *h);
-    *h = (struct http){.multi = multi, .tasks = tasks, .stall_s = STALL_S};
+    *h = (struct http){
+        .multi = multi, .tasks = tasks, .stall_s = STALL_S, .hashed_cas = tls_is_hashed()};
     const char *z = getenv("DEWAR_REGISTRY_STALL"); // seconds; for slow lines and for tests
     uint64_t n;
     if (z && num_u64_max(sv_of(z), 86400, &n) && n > 0) h->stall_s = (unsigned)n;
@@ -193,6 +199,22 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+// Called at least once a second. libcurl's own limit on low speed averages over five seconds more.
+static int on_time(void *arg, curl_off_t d_total, curl_off_t down, curl_off_t u_total,
+                   curl_off_t up)
+{
+    struct exchange *x = arg;
+    int64_t now = clock_mono_ns(), bytes = down + up;
+    (void)d_total;
+    (void)u_total;
+    if (!x->mark_ns || bytes - x->mark_bytes >= x->stall_ns / 1000000000 * STALL_RATE) {
+        x->mark_ns = now;
+        x->mark_bytes = bytes;
+    }
+    x->stalled = now - x->mark_ns > x->stall_ns;
+    return x->stalled;
+}
+
 // Where a name finally led: the check that no trick with names, numbers or DNS gets around.
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *sa)
 {
@@ -224,10 +246,9 @@ static struct curl_slist *make_headers(const struct http_ask *q)
     if (q->authorization && q->authorization->n) {
         size_t n = q->authorization->n;
         char *line = mem_alloc(n + 20);
-        memcpy(line, "Authorization: ", 15);
-        memcpy(line + 15, q->authorization->p, n);
+        snprintf(line, n + 20, "Authorization: %.*s", (int)n, q->authorization->p);
         list = curl_slist_append(list, line);
-        explicit_bzero(line, n + 15);
+        explicit_bzero(line, n + 20);
         free(line);
     }
     bool large = q->file_body && q->body_size >= EXPECT_FROM;
@@ -256,12 +277,9 @@ static void set_body(CURL *easy, struct exchange *x)
     if (strcmp(q->method, "HEAD") != 0) curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, q->method);
 }
 
-static void set_limits(CURL *easy, const struct http *h, const struct http_ask *q)
+static void set_limits(CURL *easy, const struct http_ask *q)
 {
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, STALL_RATE);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
-                     (long)(h->stall_s * (q->patience ? q->patience : 1)));
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, q->take ? RECEIVE_BUFFER : 16L << 10);
@@ -287,13 +305,18 @@ static int set_up(CURL *easy, struct http *h, struct exchange *x, struct write_a
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, x);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, x);
-    set_limits(easy, h, q);
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_time);
+    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, x);
+    x->stall_ns = (int64_t)h->stall_s * (q->patience ? q->patience : 1) * 1000000000;
+    set_limits(easy, q);
     set_body(easy, x);
     own(str) struct str proxy = {0};
     x->a->proxied = proxy_find(q->url, &proxy);
     curl_easy_setopt(easy, CURLOPT_PROXY, str_z(&proxy)); // "": none, whatever curl would find
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
-    return tls_set_up(easy, q->ca_dir, q->show_client, q->unverified, e);
+    const struct tls_wish wish = {q->ca_dir, q->show_client, q->unverified, h->hashed_cas};
+    return tls_set_up(easy, &wish, e);
 }
 
 // --- how it ended ----------------------------------------------------------------------------
@@ -320,7 +343,8 @@ static enum http_failure failure_of(CURL *easy, CURLcode code)
 {
     curl_off_t ready = 0; // when the connection, with TLS, was there; 0: never
     curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
-    if (code == CURLE_OPERATION_TIMEDOUT && ready == 0) return HTTP_FAIL_SILENT;
+    if ((code == CURLE_OPERATION_TIMEDOUT || code == CURLE_ABORTED_BY_CALLBACK) && ready == 0)
+        return HTTP_FAIL_SILENT;
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
         if (failures[i].code == code) return failures[i].failure;
     return HTTP_FAIL_BROKEN;
@@ -368,11 +392,14 @@ static int fail(CURL *easy, struct exchange *x, const char *detail, struct err *
         return err_set(e, ERR_LIMIT, "a header of '%s' is too long", x->q->url->host);
     }
     a->failure = failure_of(easy, x->code);
+    char silence[64];
+    snprintf(silence, sizeof silence, "stalled for %lld seconds",
+             (long long)(x->stall_ns / 1000000000));
     own(str) struct str url = {0};
     long os = 0;
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os);
     url_print_short(x->q->url, &url);
-    const char *why = detail[0] ? detail : curl_easy_strerror(x->code);
+    const char *why = x->stalled ? silence : detail[0] ? detail : curl_easy_strerror(x->code);
     err_set(e, ERR_SYSTEM, "%s %s: %.300s", x->q->method, str_z(&url), why);
     e->sys = (int)os;
     give_hint(a->failure, x->q, a->proxied, e);
@@ -396,7 +423,8 @@ static void own_headers(struct curl_slist **l)
     free_headers(*l);
 }
 
-int http_ask(struct http *h, const struct http_ask *q, struct http_answer *a, struct err *e)
+static int exchange_once(struct http *h, const struct http_ask *q, struct http_answer *a,
+                         struct err *e)
 {
     char detail[CURL_ERROR_SIZE] = "";
     str_clear(&a->headers);
@@ -422,6 +450,31 @@ int http_ask(struct http *h, const struct http_ask *q, struct http_answer *a, st
     if (x.code != CURLE_OK || x.failed) return fail(easy, &x, detail, e);
     a->failure = HTTP_FAIL_NONE;
     return 0;
+}
+
+// What can be told without a connection; the only check where a proxy makes it for us.
+static int check_target(const struct http_ask *q, struct http_answer *a, struct err *e)
+{
+    enum addr_class c = ADDR_LOOPBACK;
+    bool literal = addr_of_literal(q->url->host, &c);
+    struct sv host = sv_of(q->url->host);
+    bool here = sv_eqz(host, "localhost") || sv_ends(host, ".localhost");
+    if (q->named || (!literal && !here) || addr_may_follow(q->origin, c, literal)) return 0;
+    a->failure = HTTP_FAIL_OURS;
+    a->status = 0;
+    return err_set(e, ERR_INPUT, "refused to be sent to '%s:%u': it is a %s address", q->url->host,
+                   q->url->port, addr_class_name(c));
+}
+
+int http_ask(struct http *h, const struct http_ask *q, struct http_answer *a, struct err *e)
+{
+    if (check_target(q, a, e) < 0) return -1;
+    bool hashed = h->hashed_cas;
+    int rc = exchange_once(h, q, a, e);
+    if (rc == 0 || a->failure != HTTP_FAIL_CERT || !hashed) return rc;
+    // The folder of CAs lacks it; the file with all of them may have been added to by hand.
+    h->hashed_cas = false;
+    return exchange_once(h, q, a, e);
 }
 
 // --- the loop --------------------------------------------------------------------------------

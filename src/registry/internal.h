@@ -151,6 +151,9 @@ struct retry {
     unsigned tries;
     unsigned total;
 };
+// -1 when Docker-Content-Digest contradicts what the bytes hash to.
+int call_check_digest(const struct session *s, const struct http_answer *a,
+                      const struct oci_digest *sent, struct err *e);
 int call_check_encoding(const char *who, const struct http_answer *a, struct err *e);
 bool retry_status(long status); // 429 and those 5xx that pass
 // -1: give up. `gained`: bytes that came since the last try.
@@ -164,8 +167,6 @@ int fetch_blob_head(struct job *j, struct err *e);
 int fetch_blob_find(struct session *s, struct err *e);
 // Sends the blob of the request. 1 mounted from elsewhere, 0 sent.
 int upload_blob(struct session *s, struct err *e);
-int push_check_digest(const struct session *s, const struct http_answer *a,
-                      const struct oci_digest *sent, struct err *e);
 int push_blob_put(struct job *j, struct err *e);
 int push_manifest_put(struct job *j, struct err *e);
 int push_manifest_delete(struct job *j, struct err *e);

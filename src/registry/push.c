@@ -7,21 +7,6 @@
 #include "oci/image.h"
 #include "registry/internal.h"
 
-// What a registry says that it took is worth nothing as a proof; as a contradiction it is.
-int push_check_digest(const struct session *s, const struct http_answer *a,
-                      const struct oci_digest *sent, struct err *e)
-{
-    struct sv v;
-    struct oci_digest took;
-    struct err ignored;
-    if (!http_header(a, "Docker-Content-Digest", &v) || oci_digest_parse(v, &took, &ignored) < 0 ||
-        oci_digest_eq(sent, &took))
-        return 0;
-    return err_set(e, ERR_INPUT,
-                   "'%s' was sent 'sha256:%s' and says that its digest is 'sha256:%s'",
-                   s->place.host, sent->hex, took.hex);
-}
-
 static int blob_put_at(struct session *s, struct err *e)
 {
     int found = fetch_blob_find(s, e);
@@ -63,7 +48,7 @@ static int put_at(struct session *s, struct err *e)
         call_do(s, &c, &a, e) < 0)
         return -1;
     if (a.status != 201) return call_refused(s, &a, e);
-    return push_check_digest(s, &a, &j->r.digest, e);
+    return call_check_digest(s, &a, &j->r.digest, e);
 }
 
 int push_manifest_put(struct job *j, struct err *e)

@@ -11,11 +11,19 @@
 
 #define CERTS_MAX ((size_t)8 << 20)
 #define SYSTEM_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
+#define SYSTEM_FOLDER "/etc/ssl/certs"
 
 static const char *env(const char *key)
 {
     const char *z = getenv(key);
     return z && z[0] ? z : NULL;
+}
+
+// NULL: the system's own, said or not.
+static const char *other_than(const char *key, const char *usual)
+{
+    const char *z = env(key);
+    return z && strcmp(z, usual) != 0 ? z : NULL;
 }
 
 static int add_file(const char *dir, const char *name, struct str *out, struct err *e)
@@ -48,35 +56,60 @@ static int set_client(CURL *easy, const char *dir, const struct strv *names, con
     return 0;
 }
 
-// libcurl knows one list of CAs: the folder's are added to a copy of the system's.
-static int set_folder(CURL *easy, const char *dir, bool show_client, struct err *e)
+// "4042bcee.0"
+static bool is_hash_name(struct sv n)
+{
+    if (n.n != 10 || !sv_ends(n, ".0")) return false;
+    for (size_t i = 0; i < 8; i++)
+        if (!strchr("0123456789abcdef", n.p[i])) return false;
+    return true;
+}
+
+bool tls_is_hashed(void)
+{
+    struct err ignored;
+    own(strv) struct strv names = {0};
+    if (fs_list(AT_FDCWD, SYSTEM_FOLDER, &names, &ignored) < 0) return false;
+    vec_each(name, &names) if (is_hash_name(sv_of(*name))) return true;
+    return false;
+}
+
+// A list of CAs in memory is instead of the system's file, and beside the system's folder.
+static int set_folder(CURL *easy, const struct tls_wish *w, struct err *e)
 {
     own(strv) struct strv names = {0};
     own(str) struct str pem = {.max = 4 * CERTS_MAX};
+    const char *dir = w->ca_dir;
     if (fs_list(AT_FDCWD, dir, &names, e) < 0) return -1;
     vec_each(name, &names)
     {
         struct sv n = sv_of(*name);
         if (sv_ends(n, ".crt") && add_file(dir, *name, &pem, e) < 0) return -1;
-        if (show_client && sv_ends(n, ".cert") && set_client(easy, dir, &names, *name, e) < 0)
+        if (w->show_client && sv_ends(n, ".cert") && set_client(easy, dir, &names, *name, e) < 0)
             return -1;
     }
     if (pem.n == 0) return 0;
-    const char *system_file = env("SSL_CERT_FILE");
-    if (!system_file && fs_exists(AT_FDCWD, SYSTEM_BUNDLE)) system_file = SYSTEM_BUNDLE;
-    if (system_file && add_file("", system_file, &pem, e) < 0) return -1;
+    const char *file = other_than("SSL_CERT_FILE", SYSTEM_BUNDLE);
+    if (!file && !w->hashed && fs_exists(AT_FDCWD, SYSTEM_BUNDLE)) file = SYSTEM_BUNDLE;
+    if (file && add_file("", file, &pem, e) < 0) return -1;
     if (str_check(&pem, e) < 0) return err_wrap(e, "read the certificates in '%s'", dir);
     struct curl_blob blob = {.data = pem.p, .len = pem.n, .flags = CURL_BLOB_COPY};
     curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
     return 0;
 }
 
-int tls_set_up(void *easy, const char *ca_dir, bool show_client, bool unverified, struct err *e)
+int tls_set_up(void *easy, const struct tls_wish *w, struct err *e)
 {
+    const char *file = other_than("SSL_CERT_FILE", SYSTEM_BUNDLE);
+    const char *folder = other_than("SSL_CERT_DIR", SYSTEM_FOLDER);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, unverified ? 0L : 1L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, unverified ? 0L : 2L);
-    if (env("SSL_CERT_FILE")) curl_easy_setopt(easy, CURLOPT_CAINFO, env("SSL_CERT_FILE"));
-    if (env("SSL_CERT_DIR")) curl_easy_setopt(easy, CURLOPT_CAPATH, env("SSL_CERT_DIR"));
-    return ca_dir && ca_dir[0] ? set_folder(easy, ca_dir, show_client, e) : 0;
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, w->unverified ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, w->unverified ? 0L : 2L);
+    if (file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, file);
+    else if (w->hashed && !folder)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+    if (folder || w->hashed)
+        curl_easy_setopt(easy, CURLOPT_CAPATH, folder ? folder : SYSTEM_FOLDER);
+    return w->ca_dir && w->ca_dir[0] ? set_folder(easy, w, e) : 0;
 }

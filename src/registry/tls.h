@@ -7,5 +7,14 @@
 #include "base/err.h"
 
 // For a libcurl handle. ca_dir: "" none; its *.crt are CAs besides the system's, NAME.cert with
-// NAME.key is what we show to the server when `show_client` is set.
-int tls_set_up(void *easy, const char *ca_dir, bool show_client, bool unverified, struct err *e);
+// NAME.key is what we show to the server when `show_client` is set. `hashed` as tls_is_hashed said.
+struct tls_wish {
+    const char *ca_dir;
+    bool show_client;
+    bool unverified;
+    bool hashed;
+};
+int tls_set_up(void *easy, const struct tls_wish *w, struct err *e);
+// Does the system keep its CAs also as one file each, found by hash? Then only those that are needed
+// are read; parsing all of them takes 20 ms for each new connection.
+bool tls_is_hashed(void);

@@ -17,10 +17,12 @@
 #include "registry/header.h"
 #include "registry/internal.h"
 
-#define AT_ONCE ((uint64_t)1 << 20) // up to here POST and PUT will do
+#define AT_ONCE ((uint64_t)64 << 10) // up to here POST and PUT will do
 #define CHUNK_MAX ((uint64_t)64 << 20)
 #define CHUNK_MIN ((uint64_t)1 << 20)
-#define COMMIT_PATIENCE 20 // a registry may hash or copy gigabytes before it answers the PUT
+// A registry may hash and copy all of it before it answers the PUT.
+#define COMMIT_RATE ((uint64_t)64 << 20) // bytes in the time of a stall
+#define COMMIT_PATIENCE 20U
 #define ROUNDS_MAX 10000
 
 struct upload {
@@ -35,8 +37,8 @@ struct upload {
     uint64_t chunk_min; // what the registry asks for
     uint64_t base;      // of the running request, for progress
     int64_t wait_ms;    // the registry asked for
+    bool smaller;       // the last failure was a 413 that smaller parts may pass: no need to wait
     bool passing;       // the last failure may pass: try again
-    bool resized;       // it was no failure: go on with smaller parts
 };
 
 static void on_sent(void *arg, uint64_t n)
@@ -72,7 +74,7 @@ static int take_location(struct upload *u, const struct url *asked, const struct
     struct session *s = u->s;
     if (!http_header(a, "Location", &v)) {
         if (u->open) return 0;
-        return err_set(e, ERR_INPUT, "'%s' opened an upload and did not say where", s->place.host);
+        return err_set(e, ERR_INPUT, "'%s' opened an upload and gave no Location", s->place.host);
     }
     if (v.n >= sizeof text)
         return err_set(e, ERR_LIMIT, "the upload location of '%s' is longer than %zu bytes",
@@ -167,7 +169,7 @@ static int too_large(struct upload *u, const struct http_answer *a, uint64_t sen
     job_notice(u->s->j, "'%s' takes no uploads of this size; sending %llu MiB at a time",
                u->s->place.host, (unsigned long long)(next >> 20));
     u->chunk = next;
-    u->passing = u->resized = true; // the upload must be asked where it stands
+    u->passing = u->smaller = true;
     return err_set(e, ERR_LIMIT, "'%s' takes no uploads of this size", u->s->place.host);
 }
 
@@ -210,9 +212,12 @@ static int send_part(struct upload *u, struct err *e)
 static int close_upload(struct upload *u, struct err *e)
 {
     own(http_answer) struct http_answer a = {0};
-    own(call) struct call c = {.method = "PUT"};
-    if (u->size > AT_ONCE) c.patience = COMMIT_PATIENCE;
+    own(call) struct call c = {.method = "PUT", .patience = 1};
     char digest[OCI_DIGEST_TEXT];
+    if (u->size / COMMIT_RATE < COMMIT_PATIENCE)
+        c.patience += (unsigned)(u->size / COMMIT_RATE);
+    else
+        c.patience = COMMIT_PATIENCE;
     if (u->done < u->size) {
         fill_body(u, &c, u->size - u->done);
     } else {
@@ -226,18 +231,18 @@ static int close_upload(struct upload *u, struct err *e)
     int rc = call_do(u->s, &c, &a, e);
     u->passing = has_passed(u, &a, rc);
     if (rc < 0) return -1;
-    if (a.status != 201 && a.status != 204) {
+    if (a.status != 201) { // 202 and others are no promise
         // An earlier PUT may have got there although its answer did not come back (libcurl repeats
-        // a request by itself when a kept connection turns out to be dead). 202 promises nothing.
+        // a request by itself when a kept connection turns out to be dead).
         struct err other;
         bool perhaps = a.status == 202 || a.status == 400 || a.status == 404 || a.status == 409 ||
                        a.status == 416;
         call_refused(u->s, &a, e);
-        if (a.status == 416) u->passing = true; // we disagree on how far it came
+        if (a.status == 416) u->passing = true;
         return perhaps && fetch_blob_find(u->s, &other) > 0 ? 0 : -1;
     }
     u->done = u->size;
-    return push_check_digest(u->s, &a, &u->s->j->q.digest, e);
+    return call_check_digest(u->s, &a, &u->s->j->q.digest, e);
 }
 
 // How far it came. Leaves u->open false when the registry has forgotten the upload.
@@ -275,13 +280,13 @@ static int recover(struct upload *u, struct retry *retry, uint64_t before, struc
     struct http_answer none = {.failure = HTTP_FAIL_BROKEN};
     uint64_t gained = u->done > before ? u->done - before : 0;
     int64_t ms = retry_delay_ms(retry, u->s->c->retries, &none, gained);
-    if (ms < 0) return err_wrap(e, "gave up after %u tries", retry->total);
+    if (ms < 0) return retry->total ? err_wrap(e, "gave up after %u tries", retry->total + 1) : -1;
     if (u->wait_ms > ms) ms = u->wait_ms;
-    if (!u->resized) {
+    if (!u->smaller) {
         job_notice(u->s->j, "retrying in %.1f s: %s", (double)ms / 1000, err_cause(e));
         task_sleep(u->s->c->tasks, ms * 1000000);
     }
-    u->resized = false;
+    u->smaller = false;
     bool closed = u->done == u->size;
     if (u->whole) u->open = false;
     if (closed || u->whole) {

@@ -145,6 +145,7 @@ static void note_start(struct monitor *m)
     s->error[0] = '\0';
     snprintf(s->cgroup, sizeof s->cgroup, "%s", m->box.cgroup);
     m->started_mono = clock_mono_ns();
+    monitor_health_begin(m);
     monitor_note(m);
     // That it was started must outlive a reboot: for the policies, and to say how it ended.
     record_settle(m->record, s, &ignored);
@@ -280,16 +281,37 @@ static int do_attach(struct monitor *m, struct relay_peer *p, const struct messa
     return 1;
 }
 
+static bool limits_differ(const struct runtime_config *a, const struct runtime_config *b)
+{
+    const char *const texts[][2] = {{a->cpuset_cpus, b->cpuset_cpus},
+                                    {a->cpuset_mems, b->cpuset_mems}};
+    for (size_t i = 0; i < 2; i++)
+        if (strcmp(texts[i][0] ? texts[i][0] : "", texts[i][1] ? texts[i][1] : "") != 0)
+            return true;
+    return a->memory != b->memory || a->memory_swap != b->memory_swap ||
+           a->cpu_shares != b->cpu_shares || a->nano_cpus != b->nano_cpus ||
+           a->pids_limit != b->pids_limit;
+}
+
+static int change_limits(struct monitor *m, struct err *e)
+{
+    own(runtime_spec) struct runtime_spec s = {.rootfs_fd = -1};
+    if (start_spec(m->en, m->config, &s, e) < 0) return -1;
+    return cgroup_update(m->en, m->box.cgroup, &s, e);
+}
+
 static int do_reload(struct monitor *m, struct err *e)
 {
     struct runtime_config c;
     if (runtime_config_load(m->en, m->record->id, &c, e) < 0) return -1;
+    bool limits = m->alive && limits_differ(m->config, &c);
     runtime_config_fini(m->config);
     *m->config = c;
     snprintf(m->record->name, sizeof m->record->name, "%s", c.brief.name);
     m->record->named = parse_name_ok(c.brief.name);
+    int rc = limits ? change_limits(m, e) : 0;
     malloc_trim(0);
-    return 0;
+    return rc;
 }
 
 static int do_resize(struct monitor *m, const struct message *msg, struct err *e)
@@ -355,7 +377,7 @@ static void hear(struct monitor *m, struct relay_peer *p)
 
 // --- the loop ----------------------------------------------------------------------------------
 
-static void reap_others(pid_t init)
+static void reap_others(pid_t init, pid_t probe)
 {
     siginfo_t si;
     // With the host's pid namespace the program's orphans become ours. Init itself is waited for
@@ -363,7 +385,7 @@ static void reap_others(pid_t init)
     for (;;) {
         si.si_pid = 0;
         if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) != 0 || si.si_pid == 0 ||
-            si.si_pid == init)
+            si.si_pid == init || si.si_pid == probe)
             return;
         waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
     }
@@ -375,7 +397,7 @@ static void take_signal(struct monitor *m)
     struct signalfd_siginfo si;
     while (read(m->signal_fd, &si, sizeof si) == (ssize_t)sizeof si) {
         if (si.ssi_signo == SIGCHLD) {
-            reap_others(m->alive ? m->box.proc.pid : 0);
+            reap_others(m->alive ? m->box.proc.pid : 0, m->health.probe.pid);
             continue;
         }
         bool stopped = m->state.stopped;
@@ -388,6 +410,8 @@ static void take_signal(struct monitor *m)
 static int64_t next_time(const struct monitor *m)
 {
     int64_t at = m->kill_at < m->restart_at ? m->kill_at : m->restart_at;
+    if (m->health.next_at < at) at = m->health.next_at;
+    if (m->health.kill_at < at) at = m->health.kill_at;
     vec_each(p, &m->relay.peers)
     {
         int64_t until = p->stuck_since ? p->stuck_since + RELAY_PATIENCE : NEVER;
@@ -405,7 +429,15 @@ static int poll_timeout(const struct monitor *m)
     return left / 1000000 >= INT32_MAX ? INT32_MAX : (int)(left / 1000000) + 1;
 }
 
-enum { AT_INIT, AT_LISTEN, AT_SIGNAL, AT_STREAM, AT_PEERS = AT_STREAM + LOG_STREAMS };
+enum {
+    AT_INIT,
+    AT_LISTEN,
+    AT_SIGNAL,
+    AT_PROBE,
+    AT_PROBE_OUT,
+    AT_STREAM,
+    AT_PEERS = AT_STREAM + LOG_STREAMS
+};
 #define PER_PEER (1 + LOG_STREAMS)
 
 static nfds_t fill_poll(const struct monitor *m, struct pollfd *f)
@@ -413,6 +445,8 @@ static nfds_t fill_poll(const struct monitor *m, struct pollfd *f)
     f[AT_INIT] = (struct pollfd){m->alive ? m->box.proc.fd : -1, POLLIN, 0};
     f[AT_LISTEN] = (struct pollfd){m->listen_fd, POLLIN, 0};
     f[AT_SIGNAL] = (struct pollfd){m->signal_fd, POLLIN, 0};
+    f[AT_PROBE] = (struct pollfd){m->health.probe.fd, POLLIN, 0};
+    f[AT_PROBE_OUT] = (struct pollfd){m->health.out_fd, POLLIN, 0};
     for (int i = 0; i < LOG_STREAMS; i++)
         f[AT_STREAM + i] =
             (struct pollfd){relay_hungry(&m->relay, i) ? m->relay.stream[i].fd : -1, POLLIN, 0};
@@ -451,6 +485,7 @@ static bool turn(struct monitor *m)
     if (f[AT_SIGNAL].revents) take_signal(m);
     if (f[AT_LISTEN].revents) accept_peers(m);
     relay_sweep(&m->relay);
+    monitor_health_turn(m, f[AT_PROBE].revents != 0);
     if (m->stopping && m->alive && clock_mono_ns() >= m->kill_at) {
         signal_program(m, SIGKILL);
         m->kill_at = NEVER;
@@ -476,6 +511,7 @@ static void collect(struct monitor *m)
 {
     struct err e = {0}, log_err = {0};
     char code[16];
+    monitor_health_end(m);
     for (int i = 0; i < LOG_STREAMS; i++) relay_read(&m->relay, i, true, &log_err);
     log_writer_flush(&m->relay.log, clock_real_ns(), &log_err);
     if (runtime_sandbox_wait(&m->box, &m->state.code, &m->state.oom, &e) < 0) m->state.code = 125;
@@ -594,6 +630,8 @@ static void prepare(struct monitor *m, const struct monitor_options *o)
                           .mounts_fd = -1,
                           .kill_at = NEVER,
                           .restart_at = NEVER};
+    m->health =
+        (struct health){.probe = PROC_NONE, .out_fd = -1, .next_at = NEVER, .kill_at = NEVER};
     m->relay.in = m->relay.stream[0].fd = m->relay.stream[1].fd = -1;
     m->relay.log = (struct log_writer){.dir = -1, .fd = -1};
     setsid();

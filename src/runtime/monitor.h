@@ -2,6 +2,7 @@
 // The monitor's own state, for its parts (monitor.c, pause.c, health.c).
 #pragma once
 
+#include "runtime/health.h"
 #include "runtime/record.h"
 #include "runtime/relay.h"
 
@@ -12,6 +13,7 @@ struct monitor {
     struct runtime_state state;
     struct runtime_sandbox box;
     struct relay relay;
+    struct health health;
     bool direct;     // the program has its starter's own stdin, stdout and stderr
     bool alive;      // the program runs
     bool stopping;   // by a request; KILL follows at kill_at
@@ -23,3 +25,7 @@ void monitor_note(struct monitor *m); // writes the live state
 // pause.c: the freezer's control group, made when it is first wanted.
 int monitor_pause(struct monitor *m, struct err *e);
 void monitor_resume(struct monitor *m);
+// health.c. `ended`: the probe's process has.
+void monitor_health_begin(struct monitor *m);
+void monitor_health_turn(struct monitor *m, bool ended);
+void monitor_health_end(struct monitor *m);

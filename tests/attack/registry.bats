@@ -111,6 +111,9 @@ rows() {
     rows token-access-token token-expires-0 token-expires--1 token-expires-99999999999 \
         token-expires-1.5 token-expired-amid basic two-challenges
 }
+@test "C1: an identity token goes to the first token server alone; cookies go nowhere" {
+    rows identity-token identity-token-led-away cookies
+}
 @test "C1: a realm on another encrypted host is asked" { rows realm-other-host realm-with-query; }
 @test "C1: a realm without encryption, within the machine or without sense is not asked" {
     rows realm-plain realm-file realm-link-local realm-with-user realm-empty

@@ -350,3 +350,31 @@ asked() { # PATTERN: requests that the scripted registry saw, as "METHOD PATH" l
 @test "it links what it must and nothing else" {
     same "$(readelf -d "$HELPER" | grep -o 'lib[a-z]*\.so\.[0-9]' | tr '\n' ' ')" "libcurl.so.4 libc.so.6 "
 }
+
+@test "requests that start at the same moment agree that the registry speaks plain HTTP" {
+    # The second try of TLS is answered when plain HTTP has long been found to work.
+    python3 - port 3>&- <<'END' &
+import socket, sys, threading, time
+hellos = []
+def serve(conn):
+    data = conn.recv(65536)
+    if data[:1] == b"\x16":
+        hellos.append(1)
+        time.sleep(0.5 if len(hellos) > 1 else 0)
+        conn.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+    elif data:
+        conn.sendall(b"HTTP/1.0 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    conn.close()
+listener = socket.create_server(("127.0.0.1", 0))
+open("port.part", "w").write(str(listener.getsockname()[1]))
+__import__("os").rename("port.part", sys.argv[1])
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+END
+    local pid=$! i
+    for ((i = 0; i < 100; i++)); do [ ! -e port ] || break; sleep 0.05; done
+    DEWAR_REGISTRY_RETRIES=0 T manifest-head "localhost:$(cat port)/a" , manifest-head "localhost:$(cat port)/b" >out ||
+        { kill "$pid"; cat out; false; }
+    kill "$pid"
+    same "$(grep -c 'done size=0' out)" 2
+}

@@ -17,6 +17,12 @@ test_setup() {
     mkdir -p "$HOME" "$XDG_RUNTIME_DIR"
     chmod 700 "$XDG_RUNTIME_DIR"
     unset DOCKER_CONFIG REGISTRY_AUTH_FILE
+    unset -f skopeo # the harness's, with a place of its own for credentials; here it is the matter
+}
+# Podman without root leaves a process behind that holds its namespaces.
+test_teardown() {
+    local pid=$WORK/xdg/libpod/tmp/pause.pid
+    [ ! -e "$pid" ] || kill "$(<"$pid")"
 }
 login() { run --separate-stderr dewar login -u "$REGISTRY_USER" --password-stdin "$@" <<<"$SECRET"; }
 # The registry answers only those who are logged in.
@@ -212,6 +218,20 @@ EOF
     sed -i 's/= 5/= "x.example"/' "$HOME/.config/containers/registries.conf"
     reach blocked.example
     fails 1 "is blocked by $HOME/.config/containers/registries.conf:1"
+}
+
+@test "a folder of root below /run does not stop a user without a runtime folder" {
+    need_root
+    need_kernel "mount namespace" unshare -m true
+    chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR/test" "$WORK"
+    # shellcheck disable=SC2016
+    run --separate-stderr unshare -m sh -c 'mount -t tmpfs tmpfs /run && mkdir -m 700 /run/containers &&
+        mkdir -m 700 "$0" && chown 65534 "$0" && unset XDG_RUNTIME_DIR && export HOME="$0" &&
+        export DEWAR_STORE="$0/store" DEWAR_RUN="$0/run" &&
+        exec setpriv --reuid 65534 --regid 65534 --clear-groups "$1" logout "$2"' \
+        "$WORK/other" "$DEWAR" "$REGISTRY"
+    ok
+    same "Not logged in to $REGISTRY" "$output"
 }
 
 # --- with other programs -----------------------------------------------------------------------

@@ -92,7 +92,7 @@ layer_count() { find "$BATS_TEST_TMPDIR/$1/store/layers" -mindepth 2 -maxdepth 2
 
 @test "root's cache serves a user and a user's cache root" {
     need_root
-    getent passwd | grep -q . && [ -n "${OTHER_ID:-}" ] || skip "needs a second user with ranges"
+    [ -n "${OTHER_ID:-}" ] || skip "needs a second user with ranges"
     builds one --cache-to "type=local,dest=$WORK/cache,mode=max"
     first=$id
     chmod -R a+rX "$WORK" "$BATS_TEST_TMPDIR"
@@ -107,7 +107,7 @@ layer_count() { find "$BATS_TEST_TMPDIR/$1/store/layers" -mindepth 2 -maxdepth 2
         _ "$BATS_TEST_TMPDIR/ctx" "$DEWAR" "$tar" "$WORK/cache"
     ok
     same "${lines[0]}" "$first"
-    ! grep -q '^#[0-9]* DONE' <<<"$stderr"
+    same "$(grep -c '^#[0-9]* DONE' <<<"$stderr" || :)" 0
     # And back: what the user wrote is the same cache, to the byte.
     diff -r "$WORK/cache" "${lines[1]}/back"
     builds two --cache-from "type=local,src=${lines[1]}/back"

@@ -18,7 +18,8 @@ The script is an object:
     bind    the address of `main` and `other` (default 127.0.0.1)
     tls_dir where certificates are kept (default: a folder of its own)
     tls     "good", "name", "expired", "self", "drop" (no handshake ever ends); other_tls likewise
-    auth    "basic" or "token", with user "tester" and password "Sesame-47-open"
+    auth    "basic" or "token", with user "tester" and password "Sesame-47-open", or
+            the identity token "Refresh-48-me"
     realm   where tokens are given out (default {main}/token)
     rules   a list of objects; the first that fits an answer changes it
 
@@ -37,7 +38,7 @@ first), times (so many are changed). What it does, alone or together:
     length TEXT                        what Content-Length says
     no_range, range TEXT               ignores Range; what Content-Range says
     header_bytes N, header_count N     headers of N bytes; N headers
-    redirect URL [status]              {main} {other} {canary} {decimal} {mapped} {path} are filled in
+    redirect URL [status]              {main} {other} {canary} {decimal} {mapped} {path} {soon} are filled in
     location URL                       of an upload
     hangup, mute, garbage              closes instead of an answer; says nothing; another tongue
     delay SECONDS                      before the answer
@@ -64,7 +65,7 @@ from pathlib import Path
 import behind
 import certs
 
-USER, PASSWORD = "tester", "Sesame-47-open"
+USER, PASSWORD, IDENTITY = "tester", "Sesame-47-open", "Refresh-48-me"
 KINDS = ("ping", "token", "tags", "manifest_get", "manifest_head", "manifest_put", "manifest_delete",
          "blob_get", "blob_head", "upload_post", "upload_patch", "upload_put", "upload_get", "else")
 GROUPS = {"upload": ("upload_post", "upload_patch", "upload_put"), "any": KINDS}
@@ -103,7 +104,7 @@ class Request:
         self.method, self.target, self.headers, self.rfile = method, target, headers, rfile
         split = urllib.parse.urlsplit(target)
         self.path, self.query = split.path, urllib.parse.parse_qs(split.query)
-        self.got, self.left = 0, None
+        self.got, self.form = 0, {}
         self.kind, self.repo, self.what = self.classify()
 
     def classify(self):
@@ -240,6 +241,9 @@ class Evil:
         port = self.ports["canary"]
         for name, value in {"main": self.url("main"), "other": self.url("other"), "path": path,
                             "canary": f"http://127.0.0.1:{port}", "port": str(port),
+                            # A date with whole seconds: more than one from now.
+                            "soon": time.strftime("%a, %d %b %Y %H:%M:%S GMT",
+                                                  time.gmtime(time.time() + 2)),
                             "hostport": f"{self.host}:{self.ports['main']}",
                             "otherport": f"{self.host}:{self.ports['other']}",
                             "decimal": f"http://2130706433:{port}",
@@ -349,6 +353,8 @@ class Evil:
             return self.send(conn, request, answer, rule, log)
         finally:
             log["got"] = request.got
+            if request.form:
+                log["form"] = sorted(request.form)
             self.note(**log)
 
     def pick(self, door, request):
@@ -389,7 +395,8 @@ class Evil:
         if auth == "basic" and said != basic:
             request.body()
             return self.failed(401, "UNAUTHORIZED", {"WWW-Authenticate": 'Basic realm="evil"'})
-        if auth == "token" and not said.startswith("Bearer good"):
+        needs = "Bearer good-pu" if request.method in ("GET", "HEAD") else "Bearer good-push"
+        if auth == "token" and not said.startswith(needs):
             request.body()
             what = f'Bearer realm="{self.fill(self.script.get("realm", "{main}/token"))}",service="evil"'
             if request.repo:
@@ -411,11 +418,16 @@ class Evil:
 
     def give_token(self, request):
         form = urllib.parse.parse_qs(request.body().decode()) if request.method == "POST" else {}
+        request.form = form
         said = request.headers.get("authorization")
         basic = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        if said and said != basic or form.get("password", [PASSWORD]) != [PASSWORD]:
+        if said and said != basic or form.get("password", [PASSWORD]) != [PASSWORD] or form.get(
+                "refresh_token", [IDENTITY]) != [IDENTITY]:
             return self.failed(401, "UNAUTHORIZED")
-        out = {"token": "good-" + os.urandom(4).hex(), "expires_in": 300}
+        # A token is good for what it was asked for, as its name says.
+        scope = " ".join(form.get("scope", []) + request.query.get("scope", []))
+        good = next((a for a in ("push", "pull") if re.search(rf"repository:[^ ]+:[^ ]*{a}", scope)), "none")
+        out = {"token": f"good-{good}-{os.urandom(4).hex()}", "expires_in": 300}
         return Answer(200, {"Content-Type": "application/json"}, json.dumps(out).encode())
 
     def give_tags(self, request):

@@ -54,9 +54,7 @@ class Cell:
     def __init__(self, bench, row, kind):
         self.bench, self.row, self.kind = bench, row, kind
         self.expect, rules = row.cell(kind)
-        soon = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 3))
-        text = json.dumps(rules).replace("{soon}", soon).replace("{layer}", bench.layer)
-        self.rules = json.loads(text)
+        self.rules = json.loads(json.dumps(rules).replace("{layer}", bench.layer))
         if kind == "blob_get" and row.rules is None:
             self.rules[0]["match"] = bench.layer
         self.work = bench.work / "cells" / f"{row.name}.{kind}"
@@ -81,7 +79,8 @@ class Cell:
         self.host = f"{self.evil.host}:{self.evil.ports['main']}"
         self.name = f"{self.host}/a/b{what}"
         self.store = self.bench.store if self.push else self.work / "store"
-        self.env = self.bench.env(self.work, self.store, self.host, script["tls_dir"]) | self.row.env
+        self.env = self.bench.env(self.work, self.store, self.host, script["tls_dir"],
+                                  self.row.identity) | self.row.env
 
     def dewar(self, *words):
         return subprocess.run([self.bench.dewar, *words], env=self.env, capture_output=True, text=True,
@@ -175,7 +174,7 @@ class Cell:
 
     def secrets(self, done):
         basic = base64.b64encode(f"{evilreg.USER}:{evilreg.PASSWORD}".encode()).decode()
-        for word in (evilreg.PASSWORD, basic, "good-", "bad-one"):
+        for word in (evilreg.PASSWORD, evilreg.IDENTITY, basic, "good-", "bad-one"):
             if word in done.err or word in done.out:
                 self.wrong(f"the output holds the secret '{word}'")
         for one in self.evil.requests():
@@ -236,11 +235,12 @@ class Bench:
         return {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": self.manifest,
                 "size": path.stat().st_size, "platform": {"os": "linux", "architecture": "amd64"}}
 
-    def env(self, work, store, host, tls):
+    def env(self, work, store, host, tls, identity=False):
         docker = work / "docker"
         docker.mkdir(exist_ok=True)
         auth = base64.b64encode(f"{evilreg.USER}:{evilreg.PASSWORD}".encode()).decode()
-        (docker / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+        login = {"identitytoken": evilreg.IDENTITY} if identity else {"auth": auth}
+        (docker / "config.json").write_text(json.dumps({"auths": {host: login}}))
         return {"PATH": os.environ["PATH"], "HOME": str(work), "LC_ALL": "C.UTF-8", **QUICK,
                 "DEWAR_STORE": str(store), "DEWAR_RUN": str(store) + "-run", "DOCKER_CONFIG": str(docker),
                 "SSL_CERT_FILE": f"{tls}/ca.crt", "DEWAR_MATRIX": str(work)}

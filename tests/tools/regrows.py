@@ -18,15 +18,16 @@ AT = {"manifest_get": 300, "blob_get": 150000, "token": 20}  # a byte amid each 
 class Row:
     """once: the fault comes one time. waits: seconds that were asked for. rules: instead of one rule,
     in full. script: more of the registry's script. arrange(evil, bench): before the command.
-    check(evil, done): what is wrong, or None. Further words: a rule, or (expect, rule), of a kind."""
+    check(evil, done): what is wrong, or None. token_door: the other host gives out tokens, and may be
+    told who asks. identity: the login is an identity token. Further words: a rule, or (expect, rule), of a kind."""
 
     def __init__(self, name, expect, cause="", rule=None, on=KINDS, once=False, waits=0, rules=None,
                  script=None, arrange=None, check=None, by_digest=False, flags=(), env=None,
-                 token_door=False, **special):
+                 token_door=False, identity=False, **special):
         self.name, self.expect, self.cause, self.once, self.waits = name, expect, cause, once, waits
         self.rule, self.rules, self.script, self.special = rule or {}, rules, script or {}, special
         self.arrange, self.check, self.by_digest, self.flags = arrange, check, by_digest, list(flags)
-        self.env, self.token_door = env or {}, token_door
+        self.env, self.token_door, self.identity = env or {}, token_door, identity
         self.kinds = (on,) if isinstance(on, str) else tuple(on)
 
     def cell(self, kind):
@@ -68,7 +69,7 @@ MATRIX = [
     Row("503-retry-after", OK, once=True, waits=1, rule={**BUSY, "headers": {"Retry-After": "1"}}),
     Row("429-once", OK, once=True, rule={"status": 429}),
     Row("429-retry-after", OK, once=True, waits=1, rule=LATER),
-    Row("429-date", OK, once=True, waits=0.5,
+    Row("429-date", OK, once=True, waits=1,
         rule={"status": 429, "headers": {"Retry-After": "{soon}"}}),
     Row("429-always", FAIL, "429|oo many", {"status": 429}),
     Row("429-tomorrow", FAIL, "429|oo many", {"status": 429, "headers": {"Retry-After": "86400"}}),
@@ -314,6 +315,13 @@ BLOBS = [
     Row("redirect-nobody", FAIL, "connect|refused|reach", {"redirect": "https://localhost:1/x"},
         on="blob_get"),
 ]
+def refresh_went_to(*doors):
+    def check(evil, _done):
+        seen = sorted({r["door"] for r in evil.requests() if "refresh_token" in r.get("form", [])})
+        return None if seen == list(doors) else f"the identity token went to {seen}"
+    return check
+
+
 BEARER = '{"token":"bad-one","expires_in":300}'
 TOKENS = [
     Row("token-2m", FAIL, "token|larg|long", {"repeat": ["x", 2 << 20]}, on="token"),
@@ -327,8 +335,8 @@ TOKENS = [
         "body": '{"token":"' + "b" * 70000 + '"}'}, on="token"),
     Row("token-not-taken", FAIL, "401|authori|token|credential", {"body": BEARER}, on="token",
         check=one_token_at_most(6)),
-    Row("token-access-token", OK, rule={"body": '{"access_token":"good-x"}'}, on="token"),
-    *(Row(f"token-expires-{n}", OK, rule={"body": f'{{"token":"good-x","expires_in":{n}}}'}, on="token")
+    Row("token-access-token", OK, rule={"body": '{"access_token":"good-push-x"}'}, on="token"),
+    *(Row(f"token-expires-{n}", OK, rule={"body": f'{{"token":"good-push-x","expires_in":{n}}}'}, on="token")
       for n in ("0", "-1", "99999999999", "1.5")),
     # A token that was good for a while, and is refused amid the pull, is not the end.
     Row("token-expired-amid", OK, on="token", rules=[
@@ -337,6 +345,16 @@ TOKENS = [
             "WWW-Authenticate": 'Bearer realm="{main}/token",service="evil",error="invalid_token",'
                                 'scope="repository:a/b:pull"'}}]),
     Row("realm-other-host", OK, script={"realm": "{other}/token"}, on="token", token_door=True),
+    Row("identity-token", OK, on="token", identity=True, check=refresh_went_to("main")),
+    # A registry that names a second token server amid a pull does not get the identity token there.
+    Row("identity-token-led-away", EITHER, "401|authori|realm|token|login", on="token", identity=True,
+        check=refresh_went_to("main"), rules=[
+            {"on": "blob_get", "times": 1, "delay": 2.5},
+            {"on": "blob_get", "status": 401, "headers": {
+                "WWW-Authenticate": 'Bearer realm="{other}/token",service="evil",scope="repository:a/b:pull"'}}]),
+    Row("cookies", OK, on="blob_get", rules=[
+        {"on": "manifest_get", "headers": {"Set-Cookie": "session=1; Domain=localhost; Path=/"}},
+        {"on": "blob_get", "redirect": "{other}{path}"}]),
     Row("realm-plain", FAIL, "realm|http|encrypt|token", script={"realm": "http://localhost:{port}/token"},
         on="token"),
     Row("realm-file", FAIL, "realm|file|http|token", script={"realm": "file:///etc/passwd"}, on="token"),

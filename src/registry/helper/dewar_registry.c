@@ -202,6 +202,9 @@ int main(void)
     s.client.reply = on_reply;
     s.client.arg = &s;
     int rc = serve(&s, &e);
+    int status = rc < 0 ? fail(&e) : 0;
     // What still runs is dropped: its files belong to the asker, who has gone.
-    _exit(rc < 0 ? fail(&e) : 0);
+    if (s.running || s.waiting.first || s.answers.first) _exit(status);
+    client_fini(&s.client);
+    return status;
 }

@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/own.h"
+#include "runtime/health.h"
 #include "runtime/keys.h"
 #include "runtime/life.h"
 #include "runtime/log.h"
@@ -56,6 +57,40 @@ static void policies_decide_as_dockers_do(void **state)
         assert_int_equal(restart_wanted(&c, &s), rows[i].again);
         assert_int_equal(restart_at_boot(&c, &s, true), rows[i].boot);
     }
+}
+
+static void probes_are_judged_with_retries_and_a_start_period(void **state)
+{
+    (void)state;
+    struct runtime_config c = {0};
+    struct oci_health h;
+    assert_false(health_settings(&c, &h));
+    c.health.set = true;
+    strv_add(&c.health.test, "NONE");
+    assert_false(health_settings(&c, &h));
+    strv_fini(&c.health.test);
+    strv_add(&c.health.test, "CMD");
+    strv_add(&c.health.test, "x");
+    assert_true(health_settings(&c, &h));
+    assert_int_equal(h.retries, 3);
+    assert_int_equal(h.interval_ns / MS, 30000);
+    h.start_period_ns = 10000 * MS;
+    struct runtime_state s = {.health = RUNTIME_HEALTH_STARTING};
+    assert_int_equal(health_pause(&h, 0, s.health) / MS, 5000);
+    for (int i = 0; i < 9; i++) health_judge(&h, 9999 * MS, false, &s);
+    assert_int_equal(s.health, RUNTIME_HEALTH_STARTING);
+    health_judge(&h, 10000 * MS, false, &s);
+    health_judge(&h, 10000 * MS, false, &s);
+    assert_int_equal(s.health, RUNTIME_HEALTH_STARTING);
+    health_judge(&h, 10000 * MS, false, &s);
+    assert_int_equal(s.health, RUNTIME_HEALTH_UNHEALTHY);
+    assert_int_equal(health_pause(&h, 0, s.health) / MS, 30000);
+    health_judge(&h, 0, true, &s);
+    assert_int_equal(s.health, RUNTIME_HEALTH_HEALTHY);
+    assert_int_equal(s.health_streak, 0);
+    health_judge(&h, 0, false, &s); // the first success has ended the start period
+    assert_int_equal(s.health_streak, 1);
+    strv_fini(&c.health.test);
 }
 
 // --- detach keys -------------------------------------------------------------------------------
@@ -366,6 +401,7 @@ static void times_are_dates_numbers_or_ago(void **state)
 
 RUN_TESTS("runtime/life", TEST(the_pause_doubles_up_to_a_minute_and_a_steady_run_resets_it),
           TEST(policies_decide_as_dockers_do),
+          TEST(probes_are_judged_with_retries_and_a_start_period),
           TEST(a_beginning_of_the_detach_keys_is_held_back_and_then_passed_on),
           TEST(a_record_reads_back_as_it_was_written), TEST(json_records_have_dockers_form),
           TEST(long_lines_are_split_and_the_last_one_needs_no_end),

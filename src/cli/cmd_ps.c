@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// ps: containers as a table, in Docker's words.
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "base/own.h"
+#include "cli/commands.h"
+#include "runtime/listing.h"
+#include "store/gc.h"
+
+#define COMMAND_SHOWN 20 // characters, as Docker shows
+
+struct ps {
+    bool all, latest, no_trunc, quiet, size;
+    int64_t last;
+    const char *format;
+    struct strv filters;
+};
+#define AT(member) .offset = OPT_AT(struct ps, member)
+static const struct opt ps_options[] = {
+    {"all", 'a', OPT_BOOL, AT(all), .help = "Also those that do not run"},
+    {"filter", 'f', OPT_LIST, AT(filters), .arg = "KEY=VALUE",
+     .help = "Only these: id, name, label=K[=V], status, exited=CODE, ancestor=IMAGE, before, since, "
+             "volume, network, health"},
+    {"format", 0, OPT_TEXT, AT(format), .arg = "TEMPLATE",
+     .help = "A Go template, 'json', or 'table TEMPLATE'"},
+    {"last", 'n', OPT_INT, AT(last), .arg = "N", .help = "The N made last, whatever their state"},
+    {"latest", 'l', OPT_BOOL, AT(latest), .help = "The one made last, whatever its state"},
+    {"no-trunc", 0, OPT_BOOL, AT(no_trunc), .help = "Do not shorten IDs and commands"},
+    {"quiet", 'q', OPT_BOOL, AT(quiet), .help = "Only IDs"},
+    {"size", 's', OPT_BOOL, AT(size), .help = "Show what each has written"},
+};
+#undef AT
+
+static const struct cli_column ps_columns[] = {
+    {"CONTAINER ID", "ID", false},   {"IMAGE", "Image", false},
+    {"COMMAND", "Command", false},   {"CREATED", "RunningFor", false},
+    {"CREATED AT", "CreatedAt", true}, {"STATUS", "Status", false},
+    {"STATE", "State", true},        {"PORTS", "Ports", false},
+    {"NAMES", "Names", false},       {"SIZE", "Size", true},
+    {"LABELS", "Labels", true},      {"MOUNTS", "Mounts", true},
+    {"LOCAL VOLUMES", "LocalVolumes", true}, {"NETWORKS", "Networks", true},
+    {NULL, NULL, false},
+};
+static const struct cli_column ps_columns_size[] = {
+    {"CONTAINER ID", "ID", false},   {"IMAGE", "Image", false},
+    {"COMMAND", "Command", false},   {"CREATED", "RunningFor", false},
+    {"CREATED AT", "CreatedAt", true}, {"STATUS", "Status", false},
+    {"STATE", "State", true},        {"PORTS", "Ports", false},
+    {"NAMES", "Names", false},       {"SIZE", "Size", false},
+    {"LABELS", "Labels", true},      {"MOUNTS", "Mounts", true},
+    {"LOCAL VOLUMES", "LocalVolumes", true}, {"NETWORKS", "Networks", true},
+    {NULL, NULL, false},
+};
+
+static void add_ago(int64_t then_ns, int64_t now_ns, struct str *out)
+{
+    num_print_ago((now_ns - then_ns) / 1000000000, out);
+}
+
+// "Up 5 minutes (healthy)", "Exited (0) 3 hours ago".
+static void add_status(const struct runtime_state *s, int64_t now_ns, struct str *out)
+{
+    switch (s->status) {
+    case RUNTIME_CREATED: str_addz(out, "Created"); return;
+    case RUNTIME_DEAD: str_addz(out, "Dead"); return;
+    case RUNTIME_REMOVING: str_addz(out, "Removal In Progress"); return;
+    case RUNTIME_EXITED:
+    case RUNTIME_RESTARTING:
+        str_addf(out, "%s (%d) ", s->status == RUNTIME_EXITED ? "Exited" : "Restarting", s->code);
+        add_ago(s->finished, now_ns, out);
+        str_addz(out, " ago");
+        return;
+    case RUNTIME_RUNNING:
+    case RUNTIME_PAUSED:
+    case RUNTIME_STATUS_COUNT: break;
+    }
+    str_addz(out, "Up ");
+    add_ago(s->started, now_ns, out);
+    if (s->status == RUNTIME_PAUSED)
+        str_addz(out, " (Paused)");
+    else if (s->health == RUNTIME_HEALTH_STARTING)
+        str_addz(out, " (health: starting)");
+    else if (s->health != RUNTIME_HEALTH_NONE)
+        str_addf(out, " (%s)", runtime_health_name(s->health));
+}
+
+// In quotes; a long one is cut after COMMAND_SHOWN characters with an ellipsis, as Docker does.
+static void add_command(const char *command, bool full, struct str *out)
+{
+    struct sv text = sv_of(command ? command : "");
+    size_t end = 0, shown = 0, cut = 0;
+    while (end < text.n) {
+        if (shown == COMMAND_SHOWN - 1) cut = end;
+        do end++;
+        while (end < text.n && ((unsigned char)text.p[end] & 0xC0) == 0x80);
+        shown++;
+    }
+    bool whole = full || shown <= COMMAND_SHOWN;
+    str_addc(out, '"');
+    str_add(out, (struct sv){text.p, whole ? text.n : cut});
+    str_addz(out, whole ? "\"" : "…\"");
+}
+
+static void add_comma(struct str *out, const char *text)
+{
+    if (out->n) str_addc(out, ',');
+    str_addz(out, text);
+}
+
+// What only the whole config tells; a container that went away meanwhile shows nothing.
+static void set_details(struct engine *en, const char *id, struct codec_json *j)
+{
+    own(runtime_config) struct runtime_config c = {0};
+    struct err gone = {0};
+    own(str) struct str labels = {0};
+    own(str) struct str mounts = {0};
+    size_t local = 0;
+    if (runtime_config_load(en, id, &c, &gone) < 0) return;
+    vec_each (item, &c.labels) {
+        add_comma(&labels, item->key);
+        str_addf(&labels, "=%s", (const char *)item->value);
+    }
+    vec_each (v, &c.volumes) {
+        if (strcmp(v->type, "tmpfs") == 0) continue;
+        add_comma(&mounts, v->name ? v->name : v->source);
+        local += v->name != NULL;
+    }
+    own(free) char *count = str_fmt("%zu", local);
+    codec_json_set_text(j, "Labels", str_z(&labels));
+    codec_json_set_text(j, "Mounts", str_z(&mounts));
+    codec_json_set_text(j, "LocalVolumes", count);
+    codec_json_set_text(j, "Networks", c.network ? c.network : "");
+}
+
+static struct codec_json *row_object(const struct runtime_row *row, bool full, int64_t now)
+{
+    const struct runtime_brief *b = &row->brief;
+    struct codec_json *j = codec_json_new_object();
+    own(str) struct str command = {0};
+    own(str) struct str status = {0};
+    own(str) struct str since = {0};
+    own(str) struct str at = {0};
+    own(free) char *id = str_fmt("%.*s", full ? RUNTIME_ID : CLI_SHORT_ID, b->id);
+    add_command(b->command, full, &command);
+    add_status(&row->state, now, &status);
+    cli_add_since(b->created / 1000000000, &since);
+    cli_add_time(b->created / 1000000000, &at);
+    codec_json_set_text(j, "Command", str_z(&command));
+    codec_json_set_text(j, "CreatedAt", str_z(&at));
+    codec_json_set_text(j, "ID", id);
+    codec_json_set_text(j, "Image", b->image ? b->image : "");
+    codec_json_set_text(j, "Names", b->name);
+    codec_json_set_text(j, "Ports", "");
+    codec_json_set_text(j, "RunningFor", str_z(&since));
+    codec_json_set_text(j, "State", runtime_status_name(row->state.status));
+    codec_json_set_text(j, "Status", str_z(&status));
+    return j;
+}
+
+// What `docker ps -s` says: what it wrote, and that with its image's files.
+static int set_sizes(struct engine *en, const struct runtime_rows *rows, struct codec_json *list,
+                     struct err *e)
+{
+    own(store_df) struct store_df df = {0};
+    if (store_df(en, &df, e) < 0) return -1;
+    for (size_t i = 0; i < rows->n; i++) {
+        uint64_t own = 0, image = 0;
+        own(str) struct str text = {0};
+        const char *hex = rows->p[i].brief.image_id;
+        vec_each (item, &df.containers)
+            if (strcmp(item->id, rows->p[i].brief.id) == 0) own = item->size;
+        vec_each (im, &df.images)
+            if (hex && strcmp(im->id.hex, hex + 7 * !strncmp(hex, "sha256:", 7)) == 0)
+                image = im->size;
+        num_print_size(own, &text);
+        str_addz(&text, " (virtual ");
+        num_print_size(own + image, &text);
+        str_addc(&text, ')');
+        codec_json_set_text(codec_json_at(list, i), "Size", str_z(&text));
+    }
+    return 0;
+}
+
+static bool wants_details(const char *format)
+{
+    static const char *const words[] = {"json", "Label", "Mounts", "LocalVolumes", "Networks"};
+    for (size_t i = 0; format && i < sizeof words / sizeof *words; i++)
+        if (strstr(format, words[i])) return true;
+    return false;
+}
+
+static int run_ps(struct cli *c, const void *options, struct err *e)
+{
+    const struct ps *o = options;
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    own(runtime_rows) struct runtime_rows rows = {0};
+    own(codec_json) struct codec_json *list = codec_json_new_array();
+    const struct runtime_listing_options opt = {.all = o->all,
+                                                .last = o->latest ? 1 : o->last > 0 ? o->last : 0,
+                                                .filters = &o->filters};
+    if (cli_engine(c, &en, e) < 0 || runtime_listing(&en, &opt, &rows, e) < 0) return -1;
+    int64_t now = clock_real_ns();
+    bool size = o->size || (o->format && strstr(o->format, ".Size"));
+    for (size_t i = 0; i < rows.n; i++) {
+        if (o->quiet && !o->format) {
+            str_addf(&c->out, "%.*s\n", o->no_trunc ? RUNTIME_ID : CLI_SHORT_ID, rows.p[i].brief.id);
+            continue;
+        }
+        struct codec_json *j = row_object(&rows.p[i], o->no_trunc, now);
+        if (wants_details(o->format)) set_details(&en, rows.p[i].brief.id, j);
+        codec_json_add(list, j);
+    }
+    if (o->quiet && !o->format) return 0;
+    if (size && set_sizes(&en, &rows, list, e) < 0) return -1;
+    return cli_print_rows(c, list, o->size ? ps_columns_size : ps_columns, o->format, e);
+}
+
+const struct cli_cmd cli_cmd_ps = {
+    .path = "container ls",
+    .usage = "",
+    .alias = (const char *const[]){"ps", "container list", "container ps", NULL},
+    .usage = "",
+    .help = "List containers",
+    .more = "Those that run, newest first; -a shows all. Fields for --format: .ID .Image .Command\n"
+            ".CreatedAt .RunningFor .State .Status .Ports .Names .Size .Labels .Label \"K\" .Mounts\n"
+            ".LocalVolumes .Networks.",
+    .examples = "dewar ps -a\n"
+                "dewar ps -q --filter status=exited\n"
+                "dewar ps --format 'table {{.Names}}\\t{{.Status}}'\n"
+                "dewar rm $(dewar ps -aq --filter label=job=sweep)",
+    CLI_OPTIONS(ps_options, struct ps),
+    .family = CLI_DOCKER,
+    .run = run_ps,
+};

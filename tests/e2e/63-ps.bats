@@ -1,0 +1,125 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# bats file_tags=run
+# Looking at containers: ps with its filters and formats, inspect.
+load helpers
+
+new() { dewar create --network none "$@" >/dev/null; }
+start() { dewar run -d --network none "$@" >/dev/null; }
+test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null; }
+
+@test "ps shows what runs, ps -a also what does not, newest first" {
+    start --name one $IMG sleep 100
+    new --name two $IMG echo a command that is longer than that
+    try dewar ps
+    ok && has one && lacks two
+    [[ ${lines[0]} == "CONTAINER ID   IMAGE          COMMAND       CREATED"*"STATUS"*"PORTS     NAMES" ]]
+    [[ ${lines[1]} =~ ^[0-9a-f]{12}\ +busybox:test\ +\"sleep\ 100\"\ +.*ago\ +Up\ .*\ one$ ]]
+    try dewar ps -a --format '{{.Names}} {{.State}} {{.Command}}'
+    ok && same "$output" $'two created "echo a command that…"\none running "sleep 100"'
+    try dewar ps -a --no-trunc --format '{{.Command}}' --latest
+    ok && same "$output" '"echo a command that is longer than that"'
+    try dewar ps -aq -n 1
+    ok && [ ${#lines[@]} = 1 ] && [ ${#lines[0]} = 12 ]
+    try dewar ps -q --no-trunc
+    ok && [ ${#lines[0]} = 64 ]
+}
+
+@test "a status says how it is and since when" {
+    start --name up $IMG sleep 100
+    dewar run --network none --name bad $IMG sh -c 'exit 3' || true
+    dewar run --network none --name good $IMG true
+    try dewar ps -a --format '{{.Names}}: {{.Status}}'
+    ok && has "up: Up Less than a second" && has "bad: Exited (3) Less than a second ago" && has "good: Exited (0)"
+    dewar stop -t 0 up >/dev/null
+    try dewar ps -a --filter name=up --format '{{.Status}}'
+    ok && has "Exited (137)"
+}
+
+@test "filters choose, of one key any and of several keys all" {
+    start --name alpha --label job=x --label tier=1 -v "$PWD:/data" $IMG sleep 100
+    new --name beta --label job=y $IMG true
+    dewar run --network none --name gamma --label job=x $IMG sh -c 'exit 4' || true
+    names() { dewar ps -a --format '{{.Names}}' "$@" | sort | tr '\n' ' '; }
+    same "$(names -f label=job)" "alpha beta gamma "
+    same "$(names -f label=job=x)" "alpha gamma "
+    same "$(names -f label=job=x -f label=tier)" "alpha "
+    same "$(names -f status=created -f status=exited)" "beta gamma "
+    same "$(names -f exited=4)" "gamma "
+    same "$(names -f exited=0)" ""
+    same "$(names -f name=a)" "alpha beta gamma "
+    same "$(names -f name=alp -f name=bet)" "alpha beta "
+    same "$(names -f name=a -f status=created)" "beta "
+    same "$(names -f ancestor=$IMG)" "alpha beta gamma "
+    same "$(names -f ancestor=other)" ""
+    same "$(names -f since=alpha)" "beta gamma "
+    same "$(names -f before=gamma)" "alpha beta "
+    same "$(names -f volume=/data)" "alpha "
+    same "$(names -f network=none)" "alpha beta gamma "
+    same "$(names -f "id=$(dewar ps -aq -f name=beta)")" "beta "
+    same "$(dewar ps -q -f exited=4)" "$(dewar ps -aq -f name=gamma)"
+}
+
+@test "filters that cannot be are named, with what can" {
+    try dewar ps -f nope=1
+    fails 125 "invalid filter 'nope=1'"
+    has_hint() { [[ $stderr == *"$1"* ]]; }
+    has_hint ancestor
+    try dewar ps -f status=gone
+    fails 125 "status=gone" && has_hint restarting
+    try dewar ps -f exited=x
+    fails 125 "not a number"
+    try dewar ps -f before=nobody
+    fails 1 "No such container"
+}
+
+@test "labels, mounts and sizes come with a format" {
+    start --name web --label a=1 --label b=2 -v "$PWD:/data:ro" -v /anon $IMG sh -c 'head -c 100000 /dev/zero >/big; sleep 100'
+    try dewar ps --format '{{.Labels}}|{{.Label "b"}}|{{.LocalVolumes}}|{{.Networks}}'
+    ok && same "$output" 'a=1,b=2|2|1|none'
+    try dewar ps --format 'table {{.Names}}\t{{.Mounts}}'
+    ok && [[ ${lines[0]} == NAMES*MOUNTS ]] && has "$PWD"
+    for _ in $(seq 50); do
+        size=$(dewar ps -s --format '{{.Size}}')
+        [[ $size == 1*kB* ]] && break
+        sleep 0.1
+    done
+    [[ $size == 1*"kB (virtual "*"MB)" ]] || { echo "$size" >&2; return 1; }
+    try dewar ps --format json
+    ok && same "$(jq -r .Names <<<"$output")" web
+}
+
+@test "inspect tells what was asked for and what became of it" {
+    start --name web --label a=1 -e K=V -w /tmp -u 1000 --hostname h --restart on-failure:3 -v "$PWD:/data:ro" \
+        --cap-drop CHOWN --read-only $IMG sleep 100
+    q() { dewar inspect web | jq -cr ".[0]$1"; }
+    same "$(q .Name)" /web
+    same "$(q '|[.Path,.Args[]]')" '["sleep","100"]'
+    same "$(q '|[.State.Status,.State.Running,.State.ExitCode]')" '["running",true,0]'
+    [ "$(q .State.Pid)" -gt 1 ]
+    same "$(q '.Config|[.Hostname,.User,.WorkingDir,.Image]')" '["h","1000","/tmp","busybox:test"]'
+    same "$(q '.Config.Env|index("K=V")!=null')" true
+    same "$(q .Config.Labels.a)" 1
+    same "$(q '.HostConfig|[.NetworkMode,.ReadonlyRootfs,.CapDrop]')" '["none",true,["CHOWN"]]'
+    same "$(q .HostConfig.RestartPolicy)" '{"Name":"on-failure","MaximumRetryCount":3}'
+    same "$(q '.Mounts[0]|[.Type,.Source,.Destination,.RW]')" "[\"bind\",\"$PWD\",\"/data\",false]"
+    same "$(dewar inspect -f '{{.State.Status}} {{index .Config.Labels "a"}}' web)" "running 1"
+    dewar kill web >/dev/null
+    dewar wait web >/dev/null
+    same "$(q '|[.State.Status,.State.Running,.State.ExitCode,.State.Pid]')" '["exited",false,137,0]'
+}
+
+@test "inspect looks for a container first and can be told what to look for" {
+    dewar tag $IMG web:latest
+    new --name web $IMG true
+    same "$(dewar inspect -f '{{.Name}}' web)" /web
+    same "$(dewar image inspect -f '{{index .RepoTags 0}}' web | tr -d ' ')" "busybox:test"
+    same "$(dewar inspect --type image -f '{{.Os}}' web)" linux
+    same "$(dewar container inspect -f '{{.State.Status}}' web)" created
+    try dewar container inspect $IMG
+    fails 1 "No such container"
+    same "$output" "[]"
+    try dewar inspect nobody
+    fails 1 "no container and no image"
+    dewar rmi web:latest >/dev/null
+}
