@@ -5,6 +5,7 @@
 // [aliases] would make a short name mean another image here than in Docker (docs/registries.md).
 #include "registry/conf.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/fs.h"
@@ -16,14 +17,9 @@
 #define SYSTEM_CONF "/etc/containers/registries.conf"
 #define RULES_MAX 4096
 
-static void mirror_fini(struct registry_conf_mirror *m)
-{
-    free(m->location);
-}
-
 static void rule_fini(struct registry_conf_rule *r)
 {
-    vec_each(m, &r->mirrors) mirror_fini(m);
+    for (size_t i = 0; i < r->mirrors.n; i++) free(r->mirrors.p[i].location);
     vec_fini(&r->mirrors);
     free(r->prefix);
     free(r->location);
@@ -37,7 +33,7 @@ static inline void own_rule(struct registry_conf_rule *r)
 
 void registry_conf_fini(struct registry_conf *c)
 {
-    vec_each(r, &c->rules) rule_fini(r);
+    for (size_t i = 0; i < c->rules.n; i++) rule_fini(&c->rules.p[i]);
     vec_fini(&c->rules);
 }
 
@@ -144,6 +140,7 @@ static int read_rule(const struct codec_json *j, const char *where, struct regis
 static int add_rule(struct registry_conf *conf, size_t first, struct registry_conf_rule *r,
                     struct err *e)
 {
+    assert(r->prefix); // read_rule gives every rule one
     for (size_t i = 0; i < conf->rules.n; i++) {
         if (strcmp(conf->rules.p[i].prefix, r->prefix) != 0) continue;
         if (i >= first)
@@ -274,8 +271,8 @@ const struct registry_conf_rule *registry_conf_find(const struct registry_conf *
                                                     size_t *out_matched)
 {
     const struct registry_conf_rule *best = NULL;
-    vec_each(r, &c->rules)
-    {
+    for (size_t i = 0; i < c->rules.n; i++) {
+        const struct registry_conf_rule *r = &c->rules.p[i];
         size_t n = match(r->prefix, full);
         if (!n || (best && strlen(r->prefix) <= strlen(best->prefix))) continue;
         best = r;

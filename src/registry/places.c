@@ -127,8 +127,8 @@ static int add_ruled(struct registry_places *out, struct sv full, size_t matched
         err_set(e, ERR_INPUT, "'%.*s' is blocked by %s", (int)full.n, full.p, r->where);
         return err_hint(e, "the entry for '%s' there says blocked = true", r->prefix);
     }
-    vec_each(m, &r->mirrors)
-    {
+    for (size_t i = 0; i < r->mirrors.n; i++) {
+        const struct registry_conf_mirror *m = &r->mirrors.p[i];
         const struct registry_place like = {.mirror = true,
                                             .plain = m->insecure,
                                             .unverified = m->insecure,

@@ -24,6 +24,7 @@ struct record {
     bool running;        // run/containers/<id> is ours
     struct strv volumes; // ids of anonymous volumes
 };
+#define RECORD_REMOVING "removing"  // a mark in its folder: whoever finds it goes on with that
 #define RECORD_NONE ((struct record){.fd = -1, .run_fd = -1})
 
 int record_new_id(char out[RUNTIME_ID], struct err *e);
