@@ -144,7 +144,8 @@ static int apply_one(const struct strv *groups, const struct limit *l,
     value_text(l, part, v, v2, &text);
     const char *file = v2 ? l->v2 : l->v1, *group = group_of(groups, l->controller);
     // Zero is "not set" in what Docker and podman write; files without a v2 form have other rows.
-    bool empty = text.n == 0 || (sv_eqz(str_sv(&text), "0") && l->form != FLAG && l->form != PLAIN);
+    bool empty = text.n == 0 || (sv_eqz(str_sv(&text), "0") && l->form != FLAG &&
+                                l->form != PLAIN && l->form != TEXT);
     if (empty || !file || (l->form == FLAG && !codec_json_bool(v))) return 0;
     if (l->form == PLAIN && codec_json_int(v) == 0 && strcmp(l->key, "swappiness") != 0) return 0;
     if (!group) return no_controller(l->key, l->controller, e);

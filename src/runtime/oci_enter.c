@@ -417,7 +417,6 @@ _Noreturn void oci_enter_walk(const struct plan *given)
     const struct plan *p = &here;
     const struct plan_oci *o = p->oci;
     enter_begin(p);
-    if (o->new_cgroupns) enter_need(p, unshare(CLONE_NEWCGROUP) == 0, STEP_CGROUP);
     attach_root(p);
     int proc = own_proc(p);
     enter_sysctls(p, proc);
@@ -425,6 +424,8 @@ _Noreturn void oci_enter_walk(const struct plan *given)
     if (o->new_net) loopback(p);
     mount_rows(p);
     fill_dev(p);
+    enter_wait(p);  // in its control groups from here on
+    if (o->new_cgroupns) enter_need(p, unshare(CLONE_NEWCGROUP) == 0, STEP_CGROUP);
     uint32_t pid = o->ask_hooks ? parents_turn(p) : 0;
     calls(p, false, pid);
     change_root(p);

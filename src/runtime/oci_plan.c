@@ -183,10 +183,9 @@ static int rlimits(const struct oci_process *pr, struct runtime_spec *s, struct 
 
 // 1.0 of the specification wants an error for an unknown name; later ones a warning for that and for
 // what cannot be had.
-static int one_set(const struct strv *names, bool strict, const struct event_sink *sink,
+static int one_set(const struct strv *names, uint64_t have, bool strict, const struct event_sink *sink,
                    uint64_t *out, struct err *e)
 {
-    uint64_t have = caps_own();
     for (size_t i = 0; i < names->n; i++) {
         int n = strncmp(names->p[i], "CAP_", 4) == 0 ? caps_number(sv_of(names->p[i])) : -1;
         if (n >= 0 && have >> n & 1) {
@@ -206,9 +205,9 @@ static int capabilities(const struct oci_process *pr, const unsigned version[3],
                         const struct event_sink *sink, struct plan *p, struct err *e)
 {
     bool strict = version[0] == 1 && version[1] == 0;
-    uint64_t sets[OCI_CAP_SETS] = {0};
+    uint64_t sets[OCI_CAP_SETS] = {0}, have = caps_own();
     for (int i = 0; i < OCI_CAP_SETS; i++)
-        if (one_set(&pr->caps[i], strict, sink, &sets[i], e) < 0) return -1;
+        if (one_set(&pr->caps[i], have, strict, sink, &sets[i], e) < 0) return -1;
     p->sets_given = true;
     p->sets = (struct caps_sets){
         .bounding = sets[OCI_CAP_BOUNDING],
@@ -476,6 +475,7 @@ int oci_plan_make(struct engine *en, const struct oci_build *b, struct runtime_s
     plan_begin(en, spec, p);
     p->oci = o;
     p->walk = oci_enter_walk;
+    p->parent_joins = true;
     p->user_mode = b->in_userns;
     p->map_uid = &r->uid;
     p->map_gid = &r->gid;
