@@ -221,6 +221,7 @@ const struct cli_cmd cli_cmd_ps = {
     .path = "container ls",
     .alias = (const char *const[]){"ps", "container list", "container ps", NULL},
     .more = "Those that run, newest first; -a shows all. Fields for --format: .ID .Image .Command\n"
+    .help = "List containers",
             ".CreatedAt .RunningFor .State .Status .Ports .Names .Size .Labels .Label \"K\" .Mounts\n"
             ".LocalVolumes .Networks.",
     .examples = "dewar ps -a\n"
