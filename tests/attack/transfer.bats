@@ -20,14 +20,16 @@ test_setup() {
 }
 T() { "$TRANSFER" --helper "$HELPER" "$@"; }
 # Runs a bash script where 203.0.113.7 is an address of this machine that looks like one of the
-# network, and 10.9.8.7 one of a private network.
+# network, and 10.9.8.7 one of a private network; here.example and corp.example are names for inside.
 abroad() {
-    local -a how=(unshare -n)
-    is_root || how=(unshare -U --map-root-user -n)
+    local -a how=(unshare -n -m)
+    is_root || how=(unshare -U --map-root-user -n -m)
     need_program ip iproute2
     need_kernel "network namespace" "${how[@]}" true
     export TESTS_DIR WORK
+    printf '127.0.0.1 localhost here.example\n10.9.8.7 corp.example\n' >hosts
     "${how[@]}" bash -euc 'ip link set lo up
+        mount --bind hosts /etc/hosts
         ip address add 203.0.113.7/32 dev lo
         ip address add 10.9.8.7/32 dev lo
         T() { "$TRANSFER" --helper "$HELPER" "$@"; }
@@ -41,7 +43,7 @@ abroad() {
     start EVIL "{\"host\":\"203.0.113.7\",\"bind\":\"203.0.113.7\",\"rules\":[]}"
     port=${INNER#*:} host=${EVIL%:*}
     for to in 127.0.0.1 localhost 2130706433 0x7f.1 017700000001 0.0.0.0 "[::1]" "[::ffff:127.0.0.1]" \
-        "[::ffff:7f00:1]" 127.0.0.1. 10.9.8.7 169.254.169.254; do
+        "[::ffff:7f00:1]" 127.0.0.1. 10.9.8.7 169.254.169.254 here.example corp.example; do
         start OUTER "{\"host\":\"203.0.113.7\",\"bind\":\"203.0.113.7\",\"rules\":[
             {\"on\":\"else\",\"redirect\":\"http://$to:$port/x\"}]}"
         if T url-get - "url=http://$OUTER/file" fd=got >out; then
@@ -111,13 +113,14 @@ END
     python3 proxy.py 3>&- &
     trap "kill $!" EXIT
     while [ ! -e port ]; do sleep 0.05; done
-    start EVIL "{\"host\":\"203.0.113.7\",\"bind\":\"203.0.113.7\",\"tls\":\"good\",\"auth\":\"basic\",\"rules\":[]}"
+    start EVIL "{\"host\":\"203.0.113.7\",\"bind\":\"203.0.113.7\",\"tls\":\"good\",\"auth\":\"basic\",\"rules\":[
+        {\"on\":\"manifest_head\",\"http10\":true}]}" # so that each request makes a connection
     export SSL_CERT_FILE=$EVIL_CA https_proxy=http://localhost:$(cat port)
     unset no_proxy NO_PROXY
     printf "{\"auths\":{\"%s\":{\"auth\":\"%s\"}}}" "$EVIL" "$(printf tester:Sesame-47-open | base64 -w0)" >"$HOME/.docker/config.json"
     T manifest-head "$EVIL/a:x" >out
     grep -q "done size=0" out
-    grep -q "^CONNECT 203.0.113.7:" proxy.log
+    [ "$(grep -c "^CONNECT 203.0.113.7:" proxy.log)" = 2 ]
     ! grep -qi authorization proxy.log || exit 1
     jq -e "select(.headers.authorization // .headers.Authorization)" "$EVIL_LOG" >/dev/null
     # The twin: who is excepted is spoken to directly.
