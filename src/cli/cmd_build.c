@@ -205,6 +205,8 @@ const struct cli_cmd cli_cmd_build = {
                 "    set an ARG and stop at the stage 'test'\n"
                 "dewar build https://example.org/digits.git#main:app\n"
                 "    build the folder app of a repository's branch main\n"
+                "dewar build --cache-from type=local,src=c --cache-to type=local,dest=c,mode=max .\n"
+                "    take over what an earlier build left in a folder, and leave it there again\n"
                 "dewar build -o type=local,dest=out .\n"
                 "    write the files of the result to a folder\n",
     CLI_OPTIONS(rows, struct opts),

@@ -330,11 +330,13 @@ const struct cli_cmd cli_cmd_history = {
 struct inspect {
     const char *format;
     int type;
-    bool size;
+    bool size, raw;
 };
 enum inspect_type { INSPECT_ANY, INSPECT_IMAGE, INSPECT_CONTAINER };
 static const char *const inspect_types[] = {"any", "image", "container", NULL};
 static const struct opt inspect_options[] = {
+    {"raw", 0, OPT_BOOL, OPT_AT(struct inspect, raw),
+     .help = "Print the manifest as it is, of the store or with docker://NAME of a registry"},
     {"format", 'f', OPT_TEXT, OPT_AT(struct inspect, format), .arg = "TEMPLATE",
      .help = "A Go template, or 'json' for one line"},
     {"type", 0, OPT_ENUM, OPT_AT(struct inspect, type), .choices = inspect_types,
@@ -370,7 +372,9 @@ static int run_inspect(struct cli *c, const void *options, struct err *e)
     own(codec_json) struct codec_json *list = codec_json_new_array();
     int status = 0;
     if (cli_engine(c, &en, e) < 0) return -1;
-    for (int i = 0; i < c->argc; i++) {
+    for (int i = 0; o->raw && i < c->argc; i++)
+        if (image_raw(&en, c->argv[i], false, &c->out, e) < 0) return -1;
+    for (int i = 0; !o->raw && i < c->argc; i++) {
         struct codec_json *one = NULL;
         if (inspect_one(&en, c->argv[i], type_asked(c, o), &one, e) == 0) {
             codec_json_add(list, one);
@@ -379,7 +383,7 @@ static int run_inspect(struct cli *c, const void *options, struct err *e)
         cli_print_error(c, e);  // what was found is still printed
         status = 1;
     }
-    if (cli_print_values(c, list, o->format, e) < 0) return -1;
+    if (!o->raw && cli_print_values(c, list, o->format, e) < 0) return -1;
     return status;
 }
 

@@ -18,6 +18,7 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_container_inspect,
     // containers
     &cli_cmd_ps,
+    &cli_cmd_exec,
     &cli_cmd_create,
     &cli_cmd_start,
     &cli_cmd_stop,
@@ -30,6 +31,8 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_pause,
     &cli_cmd_unpause,
     &cli_cmd_rename,
+    &cli_cmd_update,
+    &cli_cmd_container_prune,
     &cli_cmd_probe,
     // in and out
     &cli_cmd_pull,
@@ -38,11 +41,17 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_load,
     &cli_cmd_import,
     &cli_cmd_bootstrap,
+    &cli_cmd_image_copy,
     &cli_cmd_image_prune,
     // registries
     &cli_cmd_login,
     &cli_cmd_logout,
     &cli_cmd_search,
+    &cli_cmd_manifest_create,
+    &cli_cmd_manifest_annotate,
+    &cli_cmd_manifest_inspect,
+    &cli_cmd_manifest_push,
+    &cli_cmd_manifest_rm,
     // the store and the machine
     &cli_cmd_df,
     &cli_cmd_system_prune,
@@ -61,6 +70,7 @@ const struct cli_cmd *const cli_commands[] = {
 // Groups without help are only other ways to say what stands elsewhere ("buildx build").
 const struct cli_group cli_groups[] = {
     {"image", "Manage images", NULL},
+    {"manifest", "Put images of several platforms together", NULL},
     {"builder", "Manage builds", NULL},
     {"container", "Manage containers", NULL},
     {"system", "Manage the store", NULL},

@@ -154,6 +154,14 @@ static int push_image(struct push *p, const struct oci_ref *ref, struct image_pu
 
 // --- the verb -----------------------------------------------------------------------------------
 
+// Under another name: whatever means an image here will do.
+static int find_any(struct push *p, const char *name, const char *as, struct err *e)
+{
+    if (oci_ref_parse(sv_of(as), &p->ref, e) < 0) return -1;
+    oci_ref_default_tag(&p->ref);
+    return store_ref_resolve(p->en, name, &p->image, e) < 0 ? -1 : 0;
+}
+
 static int find(struct push *p, const char *name, struct err *e)
 {
     own(str) struct str text = {0};
@@ -183,9 +191,10 @@ static int read_how(const struct image_push_options *opt, struct image_send_how 
     return 0;
 }
 
-static int push(struct push *p, struct image_pushed *out, struct err *e)
+static int push(struct push *p, bool learn, struct image_pushed *out, struct err *e)
 {
     if (push_image(p, &p->ref, out, e) < 0) return -1;
+    if (!learn) return 0;
     struct store_ref r = p->image;
     r.ref = p->ref;
     r.remote = out->digest;
@@ -204,11 +213,13 @@ int image_push(struct engine *en, const struct image_push_options *opt, struct i
     // Layers may have to be read, and made again.
     if (engine_enter(en, e) < 0) return -1;
     own(fd) int lock = store_lock_shared(en, e);
-    if (lock < 0 || find(&p, opt->name, e) < 0 || image_remote_open(en, &remote, e) < 0 ||
-        image_send_open(en, remote, &p.ref, opt->insecure ? TRANSFER_INSECURE : 0, &sender, e) < 0)
+    if (lock < 0 || (opt->as ? find_any(&p, opt->name, opt->as, e) : find(&p, opt->name, e)) < 0 ||
+        image_remote_open(en, &remote, e) < 0 ||
+        image_send_open(en, remote, &p.ref, opt->insecure ? TRANSFER_INSECURE : 0, -1, &sender, e) <
+            0)
         return -1;
     p.sender = sender;
-    int rc = push(&p, out, e);
+    int rc = push(&p, !opt->as, out, e);
     image_drop(&p);
     if (rc == 0) return 0;
     image_pushed_fini(out);

@@ -7,10 +7,11 @@
 #include "image/remote.h"
 
 struct image_sender;
-// `ref`: the repository. The sender knows from the store's names which other repositories of that
-// host have a blob, so that it need not be sent.
+// `ref`: the repository. `blobs`: a folder of files named by their hex digits; -1: the store's. The
+// sender knows from the store's names which other repositories of that host have a blob, so that it
+// need not be sent.
 int image_send_open(struct engine *en, struct image_remote *r, const struct oci_ref *ref,
-                    uint32_t flags, struct image_sender **out, struct err *e);
+                    uint32_t flags, int blobs, struct image_sender **out, struct err *e);
 void image_send_close(struct image_sender *s);
 static inline void own_image_sender(struct image_sender **s)
 {

@@ -61,6 +61,7 @@ int image_tags(struct engine *en, const struct image_tags_options *opt, struct s
 
 struct image_push_options {
     const char *name;
+    const char *as; // where to, when that is another name; the store then does not learn it
     bool insecure;
     const char *compression; // "gzip" (default for layers that have no archive yet), "zstd"
     int level;               // 0: the compressor's default
@@ -108,3 +109,26 @@ struct image_copy_options {
 };
 int image_copy(struct engine *en, const struct image_copy_options *opt, struct oci_digest *out,
                struct err *e);
+
+// The manifest as it is, byte for byte: of a name in the store (where that came from an index, the
+// index), or with docker://NAME of a registry.
+int image_raw(struct engine *en, const char *name, bool insecure, struct str *out, struct err *e);
+
+// `manifest`: indexes of one's own, put together from images that registries have. They are kept in
+// the store under a name until they are pushed or removed.
+struct image_index_options {
+    const char *list;                // name of the index
+    const struct strv *images;       // create: what goes into it; annotate: the one that is meant
+    const char *os, *arch, *variant; // annotate
+    bool amend;                      // create: add to one that is there
+    bool purge;                      // push: remove it afterwards
+    bool insecure;
+};
+int image_index_create(struct engine *en, const struct image_index_options *opt, struct err *e);
+int image_index_annotate(struct engine *en, const struct image_index_options *opt, struct err *e);
+// The index of that name in the store, else what a registry has; JSON text.
+int image_index_inspect(struct engine *en, const struct image_index_options *opt, struct str *out,
+                        struct err *e);
+int image_index_push(struct engine *en, const struct image_index_options *opt,
+                     struct oci_digest *out, struct err *e);
+int image_index_remove(struct engine *en, const struct image_index_options *opt, struct err *e);

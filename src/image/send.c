@@ -34,6 +34,7 @@ struct image_sender {
     struct image_remote *remote;
     struct oci_ref ref;
     uint32_t flags;
+    int blobs; // -1: the store's
     struct store_tmp tmp;
     struct map origins; // hex of a blob -> name of another repository on this host
     struct item *items;
@@ -58,7 +59,7 @@ static void note_origins(struct image_sender *s, const struct store_ref *r)
 }
 
 int image_send_open(struct engine *en, struct image_remote *r, const struct oci_ref *ref,
-                    uint32_t flags, struct image_sender **out, struct err *e)
+                    uint32_t flags, int blobs, struct image_sender **out, struct err *e)
 {
     own(store_refs) struct store_refs refs = {0};
     own(image_sender) struct image_sender *s = mem_alloc(sizeof *s);
@@ -66,6 +67,7 @@ int image_send_open(struct engine *en, struct image_remote *r, const struct oci_
                                .remote = r,
                                .ref = *ref,
                                .flags = flags,
+                               .blobs = blobs,
                                .tmp = STORE_TMP_NONE,
                                .origins = {.free_value = free}};
     if (store_ref_list(en, &refs, e) < 0) return -1;
@@ -143,7 +145,8 @@ static int ask(struct image_sender *s, struct item *it, struct err *e)
     if (it->state == SEND_PUT) {
         const char *from = map_get(&s->origins, it->what->d.digest.hex);
         if (from) snprintf(q.from, sizeof q.from, "%s", from);
-        it->fd = store_blob_open(s->en, &it->what->d.digest, e);
+        it->fd = s->blobs >= 0 ? fs_openat(s->blobs, it->what->d.digest.hex, O_RDONLY, 0, e)
+                               : store_blob_open(s->en, &it->what->d.digest, e);
         if (it->fd < 0) return -1;
     }
     if (image_remote_send(s->remote, &q, it->fd, e) < 0) return -1;

@@ -104,6 +104,9 @@ void cgroup_close(struct cgroup *c);                 // the descriptors
 void cgroup_remove(const char *name, bool *out_oom); // the folders; asks first whether OOM struck
 // Stops every process of init's pid namespace, in a group that is made for it where there is none.
 int cgroup_freeze(struct engine *en, const char *name, pid_t init, struct err *e);
+// Changes the limits of a group that is there. ERR_UNSUPPORTED where one has no group to be set in.
+int cgroup_update(struct engine *en, const char *name, const struct runtime_spec *s,
+                  struct err *e);
 void cgroup_thaw(struct engine *en, const char *name);
 
 // --- the plan ----------------------------------------------------------------------------------

@@ -19,6 +19,11 @@ test_setup() {
     unset DOCKER_CONFIG REGISTRY_AUTH_FILE
     unset -f skopeo # the harness's, with a place of its own for credentials; here it is the matter
 }
+# Podman without root leaves a process behind that holds its namespaces.
+test_teardown() {
+    local pid=$WORK/xdg/libpod/tmp/pause.pid
+    [ ! -e "$pid" ] || kill "$(<"$pid")"
+}
 login() { run --separate-stderr dewar login -u "$REGISTRY_USER" --password-stdin "$@" <<<"$SECRET"; }
 # The registry answers only those who are logged in.
 reach() { try dewar search "${1:-$REGISTRY}/none"; }

@@ -140,6 +140,36 @@ seed_of() { same "$(dewar run --rm --network none "$1")" one; }
     store_is_clean
 }
 
+@test "F1: a password reaches no file of the store, no command line and no environment" {
+    evil_start "{\"images\":\"$BATS_FILE_TMPDIR/layout\",\"auth\":\"token\",\"rules\":[
+        {\"on\":\"blob_get\",\"match\":\"$LAYER\",\"delay\":1}]}"
+    local basic pid p
+    basic=$(printf tester:Sesame-47-open | base64)
+    mkdir docker
+    printf '{"auths":{"%s":{"auth":"%s"}}}' "$EVIL" "$basic" >docker/config.json
+    DOCKER_CONFIG=$WORK/docker "$DEWAR" pull "$EVIL/a/b" >out 2>&1 3>&- &
+    pid=$!
+    sleep 0.5
+    for p in "$pid" $(pgrep -P "$pid"); do
+        # Where the processes do not let us read their environment, nobody else can either.
+        cat "/proc/$p/cmdline" "/proc/$p/environ" 2>/dev/null | tr '\0' '\n' >>said || true
+    done
+    grep -qx pull said
+    wait "$pid" || { cat out >&2; return 1; }
+    same "$(layer_log .status)" 200
+    run grep -rlE "Sesame|$basic|good-pu" said out "$DEWAR_STORE" "$DEWAR_RUN"
+    same "$output" ''
+}
+
+@test "a registry that is not there is an error at once, with its name" {
+    SECONDS=0
+    try dewar pull localhost:1/a/b
+    fails 1 localhost:1
+    err_has a/b
+    [ "$SECONDS" -lt 5 ]
+    same "$(dewar images -q)" ''
+}
+
 @test "what is here is not asked for again" {
     dewar pull -q "$REGISTRY/a/b:1"
     local before

@@ -38,7 +38,7 @@ first), times (so many are changed). What it does, alone or together:
     length TEXT                        what Content-Length says
     no_range, range TEXT               ignores Range; what Content-Range says
     header_bytes N, header_count N     headers of N bytes; N headers
-    redirect URL [status]              {main} {other} {canary} {decimal} {mapped} {path} are filled in
+    redirect URL [status]              {main} {other} {canary} {decimal} {mapped} {path} {soon} are filled in
     location URL                       of an upload
     hangup, mute, garbage              closes instead of an answer; says nothing; another tongue
     delay SECONDS                      before the answer
@@ -241,6 +241,9 @@ class Evil:
         port = self.ports["canary"]
         for name, value in {"main": self.url("main"), "other": self.url("other"), "path": path,
                             "canary": f"http://127.0.0.1:{port}", "port": str(port),
+                            # A date with whole seconds: more than one from now.
+                            "soon": time.strftime("%a, %d %b %Y %H:%M:%S GMT",
+                                                  time.gmtime(time.time() + 2)),
                             "hostport": f"{self.host}:{self.ports['main']}",
                             "otherport": f"{self.host}:{self.ports['other']}",
                             "decimal": f"http://2130706433:{port}",
