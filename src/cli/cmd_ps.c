@@ -219,7 +219,6 @@ static int run_ps(struct cli *c, const void *options, struct err *e)
 
 const struct cli_cmd cli_cmd_ps = {
     .path = "container ls",
-    .usage = "",
     .alias = (const char *const[]){"ps", "container list", "container ps", NULL},
     .usage = "",
     .help = "List containers",
