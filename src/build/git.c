@@ -320,6 +320,7 @@ static int fetch(struct build_job *job, const struct build_remote *r, const stru
                           NULL};
     struct build_gitrun g = {.git_dir = c->path, .keep_fd = c->fd};
     struct err first;
+    event_info(&job->en->sink, "fetching %.12s of '%s'", commit, r->shown);
     if (ask(job, r, &g, args, NULL, &first) == 0) return 0;
     bool again = false;
     for (size_t i = 0; retry[i]; i++) again = again || strcasestr(err_cause(&first), retry[i]);

@@ -34,7 +34,7 @@ static const struct opt rows[] = {
      .help = "Set an ARG; without a value it is taken from the environment"},
     {.name = "build-context", .type = OPT_LIST, .offset = O(contexts), .arg = "NAME=SOURCE",
      .help = "One more context, for FROM, COPY --from and RUN --mount=from: a folder, a git "
-             "repository, an archive's URL, docker-image://NAME"},
+             "repository, an archive's URL, docker-image://NAME, oci-layout://FOLDER[:TAG]"},
     {.name = "cache-from", .type = OPT_LIST, .offset = O(cache_from),
      .arg = "IMAGE|type=T,...",
      .help = "Use a build cache: an image, type=registry,ref=NAME, type=local,src=FOLDER"},

@@ -18,6 +18,7 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_container_inspect,
     // containers
     &cli_cmd_ps,
+    &cli_cmd_exec,
     &cli_cmd_create,
     &cli_cmd_start,
     &cli_cmd_stop,
