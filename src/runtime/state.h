@@ -13,6 +13,7 @@
 //     log/                       container.log, container.log.1 ... (log.h)
 //     upper/ work/               the writable layer
 //     v-<id>                     an anonymous volume is ours
+//     n-<name>                   we use a volume that has a name (volume.h)
 //   containers/names/<name>      symbolic link whose text is the id: names are unique by its
 //                                creation (a random name of a --rm container stands in its record)
 // In the run folder (ends with the boot)
