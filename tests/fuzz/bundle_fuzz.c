@@ -22,8 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (rc == 0) {
         assert(r.version && r.root_path);
         assert(!r.has_process || (r.process.cwd && r.process.cwd[0] == '/'));
-        vec_each (m, &r.mounts) assert(m->destination);
-        vec_each (n, &r.namespaces) assert(n->type && (!n->path || n->path[0] == '/'));
+        vec_each(m, &r.mounts) assert(m->destination);
+        vec_each(n, &r.namespaces) assert(n->type && (!n->path || n->path[0] == '/'));
     }
     err_clear(&e);
     rc = oci_process_parse(text, "process.json", &p, &e);

@@ -20,18 +20,18 @@ static void every_part_is_read(void **state)
     (void)state;
     struct err e;
     own(oci_runtime) struct oci_runtime r = {0};
-    ASSERT_OK(parse(HEAD "," PROCESS
-                    ",\"terminal\":true,\"consoleSize\":{\"height\":3,\"width\":4},"
-                    "\"capabilities\":{\"ambient\":[\"CAP_KILL\"]},"
-                    "\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":1,\"hard\":18446744073709551615}],"
-                    "\"oomScoreAdj\":-5,\"ioPriority\":{\"class\":\"IOPRIO_CLASS_BE\",\"priority\":4}},"
-                    "\"mounts\":[{\"destination\":\"/a\",\"options\":[\"ro\"],"
-                    "\"uidMappings\":[{\"containerID\":0,\"hostID\":9,\"size\":2}]}],"
-                    "\"hooks\":{\"poststop\":[{\"path\":\"/h\",\"timeout\":3,\"env\":[]}]},"
-                    "\"linux\":{\"namespaces\":[{\"type\":\"pid\",\"path\":\"/p\"}],"
-                    "\"devices\":[{\"path\":\"/dev/x\",\"type\":\"u\",\"major\":1,\"minor\":2}],"
-                    "\"sysctl\":{\"a.b\":\"c\"},\"personality\":{\"domain\":\"LINUX32\"}}}",
-                    &r, &e));
+    ASSERT_OK(parse(
+        HEAD "," PROCESS ",\"terminal\":true,\"consoleSize\":{\"height\":3,\"width\":4},"
+             "\"capabilities\":{\"ambient\":[\"CAP_KILL\"]},"
+             "\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":1,\"hard\":18446744073709551615}],"
+             "\"oomScoreAdj\":-5,\"ioPriority\":{\"class\":\"IOPRIO_CLASS_BE\",\"priority\":4}},"
+             "\"mounts\":[{\"destination\":\"/a\",\"options\":[\"ro\"],"
+             "\"uidMappings\":[{\"containerID\":0,\"hostID\":9,\"size\":2}]}],"
+             "\"hooks\":{\"poststop\":[{\"path\":\"/h\",\"timeout\":3,\"env\":[]}]},"
+             "\"linux\":{\"namespaces\":[{\"type\":\"pid\",\"path\":\"/p\"}],"
+             "\"devices\":[{\"path\":\"/dev/x\",\"type\":\"u\",\"major\":1,\"minor\":2}],"
+             "\"sysctl\":{\"a.b\":\"c\"},\"personality\":{\"domain\":\"LINUX32\"}}}",
+        &r, &e));
     assert_true(r.has_process && r.process.terminal && r.process.has_caps && r.process.has_io);
     assert_int_equal(r.process.rows, 3);
     assert_int_equal(r.process.uid, 1);
@@ -59,7 +59,8 @@ static void a_mistake_names_its_place(void **state)
         {HEAD ",\"process\":{\"cwd\":\"x\",\"user\":{}}}", "process.cwd: 'x'"},
         {HEAD ",\"process\":{\"cwd\":\"/\",\"user\":{\"uid\":4294967296}}}", "out of range"},
         {HEAD "," PROCESS ",\"oomScoreAdj\":1001}}", "out of range"},
-        {HEAD "," PROCESS ",\"ioPriority\":{\"class\":\"X\",\"priority\":1}}}", "unknown class 'X'"},
+        {HEAD "," PROCESS ",\"ioPriority\":{\"class\":\"X\",\"priority\":1}}}",
+         "unknown class 'X'"},
         {HEAD ",\"mounts\":[{}]}", "mounts[0]: 'destination' is missing"},
         {HEAD ",\"mounts\":{}}", "mounts: must be a JSON array"},
         {HEAD ",\"hooks\":{\"prestart\":[{\"path\":\"x\"}]}}", "hooks.prestart: 'x'"},
@@ -67,7 +68,8 @@ static void a_mistake_names_its_place(void **state)
         {HEAD ",\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"pid\"}]}}", "twice"},
         {HEAD ",\"linux\":{\"namespaces\":[{\"type\":\"pid\",\"path\":\"x\"}]}}", "absolute path"},
         {HEAD ",\"linux\":{\"devices\":[{\"path\":\"/x\",\"type\":\"q\"}]}}", "unknown type 'q'"},
-        {HEAD ",\"linux\":{\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":0}]}}", "no ids"},
+        {HEAD ",\"linux\":{\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":0}]}}",
+         "no ids"},
         {HEAD ",\"linux\":{\"sysctl\":{\"a\":1}}}", "must be a text"},
         {HEAD ",\"linux\":{\"intelRdt\":{}}}", "not supported"},
     };
