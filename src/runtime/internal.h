@@ -237,6 +237,9 @@ struct plan {
     int (*on_report)(struct plan *p, const struct report *r, struct proc *child, int fd,
                      struct err *e);
     void *on_report_arg;
+    // Entering a v1 group waits for all processors, which takes longer than all the mounts: the
+    // parent does it meanwhile, and the child asks for the result (enter_wait).
+    bool parent_joins;
     const struct idmap_side *map_uid, *map_gid;  // of the new user namespace; NULL: from `ids`
     const struct join *join;  // namespaces to enter first; NULL: none. Borrowed
     pid_t parent;
