@@ -33,6 +33,7 @@ enum cli_words {
     CLI_WORDS_IMAGES,    // every word names an image
     CLI_WORDS_IMAGE,     // the first one does
     CLI_WORDS_CONTAINERS,
+    CLI_WORDS_VOLUMES,
     CLI_WORDS_COMMANDS,  // of dewar itself
 };
 

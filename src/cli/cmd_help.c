@@ -6,7 +6,7 @@
 #include "base/own.h"
 #include "cli/commands.h"
 #include "cli/internal.h"
-#include "runtime/state.h"
+#include "runtime/volume.h"
 #include "store/ref.h"
 
 // --- help ---------------------------------------------------------------------------------------
@@ -232,6 +232,16 @@ static void offer_containers(const struct completer *k)
         if (row->brief.name[0]) offer(k, "", row->brief.name, row->brief.image);
 }
 
+static void offer_volumes(const struct completer *k)
+{
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    own(runtime_volume_rows) struct runtime_volume_rows rows = {0};
+    struct err ignored = {0};
+    if (cli_engine(k->c, &en, &ignored) < 0 || runtime_volume_list(&en, NULL, &rows, &ignored) < 0)
+        return;
+    vec_each (row, &rows) offer(k, "", row->name, NULL);
+}
+
 static const struct opt *find_option(const struct cli_cmd *cmd, struct sv word)
 {
     for (size_t i = 0; i < cmd->options_n; i++) {
@@ -289,6 +299,7 @@ static void offer_words(const struct completer *k, const struct cli_cmd *cmd, in
     bool first = plain == 0;
     if (cmd->words == CLI_WORDS_IMAGES || (cmd->words == CLI_WORDS_IMAGE && first)) offer_images(k);
     if (cmd->words == CLI_WORDS_CONTAINERS) offer_containers(k);
+    if (cmd->words == CLI_WORDS_VOLUMES) offer_volumes(k);
     if (cmd->words == CLI_WORDS_FILES) str_addz(&k->c->out, ":files\n");
     if (cmd == &cli_cmd_completion && first) {
         offer(k, "", "bash", NULL);

@@ -189,7 +189,7 @@ static int run_system_prune(struct cli *c, const void *options, struct err *e)
     if (go <= 0) return go;
     if (cli_engine(c, &en, e) < 0 || engine_enter(&en, e) < 0) return -1;
     // Containers of commands that were killed go first: they hold on to their images.
-    if (runtime_sweep(&en, e) < 0) return -1;
+    if (runtime_sweep(&en, e) < 0 || runtime_volume_sweep(&en, e) < 0) return -1;
     if (o->volumes && runtime_volume_prune(&en, false, NULL, &volumes, &volumes_freed, e) < 0)
         return -1;
     cli_print_volumes(c, &volumes);

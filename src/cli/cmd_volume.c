@@ -172,6 +172,7 @@ const struct cli_cmd cli_cmd_volume_inspect = {
     .min_words = 1,
     .max_words = -1,
     .family = CLI_DOCKER,
+    .words = CLI_WORDS_VOLUMES,
     .run = run_inspect,
 };
 
@@ -214,6 +215,7 @@ const struct cli_cmd cli_cmd_volume_rm = {
     .min_words = 1,
     .max_words = -1,
     .family = CLI_DOCKER,
+    .words = CLI_WORDS_VOLUMES,
     .run = run_rm,
 };
 

@@ -9,15 +9,19 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/own.h"
 #include "runtime/events.h"
 #include "runtime/life.h"
 #include "store/tmp.h"
 
 #define TRIES 100
+#define WAIT_STEP 10000000 // ns
+#define WAIT_TRIES 100     // a second in all
 #define FRESH "fresh"
 #define DATA "_data"
 
@@ -121,6 +125,18 @@ int volume_make(struct engine *en, const char *name, const struct volume_meta *m
     return rc;
 }
 
+// Waits for as long as a copy takes, and says so when that is long.
+static int take_lock(struct engine *en, int dir, const char *name, struct err *e)
+{
+    for (int i = 0; i < WAIT_TRIES; i++) {
+        int rc = fs_lock(dir, LOCK_EX | LOCK_NB, e);
+        if (rc <= 0) return rc;
+        nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP}, NULL);
+    }
+    event_info(&en->sink, "waiting for another command that fills the volume '%s'", name);
+    return fs_lock(dir, LOCK_EX, e);
+}
+
 // The volume's folder, locked. What was locked must still be there: the volume may have been
 // removed while we waited.
 int volume_lock(struct engine *en, const char *name, struct err *e)
@@ -132,7 +148,7 @@ int volume_lock(struct engine *en, const char *name, struct err *e)
         own(fd) int dir = openat(all, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (dir < 0)
             return errno == ENOENT ? volume_missing(name, e) : err_sys(e, "open '%s'", name);
-        if (fs_lock(dir, LOCK_EX, e) < 0) return -1;
+        if (take_lock(en, dir, name, e) < 0) return -1;
         if (fstat(dir, &mine) == 0 && fstatat(all, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
             mine.st_ino == there.st_ino)
             return take_fd(dir);
@@ -293,5 +309,22 @@ int runtime_volume_remove(struct engine *en, const char *name, bool force, struc
         store_trash(en, all, name, e) < 0)
         return -1;
     runtime_event(en, "volume", "destroy", name, (const char *const[]){"driver", "local", NULL});
+    return 0;
+}
+
+int runtime_volume_sweep(struct engine *en, struct err *e)
+{
+    own(strv) struct strv names = {0};
+    own(fd) int all = fs_open_dir(en->store_fd, "volumes", e);
+    if (all < 0 || fs_list(all, ".", &names, e) < 0) return -1;
+    for (size_t i = 0; i < names.n; i++) {
+        struct err ignored;
+        own(fd) int dir =
+            openat(all, names.p[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (dir < 0 || !fs_exists(dir, VOLUME_NEW)) continue;
+        // One of a container that is being made is not locked, but its container is alive.
+        if (fs_exists(dir, "meta") && fs_lock(dir, LOCK_EX | LOCK_NB, &ignored) == 0)
+            fs_remove_tree(dir, VOLUME_NEW, &ignored);
+    }
     return 0;
 }

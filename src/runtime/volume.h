@@ -55,6 +55,8 @@ int runtime_volume_inspect(struct engine *en, const char *name, struct codec_jso
 struct codec_json *runtime_volume_json(const struct runtime_volume_row *row);
 // ERR_CONFLICT, naming the containers, while any uses it. `force`: a missing one is fine.
 int runtime_volume_remove(struct engine *en, const char *name, bool force, struct err *e);
+// Removes copies that killed commands left unfinished. Needs engine_enter.
+int runtime_volume_sweep(struct engine *en, struct err *e);
 // Those that no container uses: anonymous ones, with `all` every one. Filters: label=K[=V]
 // label!=K[=V] all=BOOL.
 int runtime_volume_prune(struct engine *en, bool all, const struct strv *filters,

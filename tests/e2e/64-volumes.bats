@@ -197,6 +197,39 @@ content() { # of a volume mounted on /data
     same "$actions" "create mount unmount destroy "
 }
 
+@test "system prune frees a copy that nobody finished, and not one that is being made" {
+    dewar volume create half >/dev/null
+    mkdir "$DEWAR_STORE/volumes/half/_new"
+    echo part >"$DEWAR_STORE/volumes/half/_new/file"
+    exec 7<"$DEWAR_STORE/volumes/half"
+    flock 7
+    dewar system prune -f >/dev/null
+    [ -e "$DEWAR_STORE/volumes/half/_new/file" ]
+    exec 7<&-
+    dewar system prune -f >/dev/null
+    same "$(ls "$DEWAR_STORE/volumes/half")" $'_data\nfresh\nmeta'
+    same "$(R -v half:/data data:1 cat /data/file)" one
+}
+
+@test "who waits long for a volume is told why" {
+    dewar volume create busy >/dev/null
+    exec 7<"$DEWAR_STORE/volumes/busy"
+    flock 7
+    dewar run --rm --network none -v busy:/x $IMG echo fine >out 2>err 7<&- &
+    pid=$!
+    for _ in $(seq 100); do grep -q "fills the volume 'busy'" err && break || sleep 0.1; done
+    exec 7<&-
+    wait "$pid"
+    same "$(cat out)" fine
+    grep -q "fills the volume 'busy'" err
+}
+
+@test "names of volumes are completed" {
+    dewar volume create offered >/dev/null
+    try dewar __complete volume rm of
+    ok && has offered
+}
+
 @test "a volume's name that is a folder here is a volume, with a hint" {
     mkdir here
     try dewar run --rm --network none -v here:/x $IMG ls /x
