@@ -12,6 +12,7 @@ prepare() {
 }
 operation() { op=("$DEWAR" run --rm --network none -v kept:/data result:1 cat /data/file /data/link /data/sub/other); }
 verify() {
+    operation
     [ "$("${op[@]}")" = "$(printf 'one\none\ntwo')" ]
     [ "$(ls "$DEWAR_STORE/volumes/kept")" = "$(printf '_data\nmeta')" ]
     [ "$(dewar volume ls -q)" = kept ]
