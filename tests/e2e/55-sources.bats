@@ -292,6 +292,19 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
     )
 }
 
+@test "a repository that was renamed on its host is found, one on another host is not followed" {
+    repo "$REPO"
+    ctx
+    line "ADD $WEB/moved/301/${WEB#http://}/git/$REPO.git#main /"
+    dewar build -q -o out .
+    same one "$(cat out/a)"
+    dewar build -q --no-cache . >/dev/null
+    # localhost is another host than 127.0.0.1.
+    line "ADD http://localhost:${WEB##*:}/moved/302/${WEB#http://}/git/$REPO.git /"
+    try dewar build -q .
+    fails 1 'sends elsewhere'
+}
+
 @test "git:// works too, and is asked through a copy the second time" {
     repo "$REPO"
     ctx
