@@ -8,9 +8,10 @@ demo:           ; @tools/demo
 check:          ; @tools/deps check && tests/run-all
 check-faults:   ; @tools/deps check && tests/run-all --only faults --full
 check-cgroup2:  ; @tools/deps guest && tests/guest/check
+check-oci:      ; @tools/deps oci && tools/build && tests/oci/check
 bench:          ; @tools/deps bench && bench/run
 install:        ; @tools/deps build && tools/build --install --prefix "$(PREFIX)"
 lint-deep:      ; @tools/deps deep && tools/lint-deep
 clean:          ; rm -rf build build-*
 
-.PHONY: all demo check check-faults check-cgroup2 bench install lint-deep clean
+.PHONY: all demo check check-faults check-cgroup2 check-oci bench install lint-deep clean

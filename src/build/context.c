@@ -12,6 +12,7 @@
 #include "build/git.h"
 #include "build/internal.h"
 #include "build/url.h"
+#include "image/archive.h"
 
 static int read_ignore(struct build_context *c, const char *path, const char *label, struct err *e)
 {
@@ -334,6 +335,26 @@ int build_context_open_main(struct build_job *job, struct build_context *out, st
     return hide_lock(job->opt, out, *out_label, e);
 }
 
+// oci-layout://FOLDER[:TAG][@DIGEST]: the image comes into the store, without a name.
+static int open_layout(struct build_job *job, struct sv where, struct build_context *c, struct err *e)
+{
+    own(image_loads) struct image_loads loaded = {0};
+    const char *at = strstr(where.p, "@sha256:");
+    struct sv path = at ? sv_part(where, 0, (size_t)(at - where.p)) : where;
+    long colon = sv_rfind(path, ':'), slash = sv_rfind(path, '/');
+    struct sv tag = colon > slash ? sv_from(path, (size_t)colon + 1) : SV("");
+    if (colon > slash) path = sv_part(path, 0, (size_t)colon);
+    own(free) char *folder = sv_dup(path);
+    own(free) char *only = at ? str_dup(at + 1) : sv_dup(tag);
+    char id[OCI_DIGEST_TEXT];
+    const struct image_load_options opt = {.path = folder, .only = only,
+                                           .platform = job->opt->platform};
+    if (image_load(job->en, &opt, &loaded, e) < 0) return -1;
+    if (loaded.n != 1) return err_set(e, ERR_INTERNAL, "a layout gave %zu images", loaded.n);
+    c->image = str_dup(oci_digest_print(&loaded.p[0].id, id));
+    return 0;
+}
+
 int build_context_open_named(struct build_job *job, const char *text, struct build_context *out,
                              struct err *e)
 {
@@ -350,6 +371,10 @@ int build_context_open_named(struct build_job *job, const char *text, struct bui
     if (sv_starts(rest, "docker-image://")) {
         out->image = sv_dup(sv_from(rest, strlen("docker-image://")));
         return 0;
+    }
+    if (sv_starts(rest, "oci-layout://")) {
+        if (open_layout(job, sv_from(rest, strlen("oci-layout://")), out, e) == 0) return 0;
+        return err_wrap(e, "--build-context %s", out->name);
     }
     int rc = build_remote_parse(rest.p, BUILD_REMOTE_TYPED, &r, e);
     if (rc < 0) return -1;

@@ -21,9 +21,12 @@
 #include "base/own.h"
 #include "build/gitrun.h"
 #include "build/mounts.h"
+#include "image/remote.h"
 
 #define TREE_LISTING ((size_t)96 << 20) // bytes of `git ls-tree`, about a million files
 #define TREE_BYTES ((uint64_t)128 << 30)
+#define MOVED_MAX ((uint64_t)64 << 20) // a list of refs
+#define ARGS_MAX 24
 #define SUBMODULES 200
 #define SUBMODULE_DEPTH 8
 
@@ -76,17 +79,66 @@ static int read_header(struct build_job *job, const struct build_remote *r, stru
     return 0;
 }
 
-// Calls git for a remote with what the caller of the build allows.
-static int ask(struct build_job *job, const struct build_remote *r, struct build_gitrun *g,
-               const char *const *args, struct str *out, struct err *e)
+static int ask_at(struct build_job *job, const struct build_remote *r, struct build_gitrun *g,
+                  const char *const *args, struct str *out, struct err *e)
 {
     own(secret) struct secret header = {0};
     if (read_header(job, r, &header, e) < 0) return -1;
     g->remote = r;
     g->header = &header;
     g->agent = build_mounts_agent(job->opt, "default");
-    if (build_gitrun(g, args, out, e) == 0) return 0;
-    return err_wrap(e, "asking '%s'", r->shown);
+    return build_gitrun(g, args, out, e);
+}
+
+static void own_remote(struct image_remote **r)
+{
+    image_remote_close(*r);
+}
+
+// Where a server sends those who ask for a repository: it was renamed, or wants ".git" at the end.
+// git follows nothing; the registry client does, by its rules, and only the same host counts.
+static bool find_moved(struct build_job *job, const struct build_remote *r,
+                       struct build_remote *out)
+{
+    static const char question[] = "/info/refs?service=git-upload-pack";
+    struct transfer_request q = {
+        .op = TRANSFER_URL_GET, .size = MOVED_MAX, .flags = TRANSFER_ANONYMOUS};
+    struct transfer_reply reply;
+    struct err none;
+    own(remote) struct image_remote *remote = NULL;
+    own(free) char *name = str_fmt("moved-%d", (int)getpid());
+    int n = snprintf(q.url, sizeof q.url, "%s%s", r->url, question);
+    if (n < 0 || (size_t)n >= sizeof q.url) return false;
+    own(fd) int fd = fs_openat(job->tmp.fd, name, O_RDWR | O_CREAT | O_TRUNC, 0600, &none);
+    if (fd < 0 || image_remote_open(job->en, &remote, &none) < 0 ||
+        image_remote_ask(remote, &q, fd, NULL, NULL, &reply, &none) < 0)
+        return false;
+    struct sv at = sv_of(reply.url);
+    if (!sv_ends(at, question)) return false;
+    own(free) char *url = sv_dup(sv_part(at, 0, at.n - strlen(question)));
+    if (build_remote_parse(url, BUILD_REMOTE_IN_FILE, out, &none) != 1) return false;
+    out->kind = BUILD_REMOTE_GIT;
+    return strcmp(out->host, r->host) == 0 &&
+           (out->way == r->way || out->way == BUILD_REMOTE_HTTPS);
+}
+
+// Calls git for a remote with what the caller of the build allows.
+static int ask(struct build_job *job, const struct build_remote *r, struct build_gitrun *g,
+               const char *const *args, struct str *out, struct err *e)
+{
+    own(build_remote) struct build_remote there = {0};
+    const char *again[ARGS_MAX] = {NULL};
+    bool moved = false;
+    g->moved = &moved;
+    if (ask_at(job, r, g, args, out, e) == 0) return 0;
+    if (!moved || !find_moved(job, r, &there)) return err_wrap(e, "asking '%s'", r->shown);
+    for (size_t i = 0; args[i] && i + 1 < ARGS_MAX; i++)
+        again[i] = args[i] == r->url ? there.url : args[i];
+    there.login = r->login; // of the same host; r frees it
+    if (out) str_clear(out);
+    int rc = ask_at(job, &there, g, again, out, e);
+    there.login = (struct secret){0};
+    return rc < 0 ? err_wrap(e, "asking '%s', which is now '%s'", r->shown, there.url) : 0;
 }
 
 // --- refs ---------------------------------------------------------------------------------------
@@ -320,6 +372,7 @@ static int fetch(struct build_job *job, const struct build_remote *r, const stru
                           NULL};
     struct build_gitrun g = {.git_dir = c->path, .keep_fd = c->fd};
     struct err first;
+    event_info(&job->en->sink, "fetching %.12s of '%s'", commit, r->shown);
     if (ask(job, r, &g, args, NULL, &first) == 0) return 0;
     bool again = false;
     for (size_t i = 0; retry[i]; i++) again = again || strcasestr(err_cause(&first), retry[i]);

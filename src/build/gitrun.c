@@ -189,6 +189,7 @@ static int failed(const struct build_gitrun *g, const char *const *args, int sta
                             ? "the agent of --ssh needs a key that %s takes"
                             : "give a token: --secret id=GIT_AUTH_TOKEN (for %s)",
                         g->remote->host);
+    if (says(talk, moved) && g->moved) *g->moved = true;
     if (says(talk, moved))
         return err_hint(e, "%s sends elsewhere: name the repository's own address",
                         g->remote->host);

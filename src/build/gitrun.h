@@ -18,6 +18,7 @@ struct build_gitrun {
     bool between_ours;           // instead: from one of our own folders to another
     const char *agent;           // socket of an ssh agent; NULL: git over ssh is not possible
     const struct secret *header; // an HTTP header for the remote's own host; may be NULL
+    bool *moved;                 // set when the server sent us elsewhere; may be NULL
     size_t max;                  // bytes of output; 0: 1 MiB
 };
 // `args` begins behind "git" and ends with NULL. Output goes to *out (may be NULL). What git said

@@ -34,7 +34,7 @@ static const struct opt rows[] = {
      .help = "Set an ARG; without a value it is taken from the environment"},
     {.name = "build-context", .type = OPT_LIST, .offset = O(contexts), .arg = "NAME=SOURCE",
      .help = "One more context, for FROM, COPY --from and RUN --mount=from: a folder, a git "
-             "repository, an archive's URL, docker-image://NAME"},
+             "repository, an archive's URL, docker-image://NAME, oci-layout://FOLDER[:TAG]"},
     {.name = "cache-from", .type = OPT_LIST, .offset = O(cache_from),
      .arg = "IMAGE|type=T,...",
      .help = "Use a build cache: an image, type=registry,ref=NAME, type=local,src=FOLDER"},
@@ -205,6 +205,8 @@ const struct cli_cmd cli_cmd_build = {
                 "    set an ARG and stop at the stage 'test'\n"
                 "dewar build https://example.org/digits.git#main:app\n"
                 "    build the folder app of a repository's branch main\n"
+                "dewar build --cache-from type=local,src=c --cache-to type=local,dest=c,mode=max .\n"
+                "    take over what an earlier build left in a folder, and leave it there again\n"
                 "dewar build -o type=local,dest=out .\n"
                 "    write the files of the result to a folder\n",
     CLI_OPTIONS(rows, struct opts),

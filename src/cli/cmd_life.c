@@ -502,3 +502,146 @@ const struct cli_cmd cli_cmd_probe = {
     .words = CLI_WORDS_CONTAINERS,
     .run = probe,
 };
+
+// --- container prune ---------------------------------------------------------------------------
+
+struct prune_opts {
+    bool force;
+    struct strv filters;
+};
+static const struct opt prune_rows[] = {
+    {.name = "filter",
+     .type = OPT_LIST,
+     .offset = OPT_AT(struct prune_opts, filters),
+     .arg = "KEY=VALUE",
+     .help = "Only these: until=TIME, label=K[=V], label!=K[=V]"},
+    {.name = "force",
+     .letter = 'f',
+     .type = OPT_BOOL,
+     .offset = OPT_AT(struct prune_opts, force),
+     .help = "Do not ask"},
+};
+
+static int prune(struct cli *c, const void *options, struct err *e)
+{
+    const struct prune_opts *o = options;
+    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    own(strv) struct strv ids = {0};
+    uint64_t freed = 0;
+    int go = o->force ? 1 : cli_confirm(c, "WARNING! This will remove all stopped containers.", e);
+    if (go <= 0) return go;
+    if (cli_engine(c, &en, e) < 0 || runtime_prune(&en, &o->filters, &ids, &freed, e) < 0)
+        return -1;
+    if (ids.n) str_addz(&c->out, "Deleted Containers:\n");
+    for (size_t i = 0; i < ids.n; i++) str_addf(&c->out, "%s\n", ids.p[i]);
+    if (ids.n) str_addc(&c->out, '\n');
+    str_addz(&c->out, "Total reclaimed space: ");
+    num_print_size(freed, &c->out);
+    str_addc(&c->out, '\n');
+    return 0;
+}
+
+const struct cli_cmd cli_cmd_container_prune = {
+    .path = "container prune",
+    .usage = "",
+    .help = "Remove all containers that do not run",
+    .examples = "dewar container prune -f\ndewar container prune --filter until=24h\n",
+    CLI_OPTIONS(prune_rows, struct prune_opts),
+    .family = CLI_DOCKER,
+    .run = prune,
+};
+
+// --- update ------------------------------------------------------------------------------------
+
+struct update_opts {
+    struct runtime_update_options update;
+    double cpus;
+    const char *memory_swap;
+};
+#define U(member) OPT_AT(struct update_opts, update.member)
+static const struct opt update_rows[] = {
+    {.name = "cpu-shares",
+     .letter = 'c',
+     .type = OPT_UINT,
+     .offset = U(cpu_shares),
+     .arg = "N",
+     .help = "Weight of its CPU time against others (1024 is one share)"},
+    {.name = "cpus",
+     .type = OPT_REAL,
+     .offset = OPT_AT(struct update_opts, cpus),
+     .arg = "N",
+     .help = "How many CPUs it may use: 1.5"},
+    {.name = "cpuset-cpus",
+     .type = OPT_TEXT,
+     .offset = U(cpuset_cpus),
+     .arg = "LIST",
+     .help = "Which CPUs it may use: 0-3,6"},
+    {.name = "cpuset-mems",
+     .type = OPT_TEXT,
+     .offset = U(cpuset_mems),
+     .arg = "LIST",
+     .help = "Which memory nodes it may use"},
+    {.name = "memory",
+     .letter = 'm',
+     .type = OPT_SIZE,
+     .offset = U(memory),
+     .arg = "BYTES",
+     .help = "Memory limit: 512m, 2g"},
+    {.name = "memory-swap",
+     .type = OPT_TEXT,
+     .offset = OPT_AT(struct update_opts, memory_swap),
+     .arg = "BYTES",
+     .help = "Limit of memory and swap together; -1 for no limit"},
+    {.name = "pids-limit",
+     .type = OPT_INT,
+     .offset = U(pids_limit),
+     .given = U(has_pids_limit),
+     .arg = "N",
+     .help = "How many processes it may have (0 or -1: no limit, from the next start on)"},
+    {.name = "restart",
+     .type = OPT_TEXT,
+     .offset = U(restart),
+     .arg = "POLICY",
+     .help = "When it is started again: no, on-failure[:MAX], always, unless-stopped"},
+};
+#undef U
+
+static int update_one(struct cli *c, struct engine *en, const char *id, const void *options,
+                      struct err *e)
+{
+    const struct update_opts *o = options;
+    struct runtime_update_options u = o->update;
+    uint64_t swap;
+    (void)c;
+    u.nano_cpus = (int64_t)(o->cpus * 1e9);
+    if (o->memory_swap && strcmp(o->memory_swap, "-1") == 0) {
+        u.memory_swap = -1;
+    } else if (o->memory_swap) {
+        if (num_bytes(sv_of(o->memory_swap), &swap, e) < 0)
+            return err_wrap(e, "reading --memory-swap");
+        u.memory_swap = (int64_t)swap;
+    }
+    return runtime_update(en, id, &u, e);
+}
+
+static int update_all(struct cli *c, const void *options, struct err *e)
+{
+    return each_container(c, options, false, update_one, e);
+}
+
+static const char *const update_aliases[] = {"container update", NULL};
+const struct cli_cmd cli_cmd_update = {
+    .path = "update",
+    .alias = update_aliases,
+    .usage = "CONTAINER [CONTAINER...]",
+    .help = "Change the limits and the restart policy of containers",
+    .more = "Limits of a running container change at once when it was started with such a limit, "
+            "else from its next start on.",
+    .examples = "dewar update --restart unless-stopped web\ndewar update -m 2g training\n",
+    CLI_OPTIONS(update_rows, struct update_opts),
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_CONTAINERS,
+    .run = update_all,
+};

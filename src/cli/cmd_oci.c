@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `dewar oci`, and the whole program when it is called dewar-oci: runc's command line. Options of the
-// runtime stand in front of the verb, those of the verb behind it. With --log the error goes there as
-// well, in the form that podman and containerd read.
+// `dewar oci`, and the whole program when it is called dewar-oci: runc's command line. Options of
+// the runtime stand in front of the verb, those of the verb behind it. With --log the error goes
+// there as well, in the form that podman and containerd read.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -37,10 +37,11 @@ static const struct opt oci_options[] = {
     {"log", 0, OPT_TEXT, AT(log), .arg = "FILE", .help = "Write errors and warnings there as well"},
     {"log-format", 0, OPT_ENUM, AT(log_format), .arg = "FORMAT", .choices = log_formats,
      .help = "How the log file looks"},
-    {"systemd-cgroup", 0, OPT_BOOL, AT(systemd_cgroup), .help = "Not supported: an error at create"},
+    {"systemd-cgroup", 0, OPT_BOOL, AT(systemd_cgroup),
+     .help = "Not supported: an error at create"},
     {"debug", 0, OPT_BOOL, AT(debug), .help = "Accepted, says nothing more"},
-    {"rootless", 0, OPT_ENUM, AT(rootless), .arg = "MODE", .choices = root_modes,
-     .implied = "true", .help = "Accepted: what we may is found out"},
+    {"rootless", 0, OPT_ENUM, AT(rootless), .arg = "MODE", .choices = root_modes, .implied = "true",
+     .help = "Accepted: what we may is found out"},
     {"criu", 0, OPT_TEXT, AT(criu), .arg = "PATH", .hidden = true, .help = "Accepted"},
     {"version", 'v', OPT_BOOL, AT(version), .help = "Print the version"},
 };
@@ -63,24 +64,31 @@ struct verb {
     const char *cpuset_cpus, *cpuset_mems;
 };
 #define AT(member) .offset = OPT_AT(struct verb, member)
-#define BUNDLE                                                                                  \
-    {"bundle", 'b', OPT_TEXT, AT(bundle), .arg = "DIR", .help = "Folder with config.json; default ."}
-#define PID_FILE                                                                                \
-    {"pid-file", 0, OPT_TEXT, AT(pid_file), .arg = "FILE", .help = "Write the process id there"}
-#define CONSOLE                                                                                 \
-    {                                                                                           \
-        "console-socket", 0, OPT_TEXT, AT(console_socket), .arg = "SOCKET",                     \
-            .help = "Unix socket that takes the terminal"                                       \
+#define BUNDLE                                                                                     \
+    {                                                                                              \
+        "bundle", 'b', OPT_TEXT, AT(bundle), .arg = "DIR",                                         \
+                                             .help = "Folder with config.json; default ."          \
     }
-#define PRESERVE                                                                                \
-    {                                                                                           \
-        "preserve-fds", 0, OPT_INT, AT(preserve_fds), .arg = "N",                               \
-            .help = "Hand on N descriptors behind 0, 1 and 2"                                   \
+#define PID_FILE                                                                                   \
+    {                                                                                              \
+        "pid-file", 0, OPT_TEXT, AT(pid_file), .arg = "FILE", .help = "Write the process id there" \
     }
-#define MAKING                                                                                  \
-    BUNDLE, PID_FILE, CONSOLE, PRESERVE,                                                        \
-        {"no-pivot", 0, OPT_BOOL, AT(no_pivot), .help = "Do without pivot_root"},               \
-        {"no-new-keyring", 0, OPT_BOOL, AT(no_new_keyring), .help = "Keep the session keyring"}
+#define CONSOLE                                                                                    \
+    {                                                                                              \
+        "console-socket", 0, OPT_TEXT, AT(console_socket),                                         \
+            .arg = "SOCKET", .help = "Unix socket that takes the terminal"                         \
+    }
+#define PRESERVE                                                                                   \
+    {                                                                                              \
+        "preserve-fds", 0, OPT_INT, AT(preserve_fds),                                              \
+            .arg = "N", .help = "Hand on N descriptors behind 0, 1 and 2"                          \
+    }
+#define MAKING                                                                                     \
+    BUNDLE, PID_FILE, CONSOLE, PRESERVE,                                                           \
+        {"no-pivot", 0, OPT_BOOL, AT(no_pivot), .help = "Do without pivot_root"},                  \
+    {                                                                                              \
+        "no-new-keyring", 0, OPT_BOOL, AT(no_new_keyring), .help = "Keep the session keyring"      \
+    }
 
 static const struct opt create_rows[] = {MAKING};
 static const struct opt run_rows[] = {
@@ -131,7 +139,8 @@ static const struct opt update_rows[] = {
     {"resources", 'r', OPT_TEXT, AT(resources), .arg = "FILE", .help = "JSON file, - is stdin"},
     {"memory", 0, OPT_INT, AT(memory), .arg = "BYTES", .help = "Memory limit"},
     {"memory-swap", 0, OPT_INT, AT(memory_swap), .arg = "BYTES", .help = "Memory and swap"},
-    {"memory-reservation", 0, OPT_INT, AT(memory_reservation), .arg = "BYTES", .help = "Soft limit"},
+    {"memory-reservation", 0, OPT_INT, AT(memory_reservation), .arg = "BYTES",
+     .help = "Soft limit"},
     {"cpu-quota", 0, OPT_INT, AT(cpu_quota), .arg = "USEC", .help = "CPU time in a period"},
     {"cpu-period", 0, OPT_INT, AT(cpu_period), .arg = "USEC", .help = "The period"},
     {"cpu-share", 0, OPT_INT, AT(cpu_shares), .arg = "N", .help = "CPU shares"},
@@ -155,10 +164,14 @@ static int run_options(const struct call *x, struct oci_run_options *o, struct e
     const struct verb *v = x->v;
     if (v->preserve_fds < 0 || v->preserve_fds > 1024)
         return err_set(e, ERR_USAGE, "--preserve-fds is 0 to 1024");
-    *o = (struct oci_run_options){.bundle = v->bundle, .pid_file = v->pid_file,
-                                  .console_socket = v->console_socket, .id = x->argv[0],
-                                  .preserve_fds = v->preserve_fds, .no_pivot = v->no_pivot,
-                                  .no_new_keyring = v->no_new_keyring, .detach = v->detach,
+    *o = (struct oci_run_options){.bundle = v->bundle,
+                                  .pid_file = v->pid_file,
+                                  .console_socket = v->console_socket,
+                                  .id = x->argv[0],
+                                  .preserve_fds = v->preserve_fds,
+                                  .no_pivot = v->no_pivot,
+                                  .no_new_keyring = v->no_new_keyring,
+                                  .detach = v->detach,
                                   .keep = v->keep};
     return 0;
 }
@@ -212,13 +225,23 @@ static int do_resume(struct call *x, struct err *e)
 static int do_exec(struct call *x, struct err *e)
 {
     const struct verb *v = x->v;
-    const struct oci_exec_options o = {
-        .id = x->argv[0], .process_file = v->process, .pid_file = v->pid_file,
-        .console_socket = v->console_socket, .cwd = v->cwd, .user = v->user,
-        .apparmor = v->apparmor, .label = v->label, .env = &v->env, .caps = &v->caps,
-        .groups = &v->groups, .argv = x->argv + 1, .argc = x->argc - 1,
-        .preserve_fds = v->preserve_fds, .tty = v->tty, .detach = v->detach,
-        .no_new_privs = v->no_new_privs};
+    const struct oci_exec_options o = {.id = x->argv[0],
+                                       .process_file = v->process,
+                                       .pid_file = v->pid_file,
+                                       .console_socket = v->console_socket,
+                                       .cwd = v->cwd,
+                                       .user = v->user,
+                                       .apparmor = v->apparmor,
+                                       .label = v->label,
+                                       .env = &v->env,
+                                       .caps = &v->caps,
+                                       .groups = &v->groups,
+                                       .argv = x->argv + 1,
+                                       .argc = x->argc - 1,
+                                       .preserve_fds = v->preserve_fds,
+                                       .tty = v->tty,
+                                       .detach = v->detach,
+                                       .no_new_privs = v->no_new_privs};
     int status = 0;
     if (v->preserve_fds < 0 || v->preserve_fds > 1024)
         return err_set(e, ERR_USAGE, "--preserve-fds is 0 to 1024");
@@ -379,8 +402,14 @@ static int do_update(struct call *x, struct err *e)
     return rc < 0 ? -1 : runtime_oci_update(&x->ctx, x->argv[0], str_sv(&text), e);
 }
 
-#define ROWS(r) {r, sizeof(r) / sizeof *(r)}
-#define NONE {NULL, 0}
+#define ROWS(r)                                                                                    \
+    {                                                                                              \
+        r, sizeof(r) / sizeof *(r)                                                                 \
+    }
+#define NONE                                                                                       \
+    {                                                                                              \
+        NULL, 0                                                                                    \
+    }
 static const struct verb_row {
     const char *name, *usage, *help;
     int min, max;
@@ -396,7 +425,8 @@ static const struct verb_row {
     {"state", "ID", "Print the state as JSON", 1, 1, false, false, NONE, do_state},
     {"kill", "ID [SIGNAL]", "Send a signal, SIGTERM unless given", 1, 2, false, false,
      ROWS(kill_rows), do_kill},
-    {"delete", "ID", "Remove a stopped container", 1, 1, false, false, ROWS(delete_rows), do_delete},
+    {"delete", "ID", "Remove a stopped container", 1, 1, false, false, ROWS(delete_rows),
+     do_delete},
     {"exec", "ID COMMAND [ARG...]", "Run one more program in a container", 1, -1, true, true,
      ROWS(exec_rows), do_exec},
     {"list", "", "List the containers", 0, 0, false, false, ROWS(list_rows), do_list},
@@ -492,9 +522,12 @@ static int call_verb(struct cli *c, const struct oci *o, const struct verb_row *
     const struct opt_target targets[] = {{row->options, &v}, {{help_rows, 1}, &g}};
     const struct opt_rules rules = {.stop_at_word = row->stop_at_word};
     struct warner w = {o, c->sink};
-    struct call x = {.c = c, .v = &v, .ctx = {.root = o->root, .systemd_cgroup = o->systemd_cgroup,
-                                             .look_early = o->log != NULL,
-                                             .sink = {on_event, &w}}};
+    struct call x = {.c = c,
+                     .v = &v,
+                     .ctx = {.root = o->root,
+                             .systemd_cgroup = o->systemd_cgroup,
+                             .look_early = o->log != NULL,
+                             .sink = {on_event, &w}}};
     int rc = opt_parse(targets, 2, rules, argc, argv, &words, e);
     x.argv = words.p;
     x.argc = (int)words.n;
@@ -543,10 +576,11 @@ const struct cli_cmd cli_cmd_oci = {
     .path = "oci",
     .usage = "VERB [OPTIONS] [ID]",
     .help = "An OCI runtime with runc's command line, for podman, containerd, Docker and Slurm",
-    .more = "Verbs: create, start, run, state, kill, delete, exec, list, ps, pause, resume, update,\n"
-            "events, spec, features. 'dewar oci VERB --help' shows the options of one. Called by the\n"
-            "name dewar-oci the program is this command. Options of the runtime stand in front of\n"
-            "the verb. The bundle is that of the OCI runtime specification 1.0 to 1.2.",
+    .more =
+        "Verbs: create, start, run, state, kill, delete, exec, list, ps, pause, resume, update,\n"
+        "events, spec, features. 'dewar oci VERB --help' shows the options of one. Called by the\n"
+        "name dewar-oci the program is this command. Options of the runtime stand in front of\n"
+        "the verb. The bundle is that of the OCI runtime specification 1.0 to 1.2.",
     .examples = "dewar oci spec\n    writes a config.json to begin with\n"
                 "dewar oci run --bundle DIR c1\n    runs the bundle in DIR as container c1\n"
                 "podman --runtime /usr/local/bin/dewar-oci run IMAGE\n    podman on this engine\n",

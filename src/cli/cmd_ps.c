@@ -220,6 +220,7 @@ static int run_ps(struct cli *c, const void *options, struct err *e)
 const struct cli_cmd cli_cmd_ps = {
     .path = "container ls",
     .alias = (const char *const[]){"ps", "container list", "container ps", NULL},
+    .usage = "",
     .help = "List containers",
     .more = "Those that run, newest first; -a shows all. Fields for --format: .ID .Image .Command\n"
             ".CreatedAt .RunningFor .State .Status .Ports .Names .Size .Labels .Label \"K\" .Mounts\n"

@@ -9,7 +9,7 @@
 extern const struct cli_cmd cli_cmd_run, cli_cmd_build, cli_cmd_lock, cli_cmd_verify;
 extern const struct cli_cmd cli_cmd_create, cli_cmd_start, cli_cmd_stop, cli_cmd_restart, cli_cmd_kill,
     cli_cmd_rm, cli_cmd_wait, cli_cmd_pause, cli_cmd_unpause, cli_cmd_rename, cli_cmd_attach,
-    cli_cmd_logs, cli_cmd_probe, cli_cmd_ps;
+    cli_cmd_logs, cli_cmd_probe, cli_cmd_ps, cli_cmd_exec, cli_cmd_update, cli_cmd_container_prune;
 extern const struct cli_cmd cli_cmd_images, cli_cmd_rmi, cli_cmd_tag, cli_cmd_history,
     cli_cmd_inspect, cli_cmd_image_inspect, cli_cmd_container_inspect, cli_cmd_image_prune;
 extern const struct cli_cmd cli_cmd_pull, cli_cmd_push;

@@ -18,6 +18,7 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_container_inspect,
     // containers
     &cli_cmd_ps,
+    &cli_cmd_exec,
     &cli_cmd_create,
     &cli_cmd_start,
     &cli_cmd_stop,
@@ -30,6 +31,8 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_pause,
     &cli_cmd_unpause,
     &cli_cmd_rename,
+    &cli_cmd_update,
+    &cli_cmd_container_prune,
     &cli_cmd_probe,
     // in and out
     &cli_cmd_pull,

@@ -31,6 +31,9 @@ struct image_load_options {
     int fd;            // a pipe or a file (0: stdin)
     unsigned workers;  // unpackers at the same time; 0: one per CPU, at least 2
     const char *platform;  // of a multi-platform layout; NULL: the host's
+    // Of an OCI layout one image alone: by digest ("sha256:..."), tag or name; "": the only one. It gets
+    // no name in the store. NULL: all.
+    const char *only;
 };
 // Every image of the archive, in its order; one row per name ("Loaded image: NAME"), or one row
 // without a name ("Loaded image ID: sha256:..."). All or none of the names are set. Enters the

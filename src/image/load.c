@@ -189,6 +189,31 @@ static int name_from_annotations(struct plan *p, const struct oci_descriptor *d,
     return name && strpbrk(name, "/:") ? add_name(p, name, e) : 0;
 }
 
+// Whether the descriptor is the one that was asked for by digest, name or tag.
+static bool is_wanted(const struct image_load *l, const struct oci_descriptor *d)
+{
+    static const char *const keys[] = {"io.containerd.image.name",
+                                       "org.opencontainers.image.ref.name"};
+    char buf[512], digest[OCI_DIGEST_TEXT];
+    if (!l->only || !l->only[0]) return true;
+    if (strcmp(l->only, oci_digest_print(&d->digest, digest)) == 0) return true;
+    own(free) char *tag = str_fmt(":%s", l->only);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *name = image_annotation(d, keys[i], buf);
+        if (name && (strcmp(name, l->only) == 0 || sv_ends(sv_of(name), tag))) return true;
+    }
+    return false;
+}
+
+static int check_only(const struct image_load *l, const struct plans *all, struct err *e)
+{
+    if (!l->only || all->n == 1) return 0;
+    if (all->n == 0)
+        return err_set(e, ERR_NOT_FOUND, "the layout has no image '%s'", l->only);
+    err_set(e, ERR_INPUT, "the layout has %zu images", all->n);
+    return err_hint(e, "name one of them by tag or digest");
+}
+
 static int plan_index(struct image_load *l, struct plans *all, struct sv text,
                       const struct oci_platform *want, struct err *e)
 {
@@ -197,11 +222,11 @@ static int plan_index(struct image_load *l, struct plans *all, struct sv text,
     if (!index.is_index) return err_set(e, ERR_INPUT, "index.json is not an index");
     for (size_t i = 0; i < index.n; i++) {
         struct plan *p = NULL;
-        if (image_is_attestation(&index.items[i])) continue;
+        if (image_is_attestation(&index.items[i]) || !is_wanted(l, &index.items[i])) continue;
         if (plan_descriptor(l, all, &index.items[i], want, 0, &p, e) < 0) return -1;
-        if (name_from_annotations(p, &index.items[i], e) < 0) return -1;
+        if (!l->only && name_from_annotations(p, &index.items[i], e) < 0) return -1;
     }
-    return 0;
+    return check_only(l, all, e);
 }
 
 // --- docker-archive -----------------------------------------------------------------------------
@@ -297,7 +322,8 @@ static int plan_all(struct image_load *l, struct plans *all, const struct oci_pl
     own(str) struct str archive = {0};
     own(str) struct str index = {0};
     struct plans layout = {0};
-    int has_archive = image_load_text(l, "manifest.json", LIMIT_MANIFEST, &archive, e);
+    int has_archive =
+        l->only ? 0 : image_load_text(l, "manifest.json", LIMIT_MANIFEST, &archive, e);
     if (has_archive < 0) return -1;
     int has_index = image_load_text(l, "index.json", LIMIT_MANIFEST, &index, e);
     if (has_index < 0) return -1;
@@ -468,7 +494,7 @@ static unsigned worker_count(unsigned asked)
 int image_load(struct engine *en, const struct image_load_options *opt, struct image_loads *out,
                struct err *e)
 {
-    struct image_load l = {.en = en, .tmp = STORE_TMP_NONE, .fd = opt->fd};
+    struct image_load l = {.en = en, .only = opt->only, .tmp = STORE_TMP_NONE, .fd = opt->fd};
     struct oci_platform want;
     oci_platform_host(&want);
     if (opt->platform && oci_platform_parse(sv_of(opt->platform), &want, e) < 0) return -1;

@@ -50,6 +50,7 @@ struct image_load_slot {
 };
 struct image_load {
     struct engine *en;
+    const char *only;  // see archive.h
     enum image_load_kind kind;
     int fd;
     uint64_t base;  // TARFILE: where the archive begins in the file

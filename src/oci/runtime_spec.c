@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// config.json of the OCI runtime specification, decoded by tables. The texts are the caller's (podman,
-// containerd, a person): trusted to steer the engine, and still checked one by one, with the place of
-// a mistake named ("mounts[3]: 'destination' is missing").
+// config.json of the OCI runtime specification, decoded by tables. The texts are the caller's
+// (podman, containerd, a person): trusted to steer the engine, and still checked one by one, with
+// the place of a mistake named ("mounts[3]: 'destination' is missing").
 #include "oci/runtime_spec.h"
 
 #include <stdio.h>
@@ -14,14 +14,18 @@
 #define LIST_MAX 4096
 
 const char *const oci_hook_names[OCI_HOOKS] = {
-    "prestart",       "createRuntime", "createContainer",
-    "startContainer", "poststart",     "poststop",
+    "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
 };
 
-#define ROW(type, key_, kind_, member) \
-    {.key = key_, .kind = CODEC_FIELD_##kind_, .offset = offsetof(type, member)}
-#define NEED(type, key_, kind_, member) \
-    {.key = key_, .kind = CODEC_FIELD_##kind_, .offset = offsetof(type, member), .required = true}
+#define ROW(type, key_, kind_, member)                                                             \
+    {                                                                                              \
+        .key = key_, .kind = CODEC_FIELD_##kind_, .offset = offsetof(type, member)                 \
+    }
+#define NEED(type, key_, kind_, member)                                                            \
+    {                                                                                              \
+        .key = key_, .kind = CODEC_FIELD_##kind_, .offset = offsetof(type, member),                \
+        .required = true                                                                           \
+    }
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 
 // --- ends --------------------------------------------------------------------------------------
@@ -33,7 +37,7 @@ void oci_process_fini(struct oci_process *p)
     strv_fini(&p->env);
     free(p->cwd);
     for (int i = 0; i < OCI_CAP_SETS; i++) strv_fini(&p->caps[i]);
-    vec_each (l, &p->rlimits) free(l->type);
+    vec_each(l, &p->rlimits) free(l->type);
     vec_fini(&p->rlimits);
     free(p->apparmor);
     free(p->selinux);
@@ -58,20 +62,21 @@ static void mount_fini(struct oci_mount *m)
 void oci_runtime_fini(struct oci_runtime *r)
 {
     oci_process_fini(&r->process);
-    vec_each (m, &r->mounts) mount_fini(m);
+    vec_each(m, &r->mounts) mount_fini(m);
     vec_fini(&r->mounts);
     for (int i = 0; i < OCI_HOOKS; i++) {
-        vec_each (h, &r->hooks[i]) hook_fini(h);
+        vec_each(h, &r->hooks[i]) hook_fini(h);
         vec_fini(&r->hooks[i]);
     }
-    vec_each (n, &r->namespaces) {
+    vec_each(n, &r->namespaces)
+    {
         free(n->type);
         free(n->path);
     }
     vec_fini(&r->namespaces);
-    vec_each (d, &r->devices) free(d->path);
+    vec_each(d, &r->devices) free(d->path);
     vec_fini(&r->devices);
-    char *texts[] = {r->version,     r->hostname,    r->domainname, r->root_path,
+    char *texts[] = {r->version,      r->hostname,    r->domainname,  r->root_path,
                      r->cgroups_path, r->propagation, r->mount_label, r->personality};
     for (size_t i = 0; i < COUNT(texts); i++) free(texts[i]);
     strv_fini(&r->sysctls);
@@ -285,10 +290,9 @@ static int read_mounts(const struct codec_json *list, struct oci_runtime *r, str
 
 static int read_hooks(const struct codec_json *j, struct oci_runtime *r, struct err *e)
 {
-    static const struct codec_field rows[] = {NEED(struct oci_hook, "path", TEXT, path),
-                                              ROW(struct oci_hook, "args", STRV, args),
-                                              ROW(struct oci_hook, "env", STRV, env),
-                                              ROW(struct oci_hook, "timeout", INT, timeout)};
+    static const struct codec_field rows[] = {
+        NEED(struct oci_hook, "path", TEXT, path), ROW(struct oci_hook, "args", STRV, args),
+        ROW(struct oci_hook, "env", STRV, env), ROW(struct oci_hook, "timeout", INT, timeout)};
     for (int k = 0; j && k < OCI_HOOKS; k++) {
         const struct codec_json *list = codec_json_get(j, oci_hook_names[k]);
         int rc = need_list(list, oci_hook_names[k], e);
@@ -409,11 +413,12 @@ static int read_linux(const struct codec_json *j, struct oci_runtime *r, struct 
         codec_json_decode(j, "linux", parts, COUNT(parts), &v, e) < 0 ||
         read_namespaces(v.namespaces, r, e) < 0 ||
         read_map(v.uid, "linux.uidMappings", &r->uid, e) < 0 ||
-        read_map(v.gid, "linux.gidMappings", &r->gid, e) < 0 ||
-        read_devices(v.devices, r, e) < 0 || read_sysctls(v.sysctl, r, e) < 0)
+        read_map(v.gid, "linux.gidMappings", &r->gid, e) < 0 || read_devices(v.devices, r, e) < 0 ||
+        read_sysctls(v.sysctl, r, e) < 0)
         return -1;
     if (v.intel) return err_set(e, ERR_UNSUPPORTED, "linux.intelRdt is not supported");
-    if (v.personality) r->personality = sv_dup(codec_json_text(codec_json_get(v.personality, "domain")));
+    if (v.personality)
+        r->personality = sv_dup(codec_json_text(codec_json_get(v.personality, "domain")));
     return 0;
 }
 

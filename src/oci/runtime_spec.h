@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The OCI runtime specification's config.json (1.0 to 1.2): types, parsing, and the checks that need
-// nothing but the text. What names things of the kernel (capabilities, mount options, resources)
-// stays text here and is understood by the engine.
+// The OCI runtime specification's config.json (1.0 to 1.2): types, parsing, and the checks that
+// need nothing but the text. What names things of the kernel (capabilities, mount options,
+// resources) stays text here and is understood by the engine.
 #pragma once
 
 #include <stdbool.h>
@@ -107,8 +107,8 @@ static inline void own_oci_process(struct oci_process *p)
 int oci_runtime_parse(struct sv text, const char *label, struct oci_runtime *out, struct err *e);
 // A process object of its own, as `exec --process` takes it. *out_json keeps it alive.
 int oci_process_parse(struct sv text, const char *label, struct oci_process *out, struct err *e);
-// Numbers from 2^63 to 2^64-1 are in the specification but not in our JSON: they become the negative
-// number with the same bits, so that a field read as int64_t and cast has the right value.
+// Numbers from 2^63 to 2^64-1 are in the specification but not in our JSON: they become the
+// negative number with the same bits, so that a field read as int64_t and cast has the right value.
 void oci_runtime_fold_numbers(struct sv text, struct str *out);
 // The version's parts; -1 when it is not of the form X.Y.Z.
 int oci_runtime_version(const char *text, unsigned out[3]);

@@ -45,13 +45,14 @@ static int next_hop(const struct call *c, const struct http_answer *a, struct ur
 
 // What is allowed towards `at` depends on whose it is.
 static void set_rights(struct http_ask *ask, const struct call_home *home,
-                       const struct secret *authorization, const struct url *at)
+                       const struct secret *authorization, const struct url *at, bool strayed)
 {
     bool same_host = strcmp(at->host, home->url.host) == 0;
     bool same = url_same_origin(at, &home->url);
     ask->url = at;
     ask->authorization = same ? authorization : NULL;
-    ask->named = same_host && home->named;
+    // The host that a person named, unless a stranger sends us back to another port of it.
+    ask->named = home->named && (same || (same_host && !strayed));
     ask->ca_dir = home->ca_dir;
     ask->show_client = same;
     ask->unverified = same_host && home->unverified;
@@ -81,14 +82,16 @@ static int follow(struct http *http, struct call_home *home, struct call *c,
     bool starts_home = strcmp(c->url.host, home->url.host) == 0 && home->named;
     ask.origin = starts_home ? ADDR_LINK_LOCAL : home->address;
     c->ended = c->url;
+    bool strayed = false;
     for (unsigned hop = 0; hop <= CALL_REDIRECTS; hop++) {
-        set_rights(&ask, home, authorization, &c->ended);
+        set_rights(&ask, home, authorization, &c->ended, strayed);
         if (http_ask(http, &ask, a, e) < 0)
             return hop == 0 ? -1 : err_wrap(e, "redirected by '%s'", c->url.host);
         if (hop == 0 && starts_home) home->address = a->address;
         if (!is_redirect(a->status)) return 0;
         // The most distant of all origins rules: nobody gets nearer by a chain of redirects.
         if (a->address < ask.origin) ask.origin = a->address;
+        if (strcmp(c->ended.host, home->url.host) != 0) strayed = true;
         if (next_hop(c, a, &c->ended, e) < 0) {
             a->failure = HTTP_FAIL_OURS;
             return -1;

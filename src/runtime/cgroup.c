@@ -140,9 +140,9 @@ static int v1_cpuset(int dir, const char *parent, const struct runtime_spec *s, 
 static int v1_devices(int dir, const struct runtime_spec *s, struct err *e)
 {
     // Nodes may be made (for images that unpack them), but only these may be opened.
-    static const char *const rules[] = {"c *:* m",    "b *:* m",    "c 1:3 rwm", "c 1:5 rwm",
-                                        "c 1:7 rwm",  "c 1:8 rwm",  "c 1:9 rwm", "c 5:0 rwm",
-                                        "c 5:1 rwm",  "c 5:2 rwm",  "c 136:* rwm"};
+    static const char *const rules[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",  "c 1:5 rwm",
+                                        "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",  "c 5:0 rwm",
+                                        "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm"};
     if (put(dir, "devices.deny", "a", e) < 0) return -1;
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (put(dir, "devices.allow", rules[i], e) < 0) return -1;
@@ -173,9 +173,9 @@ static int v1_one(enum controller c, const struct runtime_spec *s, bool user, st
     }
     own(fd) int dir = fs_open_dir(AT_FDCWD, path.p, e);
     if (dir < 0) return -1;
-    int rc = c == MEMORY ? v1_memory(dir, s, e)
-             : c == CPU  ? v1_cpu(dir, s, e)
-             : c == PIDS ? putn(dir, "pids.max", s->pids_limit, e)
+    int rc = c == MEMORY   ? v1_memory(dir, s, e)
+             : c == CPU    ? v1_cpu(dir, s, e)
+             : c == PIDS   ? putn(dir, "pids.max", s->pids_limit, e)
              : c == CPUSET ? v1_cpuset(dir, parent.p, s, e)
                            : v1_devices(dir, s, e);
     if (rc < 0) return err_wrap(e, "applying %s", flags[c]);
@@ -240,7 +240,7 @@ static int v2_values(int dir, const struct runtime_spec *s, struct err *e)
                  (long long)(s->nano_cpus / (1000000000 / CFS_PERIOD)), CFS_PERIOD);
         if (put(dir, "cpu.max", text, e) < 0) return -1;
     }
-    if (s->cpu_shares) {  // 2..262144 to 1..10000
+    if (s->cpu_shares) { // 2..262144 to 1..10000
         uint64_t v = s->cpu_shares < 2 ? 2 : s->cpu_shares > 262144 ? 262144 : s->cpu_shares;
         if (putn(dir, "cpu.weight", (int64_t)(1 + (v - 2) * 9999 / 262142), e) < 0) return -1;
     }
@@ -375,6 +375,63 @@ void cgroup_remove(const char *name, bool *out_oom)
     }
 }
 
+// --- changing ----------------------------------------------------------------------------------
+
+static int no_group(const char *flag, struct err *e)
+{
+    err_set(e, ERR_UNSUPPORTED, "%s cannot be changed now: the container was started without it",
+            flag);
+    return err_hint(e, "it is noted and holds from the next start on");
+}
+
+// Memory alone must not pass memory and swap together: which of them comes first depends on whether
+// they grow.
+static int v1_change_memory(int dir, const struct runtime_spec *s, struct err *e)
+{
+    struct err first;
+    if (v1_memory(dir, s, &first) == 0) return 0;
+    int64_t both = s->memory_swap ? s->memory_swap : (int64_t)s->memory * 2;
+    if (fs_exists(dir, "memory.memsw.limit_in_bytes") &&
+        putn(dir, "memory.memsw.limit_in_bytes", both, e) < 0)
+        return -1;
+    return v1_memory(dir, s, e);
+}
+
+static int v1_change(enum controller c, const char *name, const struct runtime_spec *s,
+                     struct err *e)
+{
+    own(str) struct str parent = {0}, path = {0};
+    struct err absent;
+    str_addf(&parent, TOP "/%s", names[c]);
+    own_path(names[c], &parent);
+    str_addf(&path, "%s/%s", parent.p, name);
+    own(fd) int dir = fs_open_dir(AT_FDCWD, path.p, &absent);
+    if (dir < 0) return no_group(flags[c], e);
+    int rc = c == MEMORY ? v1_change_memory(dir, s, e)
+             : c == CPU  ? v1_cpu(dir, s, e)
+             : c == PIDS ? putn(dir, "pids.max", s->pids_limit, e)
+                         : v1_cpuset(dir, parent.p, s, e);
+    return rc < 0 ? err_wrap(e, "applying %s", flags[c]) : 0;
+}
+
+int cgroup_update(struct engine *en, const char *name, const struct runtime_spec *s, struct err *e)
+{
+    unsigned need = needs(s, false);
+    if (!need) return 0;
+    if (!name[0]) return no_group("a limit", e);
+    if (is_v2()) {
+        own(str) struct str path = {0};
+        struct err absent;
+        v2_parent(en->ids.mode != IDMAP_ROOT, &path);
+        str_addf(&path, "/%s", name);
+        own(fd) int dir = fs_open_dir(AT_FDCWD, path.p, &absent);
+        return dir < 0 ? no_group("a limit", e) : v2_values(dir, s, e);
+    }
+    for (unsigned c = 0; c < DEVICES; c++)
+        if (need >> c & 1 && v1_change((enum controller)c, name, s, e) < 0) return -1;
+    return 0;
+}
+
 // --- freezing ----------------------------------------------------------------------------------
 
 static void freezer_path(const char *name, bool user, struct str *out)
@@ -397,8 +454,9 @@ static int no_freezer(bool user, struct err *e)
         return err_hint(e, "pausing needs the cgroup controller 'freezer', which on cgroup v1 only "
                            "root can use; 'dewar stop' and 'start' work without");
     if (user)
-        return err_hint(e, "start the container in a delegated group: systemd-run --user --scope -p "
-                           "Delegate=yes dewar run ...");
+        return err_hint(e,
+                        "start the container in a delegated group: systemd-run --user --scope -p "
+                        "Delegate=yes dewar run ...");
     return err_hint(e, "mount the cgroup controller 'freezer'");
 }
 
@@ -429,8 +487,8 @@ static int gather(int dir, pid_t init, struct err *e)
         if (pids.p[i][0] < '1' || pids.p[i][0] > '9' || !same_namespace(pids.p[i], st.st_ino))
             continue;
         own(free) char *line = str_fmt("\n%s\n", pids.p[i]);
-        bool in = there.n && (strstr(there.p, line) ||
-                              strncmp(there.p, line + 1, strlen(line + 1)) == 0);
+        bool in =
+            there.n && (strstr(there.p, line) || strncmp(there.p, line + 1, strlen(line + 1)) == 0);
         struct err gone;
         if (!in && put(dir, "cgroup.procs", pids.p[i], &gone) == 0) moved++;
     }

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -23,7 +24,8 @@
 #include "runtime/record.h"
 
 struct client {
-    int sock;
+    int sock;    // to the monitor; -1: there is none
+    int program; // pidfd of a program without a monitor; -1
     int sig_fd;
     int in;     // the program's stdin or terminal; -1: none
     int out[2]; // what it writes; -1: at its end
@@ -75,7 +77,10 @@ static void pass_signal(struct client *c, int sig)
     // As process 1 the program ignores what it does not handle. Whoever presses ctrl-c three times
     // means it.
     if ((sig == SIGINT || sig == SIGTERM) && ++c->impatience >= 3) m.value = SIGKILL;
-    message_send(c->sock, &m, NULL);
+    if (c->program >= 0)
+        syscall(SYS_pidfd_send_signal, c->program, m.value, NULL, 0);
+    else
+        message_send(c->sock, &m, NULL);
 }
 
 // 1: the client is to end although the container goes on.
@@ -176,12 +181,25 @@ static int from_monitor(struct client *c, struct err *e)
     return 0;
 }
 
+// A program without a monitor has ended: what it wrote last is still to be shown. Others may hold its
+// terminal open, so this does not wait for the end.
+static void from_ended(struct client *c)
+{
+    char buf[65536];
+    ssize_t n;
+    c->ended = true;
+    if (c->out[0] < 0) return;
+    fcntl(c->out[0], F_SETFL, O_NONBLOCK);
+    while ((n = read(c->out[0], buf, sizeof buf)) > 0) write_out(c, 0, buf, (size_t)n);
+    close(take_fd(c->out[0]));
+}
+
 static int relay(struct client *c, struct err *e)
 {
     while (!c->detached && (!c->ended || c->out[0] >= 0 || c->out[1] >= 0)) {
         bool room = c->typed_n == 0 && c->in >= 0;
         struct pollfd p[6] = {
-            {.fd = c->ended ? -1 : c->sock, .events = POLLIN},
+            {.fd = c->ended ? -1 : c->program >= 0 ? c->program : c->sock, .events = POLLIN},
             {.fd = c->sig_fd, .events = POLLIN},
             {.fd = c->out[0], .events = POLLIN},
             {.fd = c->out[1], .events = POLLIN},
@@ -197,7 +215,10 @@ static int relay(struct client *c, struct err *e)
             c->code = 128 + SIGHUP;
             return 0;
         }
-        if (p[0].revents && from_monitor(c, e) < 0) return -1;
+        if (p[0].revents && c->program >= 0)
+            from_ended(c);
+        else if (p[0].revents && from_monitor(c, e) < 0)
+            return -1;
         if (!c->behind) continue;
         err_set(e, ERR_SYSTEM,
                 "nothing took the container's output for too long; it goes on without");
@@ -232,29 +253,54 @@ static int begin(struct client *c, bool starter, const struct client_options *o,
     return 0;
 }
 
-int client_run(int sock, bool starter, const struct client_options *o, int *out_code, struct err *e)
+// What both kinds have in common: signals come as data, the terminal is raw while we relay.
+static int run(struct client *c, bool starter, const struct client_options *o, struct err *e)
 {
     sigset_t all, before;
+    if (keys_parse(o->keys, &c->keys, e) < 0) return -1;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
+    own(fd) int sig_fd = c->sig_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    int rc = sig_fd < 0 ? err_sys(e, "listen for signals") : 0;
+    if (rc == 0 && c->sock >= 0) rc = begin(c, starter, o, e);
+    if (rc == 0) {
+        own(raw_mode) struct raw_mode raw = {0};
+        copy_size(c);
+        if (c->tty && o->read_stdin) raw_begin(&raw);
+        rc = relay(c, e);
+    }
+    own_fd(&c->in);
+    own_fd(&c->out[0]);
+    own_fd(&c->out[1]);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+int client_run(int sock, bool starter, const struct client_options *o, int *out_code, struct err *e)
+{
     struct client c = {.sock = sock,
+                       .program = -1,
                        .in = -1,
                        .out = {-1, -1},
                        .proxy = !o->no_sig_proxy,
                        .read_stdin = o->read_stdin};
-    if (keys_parse(o->keys, &c.keys, e) < 0) return -1;
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &before);
-    own(fd) int sig_fd = c.sig_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
-    int rc = sig_fd < 0 ? err_sys(e, "listen for signals") : begin(&c, starter, o, e);
-    if (rc == 0) {
-        own(raw_mode) struct raw_mode raw = {0};
-        copy_size(&c);
-        if (c.tty && o->read_stdin) raw_begin(&raw);
-        rc = relay(&c, e);
-    }
-    own_fd(&c.in);
-    own_fd(&c.out[0]);
-    own_fd(&c.out[1]);
-    sigprocmask(SIG_SETMASK, &before, NULL);
+    int rc = run(&c, starter, o, e);
     *out_code = c.code;
+    return rc;
+}
+
+int client_program(int program, int pty, const struct client_options *o, bool *out_detached,
+                   struct err *e)
+{
+    struct client c = {.sock = -1, .program = program, .in = -1, .out = {-1, -1}, .proxy = true};
+    if (pty >= 0) {
+        c.tty = true;
+        c.read_stdin = o->read_stdin;
+        c.in = fcntl(pty, F_DUPFD_CLOEXEC, 3);
+        c.out[0] = fcntl(pty, F_DUPFD_CLOEXEC, 3);
+        if (c.in < 0 || c.out[0] < 0) return err_sys(e, "copy the terminal's descriptor");
+    }
+    int rc = run(&c, false, o, e);
+    *out_detached = c.detached || (!c.ended && rc == 0);
     return rc;
 }

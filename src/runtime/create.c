@@ -182,10 +182,15 @@ static int mode_option(struct engine *en, const char *text, const char *what, ch
         *out = str_dup(text && text[0] ? text : NULL);
         return 0;
     }
-    if (!other || strcmp(what, "uts") == 0) {
+    bool joins = strcmp(what, "pid") == 0;
+    if (!other || !joins) {
         err_set(e, ERR_USAGE, "invalid value '%s' for --%s", text, what);
-        return err_hint(e, strcmp(what, "uts") == 0 ? "it is private or host"
-                                                    : "it is private, host or container:NAME");
+        return err_hint(e,
+                        joins ? "it is private, host or container:NAME" : "it is private or host");
+    }
+    if (en->ids.mode != IDMAP_ROOT) {
+        err_set(e, ERR_UNSUPPORTED, "--%s container:NAME is for root, so far", what);
+        return err_hint(e, "containers of an ordinary user are in user namespaces of their own");
     }
     char id[RUNTIME_ID];
     if (runtime_container_find(en, other, id, e) < 0) return err_wrap(e, "reading --%s", what);
@@ -525,8 +530,7 @@ int create_make(struct engine *en, const struct runtime_run_options *o, const st
     if (lock < 0) return -1;
     struct image_view view;
     struct store_ref ref;
-    struct image_ensure want = {.text = o->image, .platform = o->platform,
-                                .progress = o->progress};
+    struct image_ensure want = {.text = o->image, .platform = o->platform, .progress = o->progress};
     if (pull_option(o, &want.policy, e) < 0 || image_ensure(en, &want, &ref, NULL, e) < 0 ||
         image_view_open(en, o->image, &view, e) < 0)
         return -1;

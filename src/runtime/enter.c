@@ -189,14 +189,19 @@ void enter_follow_parent(const struct plan *p)
     if (send(p->status_fd, &r, sizeof r, MSG_NOSIGNAL) < 0) _exit(125);
 }
 
-// The parent writes the mapping and says so. Before anything that a change of ids would undo.
-static void wait_for_maps(const struct plan *p)
+void enter_wait(const struct plan *p)
 {
     char go;
     ssize_t n;
     do n = recv(p->status_fd, &go, 1, 0);
     while (n < 0 && errno == EINTR);
     if (n != 1) _exit(125);  // the parent failed and knows why, or is dead
+}
+
+// The parent writes the mapping and says so. Before anything that a change of ids would undo.
+static void wait_for_maps(const struct plan *p)
+{
+    enter_wait(p);
     enter_need(p, p->keep_groups || syscall(SYS_setgroups, 0, NULL) == 0, STEP_USERNS);
     enter_need(p, syscall(SYS_setresgid, 0, 0, 0) == 0, STEP_USERNS);
     enter_need(p, syscall(SYS_setresuid, 0, 0, 0) == 0, STEP_USERNS);
@@ -210,7 +215,7 @@ void enter_begin(const struct plan *p)
     prctl(PR_SET_DUMPABLE, 0);
     enter_need(p, setsid() >= 0, STEP_SESSION);
     umask(022);
-    for (unsigned i = 0; i < p->cgroup.n; i++)
+    for (unsigned i = 0; i < p->cgroup.n && !p->parent_joins; i++)
         if (write(p->cgroup.join[i], "0", 1) != 1) enter_fail(p, STEP_CGROUP, i);
 }
 

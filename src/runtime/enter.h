@@ -25,6 +25,7 @@ int enter_new_fs(const char *type, uint64_t attr);
 
 // The parts, in the order in which every walk takes them.
 void enter_begin(const struct plan *p);  // ids of a new user namespace, session, control groups
+void enter_wait(const struct plan *p);   // for one byte from the parent
 void enter_follow_parent(const struct plan *p);
 void enter_workdir_at(const struct plan *p, int at);  // closes `at`
 // Makes `master`'s other end the terminal and sends master to the parent. dev: where to put console

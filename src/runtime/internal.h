@@ -104,6 +104,9 @@ void cgroup_close(struct cgroup *c);                 // the descriptors
 void cgroup_remove(const char *name, bool *out_oom); // the folders; asks first whether OOM struck
 // Stops every process of init's pid namespace, in a group that is made for it where there is none.
 int cgroup_freeze(struct engine *en, const char *name, pid_t init, struct err *e);
+// Changes the limits of a group that is there. ERR_UNSUPPORTED where one has no group to be set in.
+int cgroup_update(struct engine *en, const char *name, const struct runtime_spec *s,
+                  struct err *e);
 void cgroup_thaw(struct engine *en, const char *name);
 
 // --- the plan ----------------------------------------------------------------------------------
@@ -234,6 +237,9 @@ struct plan {
     int (*on_report)(struct plan *p, const struct report *r, struct proc *child, int fd,
                      struct err *e);
     void *on_report_arg;
+    // Entering a v1 group waits for all processors, which takes longer than all the mounts: the
+    // parent does it meanwhile, and the child asks for the result (enter_wait).
+    bool parent_joins;
     const struct idmap_side *map_uid, *map_gid;  // of the new user namespace; NULL: from `ids`
     const struct join *join;  // namespaces to enter first; NULL: none. Borrowed
     pid_t parent;

@@ -212,7 +212,8 @@ static _Noreturn void walk(const struct plan *p)
     enter_execute(p);
 }
 
-// A user namespace whose maps an ordinary user wrote by hand has setgroups(2) switched off for good.
+// A user namespace whose maps an ordinary user wrote by hand has setgroups(2) switched off for
+// good.
 static bool groups_denied(pid_t pid)
 {
     char path[64];

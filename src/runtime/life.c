@@ -251,7 +251,6 @@ static void load_for_removal(struct engine *en, struct record *r, struct runtime
 {
     struct err ignored;
     own(runtime_config) struct runtime_config c = {0};
-    record_volumes(r->fd, &r->volumes);
     if (runtime_config_load(en, r->id, &c, &ignored) < 0) return;
     *brief = c.brief;
     c.brief = (struct runtime_brief){0};
@@ -259,29 +258,38 @@ static void load_for_removal(struct engine *en, struct record *r, struct runtime
     r->named = parse_name_ok(brief->name);
 }
 
+// From here on whoever meets the container finishes the work: it is claimed like a running one, and
+// marked. Volumes that are to stay are taken from its list first.
+static int mark_removal(struct record *r, bool volumes, struct err *e)
+{
+    for (size_t i = 0; i < r->volumes.n && !volumes; i++) {
+        own(free) char *note = str_fmt("v-%s", r->volumes.p[i]);
+        unlinkat(r->fd, note, 0);
+    }
+    if (!volumes) strv_fini(&r->volumes);
+    if (mknodat(r->fd, RECORD_REMOVING, S_IFREG | 0600, 0) == 0 || errno == EEXIST) return 0;
+    return err_sys(e, "mark container %.12s for removal", r->id);
+}
+
 int runtime_remove(struct engine *en, const char *id, const struct runtime_remove_options *o,
                    struct err *e)
 {
     struct record r = RECORD_NONE;
     struct runtime_brief brief = {0};
-    struct err gone = {0};
     if (runtime_sweep(en, e) < 0 || engine_enter(en, e) < 0 || removable(en, id, o, e) < 0)
         return -1;
-    snprintf(r.id, sizeof r.id, "%s", id);
-    r.fd = runtime_container_lock(en, id, &gone);
-    if (r.fd < 0) {
-        if (o->force && gone.kind == ERR_NOT_FOUND) return 0; // --rm was faster
-        *e = gone;
-        return -1;
+    int rc = record_adopt(en, id, &r, e);
+    if (rc == 0) {
+        load_for_removal(en, &r, &brief);
+        rc = mark_removal(&r, o->volumes || brief.rm, e);
     }
-    load_for_removal(en, &r, &brief);
-    if (!o->volumes && !brief.rm) strv_fini(&r.volumes);
-    record_end(en, &r, true);
-    if (brief.id[0]) runtime_event_container(en, &brief, "destroy", NULL);
-    record_purge(en, &r);
+    record_end(en, &r, rc == 0);
+    if (rc < 0 && o->force && e->kind == ERR_NOT_FOUND) rc = 0; // --rm was faster
+    if (rc == 0 && brief.id[0]) runtime_event_container(en, &brief, "destroy", NULL);
+    if (rc == 0) record_purge(en, &r);
     runtime_brief_fini(&brief);
     record_close(&r);
-    return 0;
+    return rc;
 }
 
 struct renaming {

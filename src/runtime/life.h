@@ -69,3 +69,19 @@ int runtime_logs(struct engine *en, const char *id, const struct runtime_logs_op
                  void *arg, struct err *e);
 // "2023-06-10T00:00:00Z", without zone or parts of it, "1686355200.5", or "10m" before now.
 int runtime_time_parse(const char *text, int64_t *out_ns, struct err *e);
+
+// --- prune.c -----------------------------------------------------------------------------------
+// Removes every container that does not run. Filters: until=TIME, label=K[=V], label!=K[=V].
+int runtime_prune(struct engine *en, const struct strv *filters, struct strv *out_ids,
+                  uint64_t *out_freed, struct err *e);
+// What is zero or NULL stays as it is. A running container's limits change at once, where it was
+// started with a control group for them.
+struct runtime_update_options {
+    const char *restart;
+    uint64_t memory, cpu_shares;
+    int64_t memory_swap, nano_cpus, pids_limit;
+    bool has_pids_limit;
+    const char *cpuset_cpus, *cpuset_mems;
+};
+int runtime_update(struct engine *en, const char *id, const struct runtime_update_options *o,
+                   struct err *e);

@@ -117,20 +117,38 @@ static void add_time(struct str *out, int64_t ns)
              tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(ns % 1000000000));
 }
 
-void log_record_print(enum log_driver driver, const struct log_record *rec, struct str *out)
+// The time as the driver writes it: most records of a batch have the same, so it is made once.
+static void print_stamp(enum log_driver driver, int64_t ns, struct str *out)
+{
+    if (driver == LOG_LOCAL)
+        str_addf(out, "%lld", (long long)ns);
+    else
+        add_time(out, ns);
+}
+
+static void print_record(enum log_driver driver, const struct log_record *rec, struct sv stamp,
+                         struct str *out)
 {
     if (driver == LOG_LOCAL) {
-        str_addf(out, "%lld %c%c %zu\n", (long long)rec->time_ns,
-                 rec->stream == LOG_STDERR ? 'e' : 'o', rec->partial ? 'P' : 'F', rec->text.n);
+        str_add(out, stamp);
+        str_addf(out, " %c%c %zu\n", rec->stream == LOG_STDERR ? 'e' : 'o',
+                 rec->partial ? 'P' : 'F', rec->text.n);
         str_add(out, rec->text);
         return;
     }
-    str_addz(out, "{\"log\":\"");
+    str_add(out, SV("{\"log\":\""));
     add_json_text(out, rec->text);
-    str_addz(out, rec->stream == LOG_STDERR ? "\",\"stream\":\"stderr\",\"time\":\""
-                                            : "\",\"stream\":\"stdout\",\"time\":\"");
-    add_time(out, rec->time_ns);
-    str_addz(out, "\"}\n");
+    str_add(out, rec->stream == LOG_STDERR ? SV("\",\"stream\":\"stderr\",\"time\":\"")
+                                           : SV("\",\"stream\":\"stdout\",\"time\":\""));
+    str_add(out, stamp);
+    str_add(out, SV("\"}\n"));
+}
+
+void log_record_print(enum log_driver driver, const struct log_record *rec, struct str *out)
+{
+    own(str) struct str stamp = {0};
+    print_stamp(driver, rec->time_ns, &stamp);
+    print_record(driver, rec, str_sv(&stamp), out);
 }
 
 // --- text to one record ------------------------------------------------------------------------
@@ -331,7 +349,12 @@ static int add_record(struct log_writer *w, int stream, struct sv text, bool par
 {
     struct log_record rec = {stream, partial, now_ns, text};
     size_t before = w->out.n;
-    log_record_print(w->options.driver, &rec, &w->out);
+    if (w->stamp_ns != now_ns || w->stamp.n == 0) {
+        str_clear(&w->stamp);
+        print_stamp(w->options.driver, now_ns, &w->stamp);
+        w->stamp_ns = now_ns;
+    }
+    print_record(w->options.driver, &rec, str_sv(&w->stamp), &w->out);
     uint64_t max = w->options.max_size;
     if (max == 0 || w->size + w->out.n <= max || w->size + before == 0) return 0;
     own(str) struct str last = {0};
@@ -387,4 +410,5 @@ void log_writer_close(struct log_writer *w)
     w->fd = w->dir = -1;
     for (int i = 0; i < LOG_STREAMS; i++) str_fini(&w->part[i]);
     str_fini(&w->out);
+    str_fini(&w->stamp);
 }

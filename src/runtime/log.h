@@ -37,6 +37,8 @@ struct log_writer {
     bool failed;                  // said once
     struct str part[LOG_STREAMS]; // a line that has no end yet
     struct str out;
+    struct str stamp; // the last time as text
+    int64_t stamp_ns;
 };
 // `dir`: containers/<id>. A log that cannot be written is no reason not to run: *e says why.
 int log_writer_open(struct log_writer *w, const struct log_options *o, int dir, struct err *e);

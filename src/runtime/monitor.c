@@ -281,16 +281,37 @@ static int do_attach(struct monitor *m, struct relay_peer *p, const struct messa
     return 1;
 }
 
+static bool limits_differ(const struct runtime_config *a, const struct runtime_config *b)
+{
+    const char *const texts[][2] = {{a->cpuset_cpus, b->cpuset_cpus},
+                                    {a->cpuset_mems, b->cpuset_mems}};
+    for (size_t i = 0; i < 2; i++)
+        if (strcmp(texts[i][0] ? texts[i][0] : "", texts[i][1] ? texts[i][1] : "") != 0)
+            return true;
+    return a->memory != b->memory || a->memory_swap != b->memory_swap ||
+           a->cpu_shares != b->cpu_shares || a->nano_cpus != b->nano_cpus ||
+           a->pids_limit != b->pids_limit;
+}
+
+static int change_limits(struct monitor *m, struct err *e)
+{
+    own(runtime_spec) struct runtime_spec s = {.rootfs_fd = -1};
+    if (start_spec(m->en, m->config, &s, e) < 0) return -1;
+    return cgroup_update(m->en, m->box.cgroup, &s, e);
+}
+
 static int do_reload(struct monitor *m, struct err *e)
 {
     struct runtime_config c;
     if (runtime_config_load(m->en, m->record->id, &c, e) < 0) return -1;
+    bool limits = m->alive && limits_differ(m->config, &c);
     runtime_config_fini(m->config);
     *m->config = c;
     snprintf(m->record->name, sizeof m->record->name, "%s", c.brief.name);
     m->record->named = parse_name_ok(c.brief.name);
+    int rc = limits ? change_limits(m, e) : 0;
     malloc_trim(0);
-    return 0;
+    return rc;
 }
 
 static int do_resize(struct monitor *m, const struct message *msg, struct err *e)
@@ -408,7 +429,15 @@ static int poll_timeout(const struct monitor *m)
     return left / 1000000 >= INT32_MAX ? INT32_MAX : (int)(left / 1000000) + 1;
 }
 
-enum { AT_INIT, AT_LISTEN, AT_SIGNAL, AT_PROBE, AT_PROBE_OUT, AT_STREAM, AT_PEERS = AT_STREAM + LOG_STREAMS };
+enum {
+    AT_INIT,
+    AT_LISTEN,
+    AT_SIGNAL,
+    AT_PROBE,
+    AT_PROBE_OUT,
+    AT_STREAM,
+    AT_PEERS = AT_STREAM + LOG_STREAMS
+};
 #define PER_PEER (1 + LOG_STREAMS)
 
 static nfds_t fill_poll(const struct monitor *m, struct pollfd *f)
@@ -601,7 +630,8 @@ static void prepare(struct monitor *m, const struct monitor_options *o)
                           .mounts_fd = -1,
                           .kill_at = NEVER,
                           .restart_at = NEVER};
-    m->health = (struct health){.probe = PROC_NONE, .out_fd = -1, .next_at = NEVER, .kill_at = NEVER};
+    m->health =
+        (struct health){.probe = PROC_NONE, .out_fd = -1, .next_at = NEVER, .kill_at = NEVER};
     m->relay.in = m->relay.stream[0].fd = m->relay.stream[1].fd = -1;
     m->relay.log = (struct log_writer){.dir = -1, .fd = -1};
     setsid();

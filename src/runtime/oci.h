@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The OCI runtime: the engine behind runc's command line, for podman, containerd, Docker and Slurm.
 //
-// One engine. A bundle becomes a `struct plan` as an image does; what only bundles have (mounts in a
-// given order, masks, hooks, devices ...) is a `struct plan_oci` beside it, and the child takes
+// One engine. A bundle becomes a `struct plan` as an image does; what only bundles have (mounts in
+// a given order, masks, hooks, devices ...) is a `struct plan_oci` beside it, and the child takes
 // another walk over the same parts (oci_enter.c). There is no monitor: the caller is told the pid
 // and reaps the container, as with runc.
 //
@@ -10,16 +10,17 @@
 //   config.json -> plan; group made
 //   clone3 (in between: join paths) ----------> ids, group, mounts below the root's own place
 //   prestart, createRuntime hooks  <---------- "mounts are done"
-//   "go on" ----------------------------------> createContainer hooks, pivot, masks, terminal, limits
-//   terminal to --console-socket; state.json <- "ready"; from here on only the gate is open
+//   "go on" ----------------------------------> createContainer hooks, pivot, masks, terminal,
+//   limits terminal to --console-socket; state.json <- "ready"; from here on only the gate is open
 //   ends                                        waits in accept(2) on the gate
 //   start: connects to ROOT/ID/gate ----------> takes the connection, startContainer hooks,
 //   hears the end of file, or why not <-------- ids, capabilities, seccomp, exec
 //   poststart hooks
 //
-// The gate is a listening Unix socket in the container's own folder (0700, the owner's), not a fifo:
-// whoever starts is one connection, a failure of the last steps has a way back to `start`, and a
-// container that was killed at the gate gives ECONNREFUSED instead of a hang. `run` has no gate.
+// The gate is a listening Unix socket in the container's own folder (0700, the owner's), not a
+// fifo: whoever starts is one connection, a failure of the last steps has a way back to `start`,
+// and a container that was killed at the gate gives ECONNREFUSED instead of a hang. `run` has no
+// gate.
 //
 // On disk, below --root (default /run/dewar-oci, for a user $XDG_RUNTIME_DIR/dewar-oci):
 //   ID/lock         flock: one change at a time
@@ -29,9 +30,9 @@
 // Status is derived, never stored: no state.json is creating; pid gone (number, start time and boot
 // id compared) is stopped; gate there is created; frozen group is paused; else running.
 //
-// Privilege: as root, or as root of a user namespace that the caller made (rootless podman), or as an
-// ordinary user whose bundle asks for a user namespace: then the engine enters one with the bundle's
-// mappings first and does everything there.
+// Privilege: as root, or as root of a user namespace that the caller made (rootless podman), or as
+// an ordinary user whose bundle asks for a user namespace: then the engine enters one with the
+// bundle's mappings first and does everything there.
 #pragma once
 
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Control groups of OCI containers. A group is a folder; a container has one per v1 controller or one
-// on v2. linux.resources is applied by a table of files. A limit whose controller is not there is an
-// error that names it, never silence; only a user namespace, where the host's groups are out of
-// reach, goes without groups, and then a limit is refused as well.
+// Control groups of OCI containers. A group is a folder; a container has one per v1 controller or
+// one on v2. linux.resources is applied by a table of files. A limit whose controller is not there
+// is an error that names it, never silence; only a user namespace, where the host's groups are out
+// of reach, goes without groups, and then a limit is refused as well.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -144,7 +144,8 @@ static int apply_one(const struct strv *groups, const struct limit *l,
     value_text(l, part, v, v2, &text);
     const char *file = v2 ? l->v2 : l->v1, *group = group_of(groups, l->controller);
     // Zero is "not set" in what Docker and podman write; files without a v2 form have other rows.
-    bool empty = text.n == 0 || (sv_eqz(str_sv(&text), "0") && l->form != FLAG && l->form != PLAIN);
+    bool empty = text.n == 0 || (sv_eqz(str_sv(&text), "0") && l->form != FLAG &&
+                                 l->form != PLAIN && l->form != TEXT);
     if (empty || !file || (l->form == FLAG && !codec_json_bool(v))) return 0;
     if (l->form == PLAIN && codec_json_int(v) == 0 && strcmp(l->key, "swappiness") != 0) return 0;
     if (!group) return no_controller(l->key, l->controller, e);
@@ -209,7 +210,8 @@ static int apply_block(const struct strv *groups, const struct codec_json *res, 
             const struct codec_json *d = codec_json_at(list, k);
             own(str) struct str text = {0};
             bool v2 = oci_cgroup_v2();
-            str_addf(&text, "%lld:%lld %s%lld", (long long)codec_json_int(codec_json_get(d, "major")),
+            str_addf(&text, "%lld:%lld %s%lld",
+                     (long long)codec_json_int(codec_json_get(d, "major")),
                      (long long)codec_json_int(codec_json_get(d, "minor")), v2 ? rows[i].v2 : "",
                      (long long)codec_json_int(codec_json_get(d, rows[i].value)));
             if (!group) return no_controller(rows[i].key, "blkio", e);
@@ -258,7 +260,8 @@ static int apply_unified(const struct strv *groups, const struct codec_json *res
     while (u && codec_json_next(u, &it, &key, &v)) {
         if (!oci_cgroup_v2() || !groups->n)
             return err_set(e, ERR_UNSUPPORTED,
-                           "linux.resources.unified: '%s' needs cgroup v2, this machine has v1", key);
+                           "linux.resources.unified: '%s' needs cgroup v2, this machine has v1",
+                           key);
         if (strchr(key, '/') || !strchr(key, '.'))
             return err_set(e, ERR_INPUT, "linux.resources.unified: '%s' names no setting", key);
         if (put(groups->p[0], key, codec_json_text(v), e) < 0) return -1;
@@ -266,7 +269,7 @@ static int apply_unified(const struct strv *groups, const struct codec_json *res
     return 0;
 }
 
-// --- devices (v1) ------------------------------------------------------------------------------
+// --- devices ----------------------------------------------------------------------------------
 
 static void device_rule(const struct codec_json *d, struct str *out)
 {
@@ -288,16 +291,17 @@ static void device_rule(const struct codec_json *d, struct str *out)
 static int apply_devices(const struct strv *groups, const struct codec_json *res, struct err *e)
 {
     // What the specification's default devices need, whatever the rules say.
-    static const char *const always[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:5 rwm",
-                                         "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm",
+    static const char *const always[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",  "c 1:5 rwm",
+                                         "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",  "c 5:0 rwm",
                                          "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm"};
     const struct codec_json *list = codec_json_get(res, "devices");
     const char *group = group_of(groups, "devices");
     if (!codec_json_len(list)) return 0;
     if (!group) return no_controller("devices", "devices", e);
-    if (oci_cgroup_v2())
-        return err_set(e, ERR_UNSUPPORTED, "linux.resources.devices needs a BPF program on cgroup "
-                                           "v2, which is not there yet");
+    if (oci_cgroup_v2()) {
+        own(fd) int fd = fs_open_dir(AT_FDCWD, group, e);
+        return fd < 0 ? -1 : oci_devices_attach(fd, list, e);
+    }
     for (size_t i = 0; i < codec_json_len(list); i++) {
         const struct codec_json *d = codec_json_at(list, i);
         own(str) struct str rule = {0};
@@ -381,8 +385,8 @@ static int make_group(const char *top, const char *path, struct err *e)
 }
 
 // linux.cgroupsPath as a path below a tree: absolute ones from its top, others from where we are.
-static int group_path(const struct oci_runtime *r, const char *id, const char *top, struct sv own_in,
-                      struct str *out, struct err *e)
+static int group_path(const struct oci_runtime *r, const char *id, const char *top,
+                      struct sv own_in, struct str *out, struct err *e)
 {
     own(str) struct str rel = {0}, clean = {0};
     const char *want = r->cgroups_path && r->cgroups_path[0] ? r->cgroups_path : id;
@@ -457,7 +461,8 @@ int oci_cgroup_make(const struct oci_context *c, const struct oci_runtime *r, co
 {
     if (c->systemd_cgroup) {
         err_set(e, ERR_UNSUPPORTED, "--systemd-cgroup is not supported");
-        return err_hint(e, "leave it out: groups are then made below the folder that the bundle names");
+        return err_hint(
+            e, "leave it out: groups are then made below the folder that the bundle names");
     }
     int rc = oci_cgroup_v2() ? add_group(r, id, TOP, SV(""), in_userns, groups, e)
                              : add_v1(r, id, in_userns, groups, e);

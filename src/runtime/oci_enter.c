@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The child's walk for an OCI bundle: as in enter.c, raw system calls on prepared data. What differs:
-// the bundle says what is mounted and in which order; hooks of two kinds run on the way; and with a
-// gate the last part waits for `start` (oci.h has the whole picture).
+// The child's walk for an OCI bundle: as in enter.c, raw system calls on prepared data. What
+// differs: the bundle says what is mounted and in which order; hooks of two kinds run on the way;
+// and with a gate the last part waits for `start` (oci.h has the whole picture).
 //
 // The root is attached where it lies outside, and everything is mounted below it before the pivot:
-// hooks expect to find it there. Each target is resolved inside the root right before its mount. What
-// masks others comes from descriptors that the parent checked, never from '/dev' of the container.
+// hooks expect to find it there. Each target is resolved inside the root right before its mount.
+// What masks others comes from descriptors that the parent checked, never from '/dev' of the
+// container.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -136,7 +137,8 @@ static void mount_rows(const struct plan *p)
             close(at);
             continue;
         }
-        if (!(row->strict && strcmp(row->type, "proc") == 0) && enter_covers_proc(row->target, at)) {
+        if (!(row->strict && strcmp(row->type, "proc") == 0) &&
+            enter_covers_proc(row->target, at)) {
             errno = EPERM;
             enter_fail(p, STEP_TARGET_PROC, index);
         }
@@ -248,10 +250,11 @@ static void call(const struct plan *p, const struct oci_call *c, uint32_t pid, u
     const char *head = o->state_head[c->start];
     int n = snprintf(text, sizeof text, "%u", pid), status = 0;
     int in = memfd_create("state", MFD_CLOEXEC);
-    enter_need(p, in >= 0 && write(in, head, strlen(head)) > 0 &&
-                   write(in, text, (size_t)n) == n &&
+    enter_need(p,
+               in >= 0 && write(in, head, strlen(head)) > 0 && write(in, text, (size_t)n) == n &&
                    write(in, o->state_tail, strlen(o->state_tail)) > 0 &&
-                   lseek(in, 0, SEEK_SET) == 0, STEP_HOOK);
+                   lseek(in, 0, SEEK_SET) == 0,
+               STEP_HOOK);
     int fd = -1;
     pid_t child = proc_fork(0, &fd);
     if (child == 0) exec_call(c, in);
@@ -330,11 +333,13 @@ static void readonly_paths(const struct plan *p)
     for (size_t i = 0; i < list->n; i++) {
         int at = enter_open_in(p->root_fd, list->p[i], O_PATH, 0);
         if (at < 0 && (errno == ENOENT || errno == ENOTDIR)) continue;
-        int tree = at < 0 ? -1
-                          : open_tree(at, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
-                                                  AT_RECURSIVE);
+        int tree =
+            at < 0 ? -1
+                   : open_tree(at, "",
+                               OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
         struct mount_attr ro = {.attr_set = MOUNT_ATTR_RDONLY};
-        if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &ro, sizeof ro) != 0 ||
+        if (tree < 0 ||
+            mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &ro, sizeof ro) != 0 ||
             enter_attach(tree, at, "") != 0)
             enter_fail(p, STEP_OCI_READONLY, (uint32_t)i);
         close(at);
@@ -386,8 +391,9 @@ static void attributes(const struct plan *p)
     const struct plan_oci *o = p->oci;
     if (o->has_personality) enter_need(p, personality(o->personality) >= 0, STEP_PERSONALITY);
     if (pr->has_io)
-        enter_need(p, syscall(SYS_ioprio_set, 1, 0,
-                              pr->io_class << IOPRIO_CLASS_SHIFT | pr->io_priority) == 0,
+        enter_need(p,
+                   syscall(SYS_ioprio_set, 1, 0,
+                           pr->io_class << IOPRIO_CLASS_SHIFT | pr->io_priority) == 0,
                    STEP_IO_PRIORITY);
     if (pr->has_umask) umask(pr->umask);
 }
@@ -417,7 +423,6 @@ _Noreturn void oci_enter_walk(const struct plan *given)
     const struct plan *p = &here;
     const struct plan_oci *o = p->oci;
     enter_begin(p);
-    if (o->new_cgroupns) enter_need(p, unshare(CLONE_NEWCGROUP) == 0, STEP_CGROUP);
     attach_root(p);
     int proc = own_proc(p);
     enter_sysctls(p, proc);
@@ -425,6 +430,8 @@ _Noreturn void oci_enter_walk(const struct plan *given)
     if (o->new_net) loopback(p);
     mount_rows(p);
     fill_dev(p);
+    enter_wait(p);  // in its control groups from here on
+    if (o->new_cgroupns) enter_need(p, unshare(CLONE_NEWCGROUP) == 0, STEP_CGROUP);
     uint32_t pid = o->ask_hooks ? parents_turn(p) : 0;
     calls(p, false, pid);
     change_root(p);

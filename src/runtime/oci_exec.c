@@ -68,8 +68,7 @@ static int from_options(const struct oci_exec_options *o, struct oci_process *p,
     return u32_list(o->groups, p, e);
 }
 
-static int read_process(const struct oci_exec_options *o, struct oci_runtime *config,
-                        struct err *e)
+static int read_process(const struct oci_exec_options *o, struct oci_runtime *config, struct err *e)
 {
     if (!o->process_file) return from_options(o, &config->process, e);
     own(str) struct str text = {0};
@@ -122,7 +121,8 @@ static int fill_plan(struct oci_context *c, const struct oci_exec_options *o,
     home_in(root_fd, p);
     if (plan_process(p, &root, NULL, &io, e) < 0) return -1;
     own(fd) int cache = fs_openat(box->root_fd, ".filters", O_RDONLY | O_DIRECTORY, 0, e);
-    if (config->seccomp && seccomp_oci(config->seccomp, cache, &p->seccomp, &p->seccomp_flags, e) < 0)
+    if (config->seccomp &&
+        seccomp_oci(config->seccomp, cache, &p->seccomp, &p->seccomp_flags, e) < 0)
         return err_wrap(e, "reading linux.seccomp");
     p->seccomp_flags &= ~(1u << 3);  // its listener was taken at start
     p->keep_fds = (unsigned)o->preserve_fds;
@@ -176,12 +176,12 @@ int runtime_oci_exec(struct oci_context *c, const struct oci_exec_options *o, in
     if (status == OCI_STOPPED || status == OCI_CREATING)
         return err_set(e, ERR_CONFLICT, "cannot exec in a container that is %s",
                        oci_status_names[status]);
-    if (status == OCI_PAUSED)
-        return err_set(e, ERR_CONFLICT, "cannot exec in a paused container");
+    if (status == OCI_PAUSED) return err_set(e, ERR_CONFLICT, "cannot exec in a paused container");
     if (oci_box_config(&box, &config, e) < 0 || read_process(o, &config, e) < 0) return -1;
     if (config.process.terminal && o->detach && !o->console_socket)
-        return err_set(e, ERR_USAGE, "cannot allocate tty if the process is detached without "
-                                     "setting console socket");
+        return err_set(e, ERR_USAGE,
+                       "cannot allocate tty if the process is detached without "
+                       "setting console socket");
     if (start(c, o, &box, &config, &t, &s, e) < 0) {
         own_fd(&s.proc.fd);
         return -1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `features` and `spec` print: which parts of the specification there are, and a bundle to begin
-// with.
+// What `features` and `spec` print: which parts of the specification there are, and a bundle to
+// begin with.
 #include <assert.h>
 #include <sched.h>
 #include <unistd.h>
@@ -24,22 +24,23 @@ static struct codec_json *enabled(bool yes)
 
 static struct codec_json *seccomp_part(void)
 {
-    static const char *const actions[] = {
-        "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",
-        "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE",
-        "SCMP_ACT_TRAP", NULL};
+    static const char *const actions[] = {"SCMP_ACT_ALLOW",       "SCMP_ACT_ERRNO",
+                                          "SCMP_ACT_KILL",        "SCMP_ACT_KILL_PROCESS",
+                                          "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG",
+                                          "SCMP_ACT_NOTIFY",      "SCMP_ACT_TRACE",
+                                          "SCMP_ACT_TRAP",        NULL};
     static const char *const operators[] = {"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT",
                                             "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ",
                                             "SCMP_CMP_NE", NULL};
     static const char *const archs[] = {
-        "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_MIPS", "SCMP_ARCH_MIPS64",
-        "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL", "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32",
-        "SCMP_ARCH_PARISC", "SCMP_ARCH_PARISC64", "SCMP_ARCH_PPC", "SCMP_ARCH_PPC64",
-        "SCMP_ARCH_PPC64LE", "SCMP_ARCH_RISCV64", "SCMP_ARCH_S390", "SCMP_ARCH_S390X",
-        "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64", NULL};
-    static const char *const flags[] = {
-        "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
-        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", NULL};
+        "SCMP_ARCH_AARCH64",   "SCMP_ARCH_ARM",      "SCMP_ARCH_MIPS",     "SCMP_ARCH_MIPS64",
+        "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL",   "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32",
+        "SCMP_ARCH_PARISC",    "SCMP_ARCH_PARISC64", "SCMP_ARCH_PPC",      "SCMP_ARCH_PPC64",
+        "SCMP_ARCH_PPC64LE",   "SCMP_ARCH_RISCV64",  "SCMP_ARCH_S390",     "SCMP_ARCH_S390X",
+        "SCMP_ARCH_X32",       "SCMP_ARCH_X86",      "SCMP_ARCH_X86_64",   NULL};
+    static const char *const flags[] = {"SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG",
+                                        "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+                                        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", NULL};
     struct codec_json *out = enabled(true);
     codec_json_set(out, "actions", texts(actions));
     codec_json_set(out, "operators", texts(operators));
@@ -51,8 +52,8 @@ static struct codec_json *seccomp_part(void)
 
 static struct codec_json *linux_part(void)
 {
-    static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network",
-                                             "pid", "time", "user", "uts", NULL};
+    static const char *const namespaces[] = {"cgroup", "ipc",  "mount", "network", "pid",
+                                             "time",   "user", "uts",   NULL};
     struct codec_json *out = codec_json_new_object(), *caps = codec_json_new_array(),
                       *cgroup = codec_json_new_object(), *extensions = codec_json_new_object();
     for (unsigned i = 0; i <= CAPS_LAST; i++) {
@@ -96,8 +97,9 @@ struct codec_json *runtime_oci_features(void)
 // --- spec --------------------------------------------------------------------------------------
 
 #define CAPS "[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"]"
-#define MOUNT(to, type, from, options) \
-    "{\"destination\":\"" to "\",\"type\":\"" type "\",\"source\":\"" from "\",\"options\":[" options "]}"
+#define MOUNT(to, type, from, options)                                                             \
+    "{\"destination\":\"" to "\",\"type\":\"" type "\",\"source\":\"" from                         \
+    "\",\"options\":[" options "]}"
 
 static const char head[] =
     "{\"ociVersion\":\"" OCI_RUNTIME_VERSION "\",\"process\":{\"terminal\":true,"
@@ -105,32 +107,45 @@ static const char head[] =
     "\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\",\"TERM=xterm\"],"
     "\"cwd\":\"/\",\"capabilities\":{\"bounding\":" CAPS ",\"effective\":" CAPS
     ",\"permitted\":" CAPS "},\"noNewPrivileges\":true},"
-    "\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"hostname\":\"dewar\",\"mounts\":["
-    MOUNT("/proc", "proc", "proc", "") ","
-    MOUNT("/dev", "tmpfs", "tmpfs", "\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"") ",";
+    "\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"hostname\":\"dewar\",\"mounts\":[" MOUNT(
+        "/proc", "proc", "proc",
+        "") "," MOUNT("/dev", "tmpfs", "tmpfs",
+                      "\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"") ",";
 static const char root_mounts[] =
     MOUNT("/dev/pts", "devpts", "devpts",
           "\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\"") ",";
 static const char user_mounts[] =
     MOUNT("/dev/pts", "devpts", "devpts",
           "\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\"") ",";
-static const char more_mounts[] =
-    MOUNT("/dev/shm", "tmpfs", "shm",
-          "\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\",\"size=65536k\"") ","
-    MOUNT("/dev/mqueue", "mqueue", "mqueue", "\"nosuid\",\"noexec\",\"nodev\"") ",";
+static const char more_mounts[] = MOUNT(
+    "/dev/shm", "tmpfs", "shm",
+    "\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\",\"size=65536k\"") "," MOUNT("/dev/mqueue",
+                                                                               "mqueue", "mqueue",
+                                                                               "\"nosuid\","
+                                                                               "\"noexec\","
+                                                                               "\"nodev\"") ",";
 static const char root_tail[] =
-    MOUNT("/sys", "sysfs", "sysfs", "\"nosuid\",\"noexec\",\"nodev\",\"ro\"") ","
-    MOUNT("/sys/fs/cgroup", "cgroup", "cgroup",
-          "\"nosuid\",\"noexec\",\"nodev\",\"relatime\",\"ro\"")
-    "],\"linux\":{\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]},"
-    "\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"network\"},{\"type\":\"ipc\"},"
-    "{\"type\":\"uts\"},{\"type\":\"mount\"},{\"type\":\"cgroup\"}],";
-static const char user_tail[] =
-    MOUNT("/sys", "none", "/sys", "\"rbind\",\"nosuid\",\"noexec\",\"nodev\",\"ro\"")
-    "],\"linux\":{\"uidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":1}],"
-    "\"gidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":1}],"
-    "\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},"
-    "{\"type\":\"mount\"},{\"type\":\"cgroup\"},{\"type\":\"user\"}],";
+    MOUNT("/sys", "sysfs", "sysfs", "\"nosuid\",\"noexec\",\"nodev\",\"ro\"") "," MOUNT(
+        "/sys/fs/cgroup", "cgroup", "cgroup",
+        "\"nosuid\",\"noexec\",\"nodev\",\"relatime\",\"ro\"") "],\"linux\":{\"resources\":{"
+                                                               "\"devices\":[{\"allow\":false,"
+                                                               "\"access\":\"rwm\"}]},"
+                                                               "\"namespaces\":[{\"type\":\"pid\"},"
+                                                               "{\"type\":\"network\"},{\"type\":"
+                                                               "\"ipc\"},"
+                                                               "{\"type\":\"uts\"},{\"type\":"
+                                                               "\"mount\"},{\"type\":\"cgroup\"}],";
+static const char user_tail[] = MOUNT(
+    "/sys", "none", "/sys",
+    "\"rbind\",\"nosuid\",\"noexec\",\"nodev\",\"ro\"") "],\"linux\":{\"uidMappings\":[{"
+                                                        "\"containerID\":0,\"hostID\":%u,\"size\":"
+                                                        "1}],"
+                                                        "\"gidMappings\":[{\"containerID\":0,"
+                                                        "\"hostID\":%u,\"size\":1}],"
+                                                        "\"namespaces\":[{\"type\":\"pid\"},{"
+                                                        "\"type\":\"ipc\"},{\"type\":\"uts\"},"
+                                                        "{\"type\":\"mount\"},{\"type\":\"cgroup\"}"
+                                                        ",{\"type\":\"user\"}],";
 static const char tail[] =
     "\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\","
     "\"/proc/keys\",\"/proc/latency_stats\",\"/proc/timer_list\",\"/proc/timer_stats\","

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hooks that run in the caller's namespaces: programs that the bundle's author named, with the state
-// on stdin and a time limit. Those of the container's side run in the child (oci_enter.c).
+// Hooks that run in the caller's namespaces: programs that the bundle's author named, with the
+// state on stdin and a time limit. Those of the container's side run in the child (oci_enter.c).
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -66,7 +66,8 @@ int oci_hooks_run(const struct oci_runtime *r, enum oci_hook_kind kind,
                   const struct codec_json *state, const struct event_sink *sink, struct err *e)
 {
     bool goes_on = kind == OCI_HOOK_POSTSTART || kind == OCI_HOOK_POSTSTOP;
-    vec_each (h, &r->hooks[kind]) {
+    vec_each(h, &r->hooks[kind])
+    {
         if (run_one(h, state, e) == 0) continue;
         err_wrap(e, "running %s hooks", oci_hook_names[kind]);
         if (!goes_on) return -1;

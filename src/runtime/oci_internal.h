@@ -22,8 +22,8 @@ struct oci_box {
     char id[256];
     char *version, *bundle, *rootfs, *created, *boot;
     int64_t pid, start_time, owner;
-    bool has_hooks;         // poststart or poststop: worth reading the config again
-    struct strv groups;     // folders of control groups
+    bool has_hooks;           // poststart or poststop: worth reading the config again
+    struct strv groups;       // folders of control groups
     struct codec_json *json;  // what state.json holds; annotations inside
 };
 #define OCI_BOX_NONE ((struct oci_box){.root_fd = -1, .dir_fd = -1, .lock_fd = -1})
@@ -52,8 +52,8 @@ int oci_box_listen(const struct oci_box *b, const char *name, struct err *e);
 int oci_box_connect(const struct oci_box *b, const char *name, struct err *e);
 
 // --- oci_hooks.c --------------------------------------------------------------------------------
-// Runs the hooks of one kind in our own namespaces, the state on stdin. One that fails ends it; with
-// poststart and poststop it is a warning, and the next one follows.
+// Runs the hooks of one kind in our own namespaces, the state on stdin. One that fails ends it;
+// with poststart and poststop it is a warning, and the next one follows.
 int oci_hooks_run(const struct oci_runtime *r, enum oci_hook_kind kind,
                   const struct codec_json *state, const struct event_sink *sink, struct err *e);
 
@@ -71,6 +71,8 @@ int oci_cgroup_pids(const struct strv *groups, struct codec_json *out, struct er
 int oci_cgroup_signal(const struct strv *groups, int sig, struct err *e);
 struct codec_json *oci_cgroup_stats(const struct strv *groups);
 bool oci_cgroup_v2(void);
+// oci_devices.c: device rules for a v2 group, given by its folder's descriptor.
+int oci_devices_attach(int group, const struct codec_json *rules, struct err *e);
 
 // --- oci_mounts.c, oci_plan.c, oci_enter.c ------------------------------------------------------
 struct oci_option {
@@ -114,18 +116,18 @@ struct plan_oci {
     VEC(struct oci_row) rows;
     VEC(struct oci_node) nodes;
     VEC(struct oci_call) calls;
-    int null_fd;      // detached: the host's null device, its numbers checked
-    int empty_fd;     // detached read-only tmpfs
-    int host_proc;    // for where no proc of our own can be made
-    int gate_fd;      // listening; -1: no gate
-    char *rootfs;     // where it lies outside
+    int null_fd;    // detached: the host's null device, its numbers checked
+    int empty_fd;   // detached read-only tmpfs
+    int host_proc;  // for where no proc of our own can be made
+    int gate_fd;    // listening; -1: no gate
+    char *rootfs;   // where it lies outside
     bool new_cgroupns, new_net, new_mnt, new_uts;
-    bool dev_setup;   // '/dev' is ours to fill
-    bool ask_hooks;   // the parent has hooks to run, or we need to know our pid
+    bool dev_setup;  // '/dev' is ours to fill
+    bool ask_hooks;  // the parent has hooks to run, or we need to know our pid
     bool no_pivot;
-    bool look_early;  // for the program, before the gate
+    bool look_early;                                    // for the program, before the gate
     unsigned long outer_propagation, root_propagation;  // MS_*
-    char *state_head[2], *state_tail;  // JSON around the pid: creating, created
+    char *state_head[2], *state_tail;                   // JSON around the pid: creating, created
     char *clocks;
     unsigned long personality;
     bool has_personality;
@@ -142,7 +144,7 @@ struct oci_build {  // what planning works on
     const char *bundle;  // absolute
     bool in_userns;      // not in the first one: no mknod, no every file system
     struct strv *groups;
-    int cache_fd;        // for compiled filters
+    int cache_fd;  // for compiled filters
 };
 void oci_mount_words(struct codec_json *out);  // every option word, for `features`
 int oci_mounts_plan(const struct oci_build *b, struct plan *p, struct plan_oci *o, struct err *e);

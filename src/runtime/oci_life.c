@@ -88,7 +88,8 @@ static int end_it(struct oci_box *b, struct err *e)
     if (oci_cgroup_frozen(&b->groups)) oci_cgroup_freeze(&b->groups, false, &ignored);
     struct pollfd gone = {.fd = fd, .events = POLLIN};
     if (fd >= 0 && poll(&gone, 1, 10000) == 0)
-        return err_set(e, ERR_SYSTEM, "container '%s' did not end within 10 s after SIGKILL", b->id);
+        return err_set(e, ERR_SYSTEM, "container '%s' did not end within 10 s after SIGKILL",
+                       b->id);
     // Without a process namespace of its own the rest of the group outlives its first process.
     if (b->groups.n) oci_cgroup_signal(&b->groups, SIGKILL, &ignored);
     return 0;
@@ -112,7 +113,8 @@ int runtime_oci_delete(struct oci_context *c, const char *id, bool force, struct
     if (status != OCI_STOPPED && end_it(&box, e) < 0) return -1;
     struct err ignored;
     if (box.has_hooks && oci_box_config(&box, &config, &ignored) < 0)
-        event_warn(&c->sink, "container '%s': poststop hooks are lost: %s", id, err_cause(&ignored));
+        event_warn(&c->sink, "container '%s': poststop hooks are lost: %s", id,
+                   err_cause(&ignored));
     return oci_delete_box(&box, &config, &c->sink, e);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A bundle's mounts, in the order in which they stand. A bind becomes a detached mount here, with all
-// its attributes, so that the child only attaches it; a new file system becomes a list of options for
-// the child, which makes it in its own namespaces. Option words are mount(8)'s and the
+// A bundle's mounts, in the order in which they stand. A bind becomes a detached mount here, with
+// all its attributes, so that the child only attaches it; a new file system becomes a list of
+// options for the child, which makes it in its own namespaces. Option words are mount(8)'s and the
 // specification's; what is no flag goes to the file system.
 #include <errno.h>
 #include <stdio.h>
@@ -22,15 +22,24 @@ static const struct {
     const char *word;  // with an 'r' in front: recursive
     uint64_t set, clear;
 } flags[] = {
-    {"ro", MOUNT_ATTR_RDONLY, 0},           {"rw", 0, MOUNT_ATTR_RDONLY},
-    {"nosuid", MOUNT_ATTR_NOSUID, 0},       {"suid", 0, MOUNT_ATTR_NOSUID},
-    {"nodev", MOUNT_ATTR_NODEV, 0},         {"dev", 0, MOUNT_ATTR_NODEV},
-    {"noexec", MOUNT_ATTR_NOEXEC, 0},       {"exec", 0, MOUNT_ATTR_NOEXEC},
-    {"nodiratime", MOUNT_ATTR_NODIRATIME, 0}, {"diratime", 0, MOUNT_ATTR_NODIRATIME},
-    {"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0}, {"symfollow", 0, MOUNT_ATTR_NOSYMFOLLOW},
-    {"relatime", MOUNT_ATTR_RELATIME, ATIME}, {"norelatime", 0, ATIME},
-    {"noatime", MOUNT_ATTR_NOATIME, ATIME}, {"atime", 0, ATIME},
-    {"strictatime", MOUNT_ATTR_STRICTATIME, ATIME}, {"nostrictatime", 0, ATIME},
+    {"ro", MOUNT_ATTR_RDONLY, 0},
+    {"rw", 0, MOUNT_ATTR_RDONLY},
+    {"nosuid", MOUNT_ATTR_NOSUID, 0},
+    {"suid", 0, MOUNT_ATTR_NOSUID},
+    {"nodev", MOUNT_ATTR_NODEV, 0},
+    {"dev", 0, MOUNT_ATTR_NODEV},
+    {"noexec", MOUNT_ATTR_NOEXEC, 0},
+    {"exec", 0, MOUNT_ATTR_NOEXEC},
+    {"nodiratime", MOUNT_ATTR_NODIRATIME, 0},
+    {"diratime", 0, MOUNT_ATTR_NODIRATIME},
+    {"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0},
+    {"symfollow", 0, MOUNT_ATTR_NOSYMFOLLOW},
+    {"relatime", MOUNT_ATTR_RELATIME, ATIME},
+    {"norelatime", 0, ATIME},
+    {"noatime", MOUNT_ATTR_NOATIME, ATIME},
+    {"atime", 0, ATIME},
+    {"strictatime", MOUNT_ATTR_STRICTATIME, ATIME},
+    {"nostrictatime", 0, ATIME},
 };
 static const struct {
     const char *word;
@@ -40,8 +49,8 @@ static const struct {
                     {"shared", MS_SHARED},
                     {"unbindable", MS_UNBINDABLE}};
 // Words that ask for what is there already, or that only the old mount call knew.
-static const char *const ignored[] = {"defaults", "loud", "quiet", "async", "nomand", "remount",
-                                      "nolazytime", "noiversion", "tmpcopyup"};
+static const char *const ignored[] = {"defaults", "loud",       "quiet",      "async",    "nomand",
+                                      "remount",  "nolazytime", "noiversion", "tmpcopyup"};
 
 struct wishes {
     bool bind, recursive, map, map_recursive;
@@ -67,7 +76,8 @@ static bool read_propagation(const char *word, struct oci_row *row)
 {
     for (int deep = 0; deep < 2; deep++)
         for (size_t i = 0; i < sizeof propagations / sizeof *propagations; i++) {
-            if ((deep && word[0] != 'r') || strcmp(word + deep, propagations[i].word) != 0) continue;
+            if ((deep && word[0] != 'r') || strcmp(word + deep, propagations[i].word) != 0)
+                continue;
             if (row->propagations == 4) return true;
             row->propagation[row->propagations].flag = propagations[i].flag;
             row->propagation[row->propagations++].recursive = deep;
@@ -111,7 +121,8 @@ static int map_ids(int fd, const struct oci_mount *m, const struct oci_runtime *
                    const struct wishes *w, struct err *e)
 {
     if (!w->map && !m->uid.n && !m->gid.n) return 0;
-    const struct idmap_side *uid = m->uid.n ? &m->uid : &r->uid, *gid = m->gid.n ? &m->gid : &r->gid;
+    const struct idmap_side *uid = m->uid.n ? &m->uid : &r->uid,
+                            *gid = m->gid.n ? &m->gid : &r->gid;
     if (!uid->n || !gid->n)
         return err_set(e, ERR_INPUT, "a mount with 'idmap' needs uidMappings and gidMappings");
     int ns = -1;
@@ -134,15 +145,17 @@ static int bind_row(const struct oci_build *b, const struct oci_mount *m, const 
     if (fd < 0) return -1;
     if (fstat(fd, &st) != 0) return err_sys(e, "stat '%s'", path);
     row->dir = S_ISDIR(st.st_mode);
-    row->fd = open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
-                                    (w->recursive ? AT_RECURSIVE : 0));
+    row->fd = open_tree(fd, "",
+                        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
+                            (w->recursive ? AT_RECURSIVE : 0));
     if (row->fd < 0) return err_sys(e, "copy the mount of '%s'", path);
     // Whatever the host has there, our mounts do not go back to it unless that is asked for.
     struct mount_attr slave = {.propagation = MS_SLAVE};
     bool shared = false;
     for (unsigned i = 0; i < row->propagations; i++)
         shared |= row->propagation[i].flag == MS_SHARED;
-    if (!shared && mount_setattr(row->fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &slave, sizeof slave) != 0)
+    if (!shared &&
+        mount_setattr(row->fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &slave, sizeof slave) != 0)
         return err_sys(e, "set the propagation of the mount");
     if (map_ids(row->fd, m, b->config, w, e) < 0) return -1;
     return set_attributes(row->fd, w, e);
@@ -166,7 +179,8 @@ static void add_text(struct oci_row *row, const char *key, const char *value)
     vec_push(&row->options, x);
 }
 
-// v1: a tmpfs with one bind of the container's own group a controller. It sees nothing above itself.
+// v1: a tmpfs with one bind of the container's own group a controller. It sees nothing above
+// itself.
 static int cgroup_rows(const struct oci_build *b, struct plan_oci *o, const char *target,
                        const struct wishes *w, struct err *e)
 {
@@ -182,7 +196,8 @@ static int cgroup_rows(const struct oci_build *b, struct plan_oci *o, const char
             add_row(o, OCI_ROW_BIND, str_fmt("%s/%.*s", target, (int)name.n, name.p));
         own(fd) int fd = fs_open(b->groups->p[i], O_PATH | O_DIRECTORY, 0, e);
         if (fd < 0) return -1;
-        row->fd = mounts_clone(fd, false, w->set[0] & MOUNT_ATTR_RDONLY, w->set[0] & ~ATIME, NULL, e);
+        row->fd =
+            mounts_clone(fd, false, w->set[0] & MOUNT_ATTR_RDONLY, w->set[0] & ~ATIME, NULL, e);
         if (row->fd < 0) return -1;
     }
     struct oci_row *end = add_row(o, OCI_ROW_ATTR, str_dup(target));

@@ -21,24 +21,28 @@
 
 void oci_plan_fini(struct plan_oci *o)
 {
-    vec_each (r, &o->rows) {
+    vec_each(r, &o->rows)
+    {
         own_fd(&r->fd);
         free(r->target);
         free(r->type);
         free(r->source);
-        vec_each (x, &r->options) {
+        vec_each(x, &r->options)
+        {
             free(x->key);
             free(x->value);
         }
         vec_fini(&r->options);
     }
     vec_fini(&o->rows);
-    vec_each (n, &o->nodes) {
+    vec_each(n, &o->nodes)
+    {
         own_fd(&n->fd);
         free(n->path);
     }
     vec_fini(&o->nodes);
-    vec_each (c, &o->calls) {
+    vec_each(c, &o->calls)
+    {
         free(c->argv);
         free(c->envp);
     }
@@ -81,8 +85,8 @@ const char *oci_plan_what(const struct plan *p, const struct report *r)
 static const struct {
     const char *name;
     enum join_ns kind;
-} kinds[] = {{"pid", JOIN_PID},     {"network", JOIN_NET}, {"mount", JOIN_MNT},
-             {"ipc", JOIN_IPC},     {"uts", JOIN_UTS},     {"user", JOIN_USER},
+} kinds[] = {{"pid", JOIN_PID},       {"network", JOIN_NET}, {"mount", JOIN_MNT},
+             {"ipc", JOIN_IPC},       {"uts", JOIN_UTS},     {"user", JOIN_USER},
              {"cgroup", JOIN_CGROUP}, {"time", JOIN_TIME}};
 
 static bool is_ours(const char *path, const char *name)
@@ -154,14 +158,22 @@ static const struct {
     const char *name;
     int resource;
 } rlimit_names[] = {
-    {"RLIMIT_AS", RLIMIT_AS},           {"RLIMIT_CORE", RLIMIT_CORE},
-    {"RLIMIT_CPU", RLIMIT_CPU},         {"RLIMIT_DATA", RLIMIT_DATA},
-    {"RLIMIT_FSIZE", RLIMIT_FSIZE},     {"RLIMIT_LOCKS", RLIMIT_LOCKS},
-    {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK}, {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
-    {"RLIMIT_NICE", RLIMIT_NICE},       {"RLIMIT_NOFILE", RLIMIT_NOFILE},
-    {"RLIMIT_NPROC", RLIMIT_NPROC},     {"RLIMIT_RSS", RLIMIT_RSS},
-    {"RLIMIT_RTPRIO", RLIMIT_RTPRIO},   {"RLIMIT_RTTIME", RLIMIT_RTTIME},
-    {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING}, {"RLIMIT_STACK", RLIMIT_STACK},
+    {"RLIMIT_AS", RLIMIT_AS},
+    {"RLIMIT_CORE", RLIMIT_CORE},
+    {"RLIMIT_CPU", RLIMIT_CPU},
+    {"RLIMIT_DATA", RLIMIT_DATA},
+    {"RLIMIT_FSIZE", RLIMIT_FSIZE},
+    {"RLIMIT_LOCKS", RLIMIT_LOCKS},
+    {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK},
+    {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
+    {"RLIMIT_NICE", RLIMIT_NICE},
+    {"RLIMIT_NOFILE", RLIMIT_NOFILE},
+    {"RLIMIT_NPROC", RLIMIT_NPROC},
+    {"RLIMIT_RSS", RLIMIT_RSS},
+    {"RLIMIT_RTPRIO", RLIMIT_RTPRIO},
+    {"RLIMIT_RTTIME", RLIMIT_RTTIME},
+    {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
+    {"RLIMIT_STACK", RLIMIT_STACK},
 };
 
 static int rlimits(const struct oci_process *pr, struct runtime_spec *s, struct err *e)
@@ -181,12 +193,11 @@ static int rlimits(const struct oci_process *pr, struct runtime_spec *s, struct 
     return 0;
 }
 
-// 1.0 of the specification wants an error for an unknown name; later ones a warning for that and for
-// what cannot be had.
-static int one_set(const struct strv *names, bool strict, const struct event_sink *sink,
-                   uint64_t *out, struct err *e)
+// 1.0 of the specification wants an error for an unknown name; later ones a warning for that and
+// for what cannot be had.
+static int one_set(const struct strv *names, uint64_t have, bool strict,
+                   const struct event_sink *sink, uint64_t *out, struct err *e)
 {
-    uint64_t have = caps_own();
     for (size_t i = 0; i < names->n; i++) {
         int n = strncmp(names->p[i], "CAP_", 4) == 0 ? caps_number(sv_of(names->p[i])) : -1;
         if (n >= 0 && have >> n & 1) {
@@ -206,9 +217,9 @@ static int capabilities(const struct oci_process *pr, const unsigned version[3],
                         const struct event_sink *sink, struct plan *p, struct err *e)
 {
     bool strict = version[0] == 1 && version[1] == 0;
-    uint64_t sets[OCI_CAP_SETS] = {0};
+    uint64_t sets[OCI_CAP_SETS] = {0}, have = caps_own();
     for (int i = 0; i < OCI_CAP_SETS; i++)
-        if (one_set(&pr->caps[i], strict, sink, &sets[i], e) < 0) return -1;
+        if (one_set(&pr->caps[i], have, strict, sink, &sets[i], e) < 0) return -1;
     p->sets_given = true;
     p->sets = (struct caps_sets){
         .bounding = sets[OCI_CAP_BOUNDING],
@@ -303,15 +314,16 @@ static int root_fs(const struct oci_build *b, struct plan *p, struct err *e)
 {
     const struct oci_runtime *r = b->config;
     struct plan_oci *o = p->oci;
-    own(free) char *path = r->root_path[0] == '/' ? str_dup(r->root_path)
-                                                  : str_fmt("%s/%s", b->bundle, r->root_path);
+    own(free) char *path =
+        r->root_path[0] == '/' ? str_dup(r->root_path) : str_fmt("%s/%s", b->bundle, r->root_path);
     own(str) struct str clean = {0};
     fs_clean(sv_of(path), &clean);
     o->rootfs = str_take(&clean);
     if (root_propagation(r->propagation, o, e) < 0) return -1;
     own(fd) int fd = fs_open(o->rootfs, O_PATH | O_DIRECTORY, 0, e);
     if (fd < 0) return err_wrap(e, "opening root.path");
-    p->root_fd = open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+    p->root_fd =
+        open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
     if (p->root_fd < 0) return err_sys(e, "copy the mount of '%s'", o->rootfs);
     bool shared = o->root_propagation & MS_SHARED;
     struct mount_attr a = {.propagation = MS_SLAVE};
@@ -374,8 +386,9 @@ static int devices(const struct oci_build *b, struct plan *p, struct err *e)
 static int covers(const struct oci_build *b, struct plan_oci *o, struct err *e)
 {
     if (!b->config->masked.n) return 0;
-    const struct tmpfs_options t = {.mode = 0555, .attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
-                                                          MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
+    const struct tmpfs_options t = {.mode = 0555,
+                                    .attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+                                            MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
     o->null_fd = host_node("/dev/null", S_IFCHR, makedev(1, 3), e);
     if (o->null_fd < 0) return -1;
     o->empty_fd = mounts_tmpfs(&t, e);
@@ -387,8 +400,8 @@ static int covers(const struct oci_build *b, struct plan_oci *o, struct err *e)
 static void calls(const struct oci_runtime *r, struct plan_oci *o)
 {
     static const enum oci_hook_kind two[] = {OCI_HOOK_CREATE_CONTAINER, OCI_HOOK_START_CONTAINER};
-    for (int k = 0; k < 2; k++)
-        vec_each (h, &r->hooks[two[k]]) {
+    for (int k = 0; k < 2; k++) vec_each(h, &r->hooks[two[k]])
+        {
             struct oci_call *c = vec_add(&o->calls);
             c->start = k;
             c->timeout = h->timeout;
@@ -398,7 +411,8 @@ static void calls(const struct oci_runtime *r, struct plan_oci *o)
             for (size_t i = 0; i < h->args.n; i++) c->argv[i + 1] = h->args.p[i];
             for (size_t i = 0; i < h->env.n; i++) c->envp[i] = h->env.p[i];
         }
-    o->ask_hooks = o->calls.n || r->hooks[OCI_HOOK_PRESTART].n || r->hooks[OCI_HOOK_CREATE_RUNTIME].n;
+    o->ask_hooks =
+        o->calls.n || r->hooks[OCI_HOOK_PRESTART].n || r->hooks[OCI_HOOK_CREATE_RUNTIME].n;
 }
 
 static int clocks(const struct oci_runtime *r, struct join *join, char **out, struct err *e)
@@ -476,6 +490,7 @@ int oci_plan_make(struct engine *en, const struct oci_build *b, struct runtime_s
     plan_begin(en, spec, p);
     p->oci = o;
     p->walk = oci_enter_walk;
+    p->parent_joins = true;
     p->user_mode = b->in_userns;
     p->map_uid = &r->uid;
     p->map_gid = &r->gid;
@@ -486,14 +501,14 @@ int oci_plan_make(struct engine *en, const struct oci_build *b, struct runtime_s
     home_of(&root, p);
     p->keep_groups = b->in_userns && !p->user.n && groups_denied();
     bool own_userns = p->own_userns;
-    p->own_userns = false;  // its ids are not in one range: what plan_process does with that is not ours
+    p->own_userns =
+        false;  // its ids are not in one range: what plan_process does with that is not ours
     if (plan_process(p, &root, NULL, &io, e) < 0) return -1;
     p->own_userns = own_userns;
     if (oci_mounts_plan(b, p, o, e) < 0 || devices(b, p, e) < 0 || covers(b, o, e) < 0) return -1;
     calls(r, o);
     if (odds_and_ends(b, p, e) < 0 || clocks(r, join, &o->clocks, e) < 0) return -1;
-    if (r->seccomp &&
-        seccomp_oci(r->seccomp, b->cache_fd, &p->seccomp, &p->seccomp_flags, e) < 0)
+    if (r->seccomp && seccomp_oci(r->seccomp, b->cache_fd, &p->seccomp, &p->seccomp_flags, e) < 0)
         return err_wrap(e, "reading linux.seccomp");
     for (int i = 0; i < 3; i++)
         if (lift(&p->io[i], p->keep_fds, e) < 0) return -1;

@@ -136,7 +136,8 @@ int oci_box_open(const struct oci_context *c, const char *id, bool lock, struct 
     snprintf(b.id, sizeof b.id, "%s", id);
     struct err ignored;
     b.root_fd = oci_box_root(c, false, &ignored);
-    if (b.root_fd >= 0) b.dir_fd = fs_openat(b.root_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
+    if (b.root_fd >= 0)
+        b.dir_fd = fs_openat(b.root_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
     if (b.dir_fd < 0) return err_set(e, ERR_NOT_FOUND, "container does not exist: %s", id);
     if (lock && lock_box(&b, e) < 0) return -1;
     if (load(&b, e) < 0) return err_wrap(e, "container '%s'", id);

@@ -40,8 +40,7 @@ static int bundle_path(const char *given, struct str *out, struct err *e)
     return fs_fd_path(fd, out) < 0 ? err_set(e, ERR_SYSTEM, "the bundle has no path") : 0;
 }
 
-static int read_config(const char *bundle, struct str *text, struct oci_runtime *out,
-                       struct err *e)
+static int read_config(const char *bundle, struct str *text, struct oci_runtime *out, struct err *e)
 {
     own(free) char *path = str_fmt("%s/config.json", bundle);
     if (fs_read_at(AT_FDCWD, path, OCI_RUNTIME_CONFIG_MAX, text, e) < 0) return -1;
@@ -98,8 +97,9 @@ static int become_root(struct oci_runtime *r, struct engine *en, struct err *e)
         asked |= strcmp(r->namespaces.p[i].type, "user") == 0 && !r->namespaces.p[i].path;
     if (!asked || !r->uid.n || !r->gid.n) {
         err_set(e, ERR_UNSUPPORTED, "an ordinary user's container needs a user namespace");
-        return err_hint(e, "add one with mappings to the bundle ('dewar oci spec --rootless' does), "
-                           "or run this as root");
+        return err_hint(e,
+                        "add one with mappings to the bundle ('dewar oci spec --rootless' does), "
+                        "or run this as root");
     }
     struct idmap map = {.mode = IDMAP_RANGE, .uid = r->uid, .gid = r->gid};
     bool single = is_single(&r->uid, geteuid()) && is_single(&r->gid, getegid());
@@ -125,7 +125,9 @@ static int send_fd(const char *path, struct sv text, int fd, struct err *e)
         char bytes[CMSG_SPACE(sizeof(int))];
     } control = {0};
     struct iovec io = {(void *)(uintptr_t)text.p, text.n};
-    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = control.bytes,
+    struct msghdr m = {.msg_iov = &io,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
                        .msg_controllen = sizeof control.bytes};
     struct cmsghdr *h = CMSG_FIRSTHDR(&m);
     h->cmsg_level = SOL_SOCKET;
@@ -236,8 +238,9 @@ static int check_terminal(const struct oci_run_options *o, const struct oci_proc
                           struct err *e)
 {
     if (p->terminal && !o->console_socket && (!run || o->detach)) {
-        err_set(e, ERR_USAGE, "cannot allocate tty if the container is detached without setting "
-                              "console socket");
+        err_set(e, ERR_USAGE,
+                "cannot allocate tty if the container is detached without setting "
+                "console socket");
         return err_hint(e, "give --console-socket, or set process.terminal to false");
     }
     if (!p->terminal && o->console_socket)
@@ -282,16 +285,20 @@ static int launch(struct making *m, struct engine *en, const char *bundle, bool 
 {
     own(runtime_spec) struct runtime_spec spec = {.rootfs_fd = -1};
     own(join) struct join join = JOIN_NONE;
-    own(plan_oci) struct plan_oci extra = {.null_fd = -1, .empty_fd = -1, .host_proc = -1,
-                                           .gate_fd = -1};
+    own(plan_oci) struct plan_oci extra = {
+        .null_fd = -1, .empty_fd = -1, .host_proc = -1, .gate_fd = -1};
     own(fd) int cache = m->config->seccomp ? cache_folder(m->box) : -1;
     own(plan) struct plan plan = {0};
     plan_begin(en, &spec, &plan);
     plan.oci = &extra;
     extra.config = m->config;
-    const struct oci_build b = {.context = m->c, .config = m->config, .options = m->o,
-                                .bundle = bundle, .in_userns = in_userns(),
-                                .groups = &m->box->groups, .cache_fd = cache};
+    const struct oci_build b = {.context = m->c,
+                                .config = m->config,
+                                .options = m->o,
+                                .bundle = bundle,
+                                .in_userns = in_userns(),
+                                .groups = &m->box->groups,
+                                .cache_fd = cache};
     struct cgroup groups = {.n = 0};
     if (oci_cgroup_make(m->c, m->config, m->box->id, b.in_userns, &m->box->groups, &groups, e) < 0)
         return -1;
@@ -371,7 +378,8 @@ int runtime_oci_create(struct oci_context *c, const struct oci_run_options *o, s
 // --- start -------------------------------------------------------------------------------------
 
 // After it connected: what the child says until it executed its program.
-static int hear(const struct oci_box *box, int conn, const struct oci_runtime *config, struct err *e)
+static int hear(const struct oci_box *box, int conn, const struct oci_runtime *config,
+                struct err *e)
 {
     struct report r;
     int got = -1;
@@ -383,8 +391,7 @@ static int hear(const struct oci_box *box, int conn, const struct oci_runtime *c
     while (sandbox_receive(conn, &r, &got)) {
         own(fd) int fd = take_fd(got);
         if (r.kind == REPORT_FAIL) return sandbox_error(&plan, &r, e);
-        if (r.kind == REPORT_LISTENER &&
-            send_listener(box, config, box->pid, "running", fd, e) < 0)
+        if (r.kind == REPORT_LISTENER && send_listener(box, config, box->pid, "running", fd, e) < 0)
             return -1;
     }
     return 0;

@@ -466,7 +466,9 @@ static void plan_namespaces(struct plan *p)
 {
     const struct runtime_spec *s = p->spec;
     p->clone_flags = CLONE_NEWNS;
-    if (!s->host_pid) p->clone_flags |= CLONE_NEWPID;
+    p->join = s->join;
+    bool joins_pid = s->join && s->join->fd[JOIN_PID] >= 0;
+    if (!s->host_pid && !joins_pid) p->clone_flags |= CLONE_NEWPID;
     if (!s->host_ipc) p->clone_flags |= CLONE_NEWIPC;
     if (!s->host_uts) p->clone_flags |= CLONE_NEWUTS;
     if (s->net == RUNTIME_NET_NONE) p->clone_flags |= CLONE_NEWNET;

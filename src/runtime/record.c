@@ -307,15 +307,18 @@ static void load_dead(int fd, struct record *r, struct runtime_brief *brief)
     struct err ignored;
     own(str) struct str text = {0};
     record_volumes(fd, &r->volumes);
+    bool removing = fs_exists(fd, RECORD_REMOVING);
     if (fs_read_at(fd, "config.json", RUNTIME_CONFIG_MAX, &text, &ignored) < 0) {
-        r->rm = ignored.sys == ENOENT; // a folder without a record never was a container
+        r->rm =
+            removing || ignored.sys == ENOENT; // a folder without a record never was a container
         return;
     }
-    r->rm = text.n == 0; // killed between making and writing it: only --rm does that
+    r->rm = removing || text.n == 0; // killed between making and writing it: only --rm does that
     struct sv rest = str_sv(&text), line = sv_cut(&rest, '\n');
     // A damaged record is no reason to delete anything.
-    if (r->rm || config_brief_parse(line, "a container's record", brief, &ignored) < 0) return;
-    r->rm = brief->rm;
+    if (text.n == 0 || config_brief_parse(line, "a container's record", brief, &ignored) < 0)
+        return;
+    r->rm = removing || brief->rm;
     snprintf(r->name, sizeof r->name, "%s", brief->name);
     r->named = brief->name[0] && parse_name_ok(brief->name);
 }

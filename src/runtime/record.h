@@ -24,6 +24,7 @@ struct record {
     bool running;        // run/containers/<id> is ours
     struct strv volumes; // ids of anonymous volumes
 };
+#define RECORD_REMOVING "removing"  // a mark in its folder: whoever finds it goes on with that
 #define RECORD_NONE ((struct record){.fd = -1, .run_fd = -1})
 
 int record_new_id(char out[RUNTIME_ID], struct err *e);
@@ -85,6 +86,11 @@ struct client_options {
     bool tty;
     const char *id;
 };
+// The same for a program of `exec`, which has no monitor: `program` is its pidfd, `pty` its terminal
+// (-1: it has our own stdin, stdout and stderr). Both stay the caller's. Returns when it has ended or
+// the person left (*out_detached).
+int client_program(int program, int pty, const struct client_options *o, bool *out_detached,
+                   struct err *e);
 // Waits for STARTED (a starter) and relays until the container ends (*out_code is its exit code),
 // the person detaches (0) or our terminal vanishes (129).
 int client_run(int sock, bool starter, const struct client_options *o, int *out_code,

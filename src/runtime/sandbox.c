@@ -46,6 +46,8 @@ void runtime_spec_fini(struct runtime_spec *s)
     if (s->rootfs_fd > 2) close(s->rootfs_fd);
     if (s->ids.userns_fd > 2) close(s->ids.userns_fd);
     if (s->ids.lock_fd > 2) close(s->ids.lock_fd);
+    if (s->join) join_fini(s->join);
+    free(s->join);
     memset(s, 0, sizeof *s);
     s->rootfs_fd = -1;
 }
@@ -251,8 +253,9 @@ int sandbox_receive(int fd, struct report *r, int *out_fd)
     struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = control.bytes,
                        .msg_controllen = sizeof control.bytes};
     ssize_t n;
+    // A child that ended with a byte of ours unread resets the socket: said once, before its report.
     do n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n != (ssize_t)sizeof *r) return 0;
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
@@ -288,6 +291,17 @@ static int map_child(const struct plan *p, pid_t pid, int fd, struct err *e)
         return -1;
     if (send(fd, "x", 1, MSG_NOSIGNAL) == 1) return 0;
     return err_sys(e, "begin the container's user namespace");
+}
+
+static int join_groups(const struct plan *p, pid_t pid, int fd, struct err *e)
+{
+    char text[24];
+    int n = snprintf(text, sizeof text, "%d", (int)pid);
+    for (unsigned i = 0; i < p->cgroup.n; i++)
+        if (write(p->cgroup.join[i], text, (size_t)n) != n)
+            return err_sys(e, "put the container into its control group");
+    send(fd, "x", 1, MSG_NOSIGNAL);  // where it has ended, its report says why
+    return 0;
 }
 
 static void give_up(struct runtime_sandbox *s)
@@ -326,6 +340,8 @@ int sandbox_launch(struct plan *plan, struct strv *stubs, struct runtime_sandbox
     }
     close(take_fd(plan->status_fd));
     int rc = plan->own_userns && out->proc.fd >= 0 ? map_child(plan, out->proc.pid, mine, e) : 0;
+    if (rc == 0 && plan->parent_joins && out->proc.fd >= 0)
+        rc = join_groups(plan, out->proc.pid, mine, e);
     if (rc == 0) rc = listen_to(plan, mine, stubs, out, e);
     if (rc < 0) give_up(out);
     return rc;

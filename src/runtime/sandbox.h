@@ -115,6 +115,7 @@ struct runtime_spec {
     bool build_step;  // RUN: fixed host name, no pid/oom extras, network files not kept
     bool home_env;    // set HOME from passwd unless in env
     bool host_pid, host_ipc, host_uts;
+    struct join *join;  // namespaces of others, heap (join.h); NULL: none
     bool detach;  // the program outlives the process that started it
     enum runtime_userns userns;
     struct runtime_ids ids;

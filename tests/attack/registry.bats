@@ -13,7 +13,7 @@ file_setup() {
     registry_layout "$BATS_FILE_TMPDIR/layout"
     # What is wrong is told by the tests below.
     matrix run "$BATS_FILE_TMPDIR/matrix" "$BATS_FILE_TMPDIR/layout" \
-        matrix documents blobs tokens uploads connections >"$BATS_FILE_TMPDIR/summary" 2>&1 || true
+        matrix documents blobs tokens uploads connections "chance:${SEED:-1}:40" >"$BATS_FILE_TMPDIR/summary" 2>&1 || true
 }
 rows() {
     local row bad=0 file
@@ -27,7 +27,7 @@ rows() {
     return "$bad"
 }
 
-# --- the matrix: 43 faults x manifest, blob, token, upload, manifest push --------------------------------
+# --- the matrix: each fault x manifest, blob, token, upload, manifest push -------------------------------
 @test "a server error that passes is healed; one that stays is an error" {
     rows 500-once 502-once 503-once 500-always 503-always
 }
@@ -156,6 +156,12 @@ rows() {
     cat "$WORK/summary"
     # shellcheck disable=SC2046
     rows $(matrix list inward)
+}
+
+@test "several faults at once, by chance: all is whole, or one error" {
+    echo "seed ${SEED:-1}" >&2
+    # shellcheck disable=SC2046
+    rows $(printf 'chance-%d ' {0..39})
 }
 
 @test "every row is asked for" {

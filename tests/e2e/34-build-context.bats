@@ -334,3 +334,29 @@ names() { dewar build -q -o type=tar,dest=- "${@:-.}" | tar -t | LC_ALL=C sort |
     ok
     [ -L id ] && [ -L meta ] && [ -L out.tar ] && [ -c /dev/null ]
 }
+
+@test "--build-context takes an image of an OCI layout, by tag, digest or because it is the only one" {
+    ctx
+    printf 'FROM busybox:test\nRUN echo one >/mark\n' | dewar build -q -t one:a - >/dev/null
+    printf 'FROM busybox:test\nRUN echo two >/mark\n' | dewar build -q -t two:b - >/dev/null
+    dewar save --format oci-dir -o single one:a
+    dewar save --format oci-dir -o both one:a two:b
+    digest=$(jq -r '.manifests[] | select(.annotations."org.opencontainers.image.ref.name" | endswith("b")) | .digest' both/index.json)
+    dewar rmi -f one:a two:b >/dev/null
+    printf 'FROM base\nCOPY --from=other /mark /other\n' >Dockerfile
+    dewar build -q --build-context base=oci-layout://single --build-context "other=oci-layout://$PWD/both:b" -o out .
+    same one "$(cat out/mark)"
+    same two "$(cat out/other)"
+    dewar build -q --build-context "base=oci-layout://both@$digest" --build-context other=oci-layout://both:a -o out2 .
+    same two "$(cat out2/mark)"
+    same one "$(cat out2/other)"
+    # The layout's names do not come into the store.
+    try dewar inspect one:a
+    fails 1
+    try dewar build -q --build-context base=oci-layout://both --build-context other=oci-layout://single .
+    fails 1 'the layout has 2 images'
+    try dewar build -q --build-context base=oci-layout://both:c --build-context other=oci-layout://single .
+    fails 1 "no image 'c'"
+    try dewar build -q --build-context base=oci-layout://nowhere .
+    fails 1 nowhere
+}

@@ -199,6 +199,7 @@ asked() { # PATTERN: requests that the scripted registry saw, as "METHOD PATH" l
     for rule in '{"on":"blob_get","truncate":150000,"times":2}' \
         '{"on":"blob_get","truncate":150000,"times":1},{"on":"blob_get","no_range":true}' \
         '{"on":"blob_get","truncate":150000,"times":1},{"on":"blob_get","range":"bytes 0-99/100","times":1}' \
+        "{\"on\":\"blob_get\",\"truncate\":150000,\"times\":1},{\"on\":\"blob_get\",\"range\":\"bytes 100-$((size - 1))/$size\",\"times\":1}" \
         '{"on":"blob_get","reset":150000,"times":1},{"on":"blob_get","status":416,"times":1}'; do
         evil_start "{\"images\":\"$BATS_FILE_TMPDIR/layout\",\"rules\":[$rule]}"
         T blob-get "$EVIL/a" "digest=$layer" "size=$size" fd=got >out || { cat out; false; }

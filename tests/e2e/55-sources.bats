@@ -292,6 +292,19 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
     )
 }
 
+@test "a repository that was renamed on its host is found, one on another host is not followed" {
+    repo "$REPO"
+    ctx
+    line "ADD $WEB/moved/301/${WEB#http://}/git/$REPO.git#main /"
+    dewar build -q -o out .
+    same one "$(cat out/a)"
+    dewar build -q --no-cache . >/dev/null
+    # localhost is another host than 127.0.0.1.
+    line "ADD http://localhost:${WEB##*:}/moved/302/${WEB#http://}/git/$REPO.git /"
+    try dewar build -q .
+    fails 1 'sends elsewhere'
+}
+
 @test "git:// works too, and is asked through a copy the second time" {
     repo "$REPO"
     ctx
@@ -310,6 +323,47 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
     same one "$(cat out/a)"
     try dewar build -q .
     fails 1 "asking 'git://127.0.0.1:$port/$REPO.git#main'"
+}
+
+@test "git over ssh uses the agent of --ssh, and only hosts that are known" {
+    need_program sshd openssh-server
+    need_program ssh-agent openssh-client
+    repo "$REPO"
+    ctx
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    mkdir -p "$WORK/ssh" "$HOME/.ssh"
+    chmod 700 "$WORK/ssh"
+    ssh-keygen -q -t ed25519 -N '' -f "$WORK/ssh/host"
+    ssh-keygen -q -t ed25519 -N '' -f "$WORK/ssh/key"
+    cp "$WORK/ssh/key.pub" "$WORK/ssh/authorized"
+    printf '%s\n' "HostKey $WORK/ssh/host" "AuthorizedKeysFile $WORK/ssh/authorized" 'UsePAM no' 'StrictModes no' \
+        "PidFile $WORK/ssh/pid" 'PasswordAuthentication no' "SetEnv GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=*" \
+        >"$WORK/ssh/config"
+    ! is_root || mkdir -p /run/sshd
+    "$(command -v sshd)" -D -f "$WORK/ssh/config" -o "ListenAddress=127.0.0.1:$port" >"$WORK/ssh/log" 2>&1 3>&- 8>&- &
+    sshd=$!
+    eval "$(ssh-agent -a "$WORK/ssh/agent" 3>&- 8>&-)" >/dev/null
+    ssh-add -q "$WORK/ssh/key"
+    agent=$SSH_AUTH_SOCK
+    unset SSH_AUTH_SOCK
+    for _ in $(seq 100); do
+        if ssh-keyscan -p "$port" 127.0.0.1 >"$WORK/ssh/known" 2>/dev/null && [ -s "$WORK/ssh/known" ]; then break; fi
+        sleep 0.05
+    done
+    line "ADD ssh://$(id -un)@127.0.0.1:$port$SITE/git/$REPO.git#main /"
+    rm -f "$HOME/.ssh/known_hosts"
+    try dewar build -q --ssh "default=$agent" .
+    stranger=$status$stderr
+    cp "$WORK/ssh/known" "$HOME/.ssh/known_hosts"
+    try dewar build -q -o out --ssh "default=$agent" .
+    known=$status$stderr
+    try dewar build -q --no-cache -o out2 .
+    without=$status$stderr
+    kill $sshd "$SSH_AGENT_PID"
+    [[ $stranger == 1*known_hosts* ]]
+    same 0 "$known"
+    same one "$(cat out/a)"
+    [[ $without == 1*'no ssh agent was given'* ]]
 }
 
 # --- URLs ---------------------------------------------------------------------------------------
@@ -462,5 +516,27 @@ line() { printf '%s\n' 'FROM scratch' "$@" >Dockerfile; }
     try dewar build -q .
     fails 1 'a login in the URL'
     [[ $stderr != *'cause: '*word* ]]
+    store_is_clean
+}
+
+@test "a build killed while it fetches leaves nothing that the next one trips over" {
+    repo "$REPO"
+    ctx
+    head -c 3000000 /dev/urandom >"$WORK/$REPO/big"
+    head -c 3000000 /dev/urandom >"$SITE/files/big"
+    commit "$REPO" big
+    line "ADD $URL /r" "ADD $WEB/files/big /big"
+    for delay in 0.01 0.02 0.04 0.06 0.09 0.13 0.2 0.3; do
+        remove_tree "$DEWAR_STORE/cache"
+        "$DEWAR" build -q . >/dev/null 2>&1 3>&- &
+        pid=$!
+        sleep $delay
+        kill -9 $pid 2>/dev/null || true
+        wait $pid 2>/dev/null || true
+        dewar build -q -o out . >/dev/null
+        cmp "$SITE/files/big" out/big
+        cmp "$WORK/$REPO/big" out/r/big
+        rm -rf out
+    done
     store_is_clean
 }

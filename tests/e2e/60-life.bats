@@ -253,13 +253,34 @@ end"
     monitor=$(sed 's/.*"monitor":\([0-9]*\).*/\1/' "$DEWAR_RUN/containers/$id/state")
     same "$(readlink "/proc/$monitor/cwd")" /
     ! ls -l "/proc/$monitor/fd" | grep -q "60-life\|bats"
+    ! grep -q __asan_init "$DEWAR" || skip "a sanitizer has memory of its own"
     [ "$(awk '/^Private/{s+=$2} END{print s}' "/proc/$monitor/smaps_rollup")" -lt 1024 ]
 }
 
-@test "--pid, --ipc and --uts of the host, and a wrong one" {
+@test "--pid, --ipc and --uts of the host, and wrong ones" {
     same "$(R --rm --uts host $IMG hostname)" "$(hostname)"
-    try R --rm --pid container:nobody $IMG true
-    fails 125 "No such container: nobody"
+    try R --rm --ipc container:x $IMG true
+    fails 125 "invalid value"
     try R --rm --uts container:x $IMG true
     fails 125 "invalid value"
+    if ! is_root; then
+        try R --rm --pid container:x $IMG true
+        fails 125 "is for root"
+    fi
+}
+
+@test "--pid container:NAME sees and signals the processes of another container" {
+    need_root
+    try R --rm --pid container:nobody $IMG true
+    fails 125 "No such container: nobody"
+    id=$(D --name first $IMG sleep 4242)
+    try R --rm --pid container:first $IMG ps
+    ok && has "sleep 4242"
+    try R --rm --log-driver json-file --pid container:first $IMG sh -c 'echo $$; exit 6'
+    fails 6
+    [ "$output" -gt 1 ]
+    dewar kill first
+    same "$(timeout 10 "$DEWAR" wait first)" 137
+    try R --rm --pid container:first $IMG true
+    fails 125 "not running"
 }

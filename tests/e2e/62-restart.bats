@@ -134,15 +134,18 @@ test_teardown() {
 @test "killed at any system call, create start stop and rm leave a true state and a working rm -f" {
     need_program strace
     for verb in create start stop rm; do
+        length=1000
+        [ $verb != start ] || length=0.3 # strace goes on until all has ended
         for call in ${KILL_CALLS:-mkdirat clone3 renameat unlinkat bind flock}; do
             for at in ${KILL_POINTS:-1 3}; do
                 dewar rm -f -v victim >/dev/null 2>&1 || true
-                [ $verb = create ] || dewar create --name victim --network none -v /anon $IMG sleep 1000 >/dev/null
+                [ $verb = create ] || dewar create --name victim --network none -v /anon $IMG sleep "$length" >/dev/null
                 [ $verb != stop ] || dewar start victim >/dev/null
                 case $verb in
                 create) set -- create --name victim --network none -v /anon $IMG sleep 1000 ;;
                 stop) set -- stop -t 0 victim ;;
-                *) set -- $verb victim ;;
+                rm) set -- rm -v victim ;;
+                *) set -- start victim ;;
                 esac
                 strace -f -qq -o /dev/null -e "inject=$call:signal=KILL:when=$at" "$DEWAR" "$@" >/dev/null 2>&1 || true
                 timeout 20 "$DEWAR" rm -f -v victim >/dev/null 2>&1 || true
@@ -154,4 +157,36 @@ test_teardown() {
             done
         done
     done
+}
+
+@test "update changes the policy of what runs, and limits where it has a group for them" {
+    id=$(D $IMG sh -c 'sleep 1; exit 3')
+    dewar update --restart on-failure:1 "$id"
+    same "$(timeout 20 "$DEWAR" wait "$id")" 3
+    grep -q '"restarts":1' "$DEWAR_STORE/containers/$id/state"
+    try dewar update --restart nonsense "$id"
+    fails 1 "unknown policy"
+    need_root
+    id=$(D -m 64m $IMG sleep 100)
+    dewar update -m 128m "$id"
+    group=$(sed -n 's/.*"cgroup":"\([^"]*\)".*/\1/p' "$DEWAR_RUN/containers/$id/state")
+    cat /sys/fs/cgroup/{memory/,}"$group"/memory.{limit_in_bytes,max} 2>/dev/null | grep -qx $((128 << 20)) ||
+        find /sys/fs/cgroup -path "*$group/memory.limit_in_bytes" -exec cat {} + | grep -qx $((128 << 20))
+    try dewar update --pids-limit 10 "$id"
+    fails 1 "from the next start on"
+}
+
+@test "container prune removes what does not run, by age and label" {
+    run_id=$(D $IMG sleep 100)
+    R --label keep=yes $IMG true
+    R --name plain $IMG sh -c 'head -c 3000000 /dev/zero >/big'
+    try dewar container prune -f --filter until=2020-01-01
+    ok && has "Total reclaimed space: 0B"
+    try dewar container prune -f --filter 'label!=keep'
+    ok && has "Deleted Containers:" && has "reclaimed space: 3"
+    same "$(ls "$DEWAR_STORE/containers" | grep -vc '^names$')" 2
+    try dewar container prune -f --filter colour=red
+    fails 125 "invalid filter"
+    dewar container prune -f
+    same "$(ls "$DEWAR_STORE/containers" | grep -v '^names$')" "$run_id"
 }

@@ -24,9 +24,9 @@ The script is an object:
     rules   a list of objects; the first that fits an answer changes it
 
 A rule fits when all it names do: on (one of KINDS or a list; "upload" means POST, PATCH and PUT of
-blobs), match (a pattern for the path), door (default main), over (bytes of the request's body),
-after (that many fitting requests pass
-first), times (so many are changed). What it does, alone or together:
+blobs), match (a pattern for the path), door (default main), over (more bytes than that in the
+request's body), after (that many fitting requests pass first), times (so many are changed). What it
+does, alone or together:
 
     status, reason, headers (a name with null goes), body, repeat [text, times]   another answer
     edit {"layers.0.size": -1}, duplicate TEXT, bom, spaces N, depth N, fresh_digest
@@ -38,12 +38,15 @@ first), times (so many are changed). What it does, alone or together:
     length TEXT                        what Content-Length says
     no_range, range TEXT               ignores Range; what Content-Range says
     header_bytes N, header_count N     headers of N bytes; N headers
-    redirect URL [status]              {main} {other} {canary} {decimal} {mapped} {path} {soon} are filled in
+    redirect URL or [URL, status]      307 when it does not say
     location URL                       of an upload
     hangup, mute, garbage              closes instead of an answer; says nothing; another tongue
     delay SECONDS                      before the answer
     trickle                            the whole answer with one byte a second
     refuse N, deaf N                   resets after N bytes of the request's body; reads no more
+
+In texts {main} {other} {canary} {decimal} {mapped} become addresses of the doors, {hostport}
+{otherport} {port} parts of them (the last is the canary's), {path} what was asked for, {soon} a date.
 """
 import argparse
 import base64

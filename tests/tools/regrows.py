@@ -2,11 +2,12 @@
 """What registries do wrong, as tables for regmatrix.py.
 
 MATRIX has faults that any kind of request can meet: a row has five cells. The other tables have
-faults of one kind each. `expect` is what the command must do: OK (the fault passes, or is none: the
+faults of one kind each; by_chance makes rows at random. `expect` is what the command must do: OK (the fault passes, or is none: the
 legal twins), FAIL (one error, whose text holds `cause`), EITHER (both are right; what it did must
 then be whole).
 """
 import json
+import random
 
 OK, FAIL, EITHER = "ok", "fail", "either"
 KINDS = ("manifest_get", "blob_get", "token", "upload", "manifest_put")
@@ -19,15 +20,17 @@ class Row:
     """once: the fault comes one time. waits: seconds that were asked for. rules: instead of one rule,
     in full. script: more of the registry's script. arrange(evil, bench): before the command.
     check(evil, done): what is wrong, or None. token_door: the other host gives out tokens, and may be
-    told who asks. identity: the login is an identity token. Further words: a rule, or (expect, rule), of a kind."""
+    told who asks. identity: the login is an identity token. may_miss: the fault need not
+    happen. Further words: a rule, or (expect, rule), of a kind."""
 
     def __init__(self, name, expect, cause="", rule=None, on=KINDS, once=False, waits=0, rules=None,
                  script=None, arrange=None, check=None, by_digest=False, flags=(), env=None,
-                 token_door=False, identity=False, **special):
+                 token_door=False, identity=False, may_miss=False, **special):
         self.name, self.expect, self.cause, self.once, self.waits = name, expect, cause, once, waits
         self.rule, self.rules, self.script, self.special = rule or {}, rules, script or {}, special
         self.arrange, self.check, self.by_digest, self.flags = arrange, check, by_digest, list(flags)
         self.env, self.token_door, self.identity = env or {}, token_door, identity
+        self.may_miss = may_miss
         self.kinds = (on,) if isinstance(on, str) else tuple(on)
 
     def cell(self, kind):
@@ -453,6 +456,39 @@ INWARD = [
     Row("outward-plain", FAIL, CERT + "|connect|clos|reset", script={"tls": None}, on="manifest_get",
         check=nothing_plain),
 ]
+
+
+# --- by chance -------------------------------------------------------------------------------------------
+# Several faults at once, of kinds and at places that nobody thought of. Whatever the command makes of
+# them, it must be whole, or one error. No answer here claims to have stored what it has not: nobody
+# can see through that.
+def chance(rng, number):
+    push = rng.random() < 0.4
+    kinds = ["manifest_put", "blob_head", "upload_post", "upload_patch", "upload_put", "upload_get", "token"] \
+        if push else ["manifest_get", "blob_get", "blob_get", "token"]
+    rules = []
+    for _ in range(rng.randint(1, 4)):
+        at = rng.choice([0, 1, 10, 100, 1000, 50000, 150000, 300000, 1000000])
+        act = rng.choice([
+            {"status": rng.choice([202, 206, 301, 400, 401, 404, 408, 413, 416, 425, 429, 500, 502, 503, 504])},
+            {"status": 429, "headers": {"Retry-After": rng.choice(["0", "1", "-5", "x", "{soon}"])}},
+            {"hangup": True}, {"garbage": True}, {"reset": at}, {"truncate": at}, {"stall": at},
+            {"flip": at}, {"keep": at}, {"append": "x" * rng.choice([1, 100000])}, {"refuse": at},
+            {"chunked": True}, {"chunked": True, "truncate": at}, {"http10": True}, {"http10": True, "truncate": at},
+            {"gzip": True}, {"length": rng.choice(["0", "-1", "5", "99999999999999999999"])},
+            {"header_bytes": rng.choice([1000, 70000])}, {"no_range": True}, {"delay": 1},
+            {"range": rng.choice(["bytes 0-0/1", "bytes 5-4/3", "", "bytes */*"])},
+            {"redirect": ["{other}{path}", rng.choice([301, 302, 303, 307, 308])]},
+            {"redirect": "{main}{path}"}, {"headers": {"Content-Type": None, "Docker-Content-Digest": None}}])
+        rules.append({"on": rng.choice(kinds), "after": rng.randint(0, 3), "times": rng.randint(1, 4), **act})
+    return Row(f"chance-{number}", EITHER, "", on="upload" if push else "manifest_get", rules=rules,
+               env=PATIENT, may_miss=True)
+
+
+def by_chance(seed, count):
+    return [chance(random.Random(f"{seed}.{n}"), n) for n in range(count)]
+
+
 TABLES = {"matrix": MATRIX, "documents": DOCUMENTS, "blobs": BLOBS, "tokens": TOKENS,
           "uploads": UPLOADS, "connections": CONNECTIONS,
           "inward": INWARD}
