@@ -265,3 +265,30 @@ class Peak(threading.Thread):
         self.going = False
         self.join()
         return self.most
+
+
+# --- a registry -----------------------------------------------------------------------------------
+
+def registry(name):
+    """Starts Debian's docker-registry on loopback for this script; returns its host:port."""
+    folder = WORK / "registries" / f"{name}-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    done = run([ROOT / "tests/tools/registry", "start", folder, "plain", "--owner", str(os.getpid())],
+               stdout=subprocess.PIPE)
+    told = dict(line.split("=", 1) for line in done.stdout.decode().splitlines())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(run, [ROOT / "tests/tools/registry", "stop", told["REGISTRY_PID"]], check=False)
+    return told["REGISTRY"]
+
+
+def fresh(name, words):
+    """A tool with a store of its own that is empty: unpacking after a large removal is slow for all."""
+    top = WORK / f"fresh-{name}-{os.getpid()}"
+    top.mkdir(parents=True)
+    atexit.register(shutil.rmtree, top, ignore_errors=True)
+    if words[0] == DEWAR:
+        os.environ["DEWAR_STORE"], os.environ["DEWAR_RUN"] = str(top / "store"), str(top / "run")
+        return words
+    return [top / str(w).rsplit("/", 1)[1] if str(w).startswith(str(WORK / "podman")) else w
+            for w in words]

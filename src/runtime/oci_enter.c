@@ -403,7 +403,9 @@ static int at_the_gate(const struct plan *p, int proc, int *out_proc)
 {
     int first = 3 + (int)p->keep_fds, gate = first, conn;
     struct report ready = {.kind = REPORT_READY};
-    send(p->status_fd, &ready, sizeof ready, MSG_NOSIGNAL);
+    // Only who is on record may wait here: a creator that was killed leaves nobody behind.
+    enter_need(p, send(p->status_fd, &ready, sizeof ready, MSG_NOSIGNAL) > 0, STEP_NONE);
+    enter_wait(p);
     int high = fcntl(p->oci->gate_fd, F_DUPFD_CLOEXEC, first + 2);
     int high_proc = proc >= 0 ? fcntl(proc, F_DUPFD_CLOEXEC, first + 2) : -1;
     if (high < 0 || dup3(high, gate, O_CLOEXEC) != gate) _exit(125);

@@ -211,8 +211,9 @@ static int on_report(struct plan *p, const struct report *r, struct proc *child,
     case REPORT_HOOKS:
         return parents_hooks(m, child, p->peer_fd, e);
     case REPORT_READY:
+        if (oci_box_save(m->box, m->config->annotations, e) < 0) return -1;
         m->ready = true;
-        return 1;
+        return send(p->peer_fd, "x", 1, MSG_NOSIGNAL) == 1 ? 1 : err_sys(e, "open the gate");
     default:
         return 0;
     }
@@ -357,7 +358,7 @@ static int make(struct making *m, bool gate, struct runtime_sandbox *s, struct e
     int rc = fill_box(m->box, m->config, bundle.p, str_sv(&text), e);
     if (rc == 0) rc = become_root(m->config, &en, e);
     if (rc == 0) rc = launch(m, &en, bundle.p, gate, s, e);
-    if (rc == 0) rc = oci_box_save(m->box, m->config->annotations, e);
+    if (rc == 0 && !gate) rc = oci_box_save(m->box, m->config->annotations, e);
     if (rc == 0) rc = write_pid(m->o->pid_file, m->box->pid, e);
     if (rc < 0) undo(m->box, s);
     return rc;

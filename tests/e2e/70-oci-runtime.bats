@@ -119,6 +119,27 @@ background() { sh_args "${1:-sleep 1000}"; oci run -d "$ID" </dev/null >"$BATS_T
     oci delete "$ID"
 }
 
+@test "a create that is killed leaves no process, and its folder can be deleted" {
+    change ".hooks={createRuntime:[{path:\"/bin/sh\",args:[\"sh\",\"-c\",\"cat >$WORK/seen; sleep 3\"]}]}"
+    "$DEWAR" oci --root "$STATE" create "$ID" </dev/null >/dev/null 2>&1 3>&- &
+    creator=$!
+    for _ in $(seq 100); do [ -s seen ] && break; sleep 0.05; done
+    init=$(jq .pid seen)
+    kill -0 "$init"
+    kill -9 "$creator"
+    wait "$creator" || true
+    for _ in $(seq 40); do gone "$init" && break; sleep 0.05; done
+    gone "$init"
+    status_is creating
+    try oci delete "$ID"
+    fails 1 "is being created"
+    oci delete --force "$ID"
+    same "$(oci list -q)" ''
+    change 'del(.hooks)'
+    make
+    status_is created
+}
+
 @test "ids are names, never paths" {
     for id in .. . a/b '' -x /etc "$(printf 'x%.0s' $(seq 200))" $'a\nb' 'a b'; do
         try oci create -- "$id"
@@ -427,7 +448,7 @@ EOF
     change 'del(.linux.resources.hugepageLimits) | .linux.cgroupsPath="/x/.."'
     try oci run "$ID"
     fails 1 "is the top of the tree"
-    ! test -e /sys/fs/cgroup/memory/x || rmdir /sys/fs/cgroup/*/x
+    rmdir /sys/fs/cgroup/*/dewar-test 2>/dev/null || true
 }
 
 @test "a seccomp profile holds, and its compiled form is kept" {
