@@ -63,7 +63,7 @@ test_teardown() {
         fails 125 "in the volume 'sub'"
     done
     try R --mount type=volume,src=sub,dst=/m,volume-subpath=ok $IMG cat /m/f
-    ok && same "$output" in
+    ok && same "$output" in || return 1
 }
 
 @test "A17: no name leads out of the folder of volumes; names with dots and dashes (the twins) are fine" {

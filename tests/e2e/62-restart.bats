@@ -150,7 +150,7 @@ test_teardown() {
                 strace -f -qq -o /dev/null -e "inject=$call:signal=KILL:when=$at" "$DEWAR" "$@" >/dev/null 2>&1 || true
                 timeout 20 "$DEWAR" rm -f -v victim >/dev/null 2>&1 || true
                 try timeout 20 "$DEWAR" run --rm --network none --name victim $IMG echo fine
-                ok && same "$output" fine
+                ok && same "$output" fine || return 1
                 left=$(find "$DEWAR_STORE/containers" "$DEWAR_STORE/volumes" "$DEWAR_RUN/containers" -mindepth 1 -maxdepth 1 ! -name names)
                 same "$verb $call $at: $left" "$verb $call $at: "
                 same "$(ls "$DEWAR_STORE/containers/names")" ""
