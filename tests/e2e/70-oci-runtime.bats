@@ -448,7 +448,7 @@ EOF
     change 'del(.linux.resources.hugepageLimits) | .linux.cgroupsPath="/x/.."'
     try oci run "$ID"
     fails 1 "is the top of the tree"
-    ! test -e /sys/fs/cgroup/memory/x || rmdir /sys/fs/cgroup/*/x
+    rmdir /sys/fs/cgroup/*/dewar-test 2>/dev/null || true
 }
 
 @test "a seccomp profile holds, and its compiled form is kept" {
