@@ -181,9 +181,9 @@ test_teardown() {
     R --label keep=yes $IMG true
     R --name plain $IMG sh -c 'head -c 3000000 /dev/zero >/big'
     try dewar container prune -f --filter until=2020-01-01
-    ok && has "Total reclaimed space: 0B"
+    ok && has "Total reclaimed space: 0B" || return 1
     try dewar container prune -f --filter 'label!=keep'
-    ok && has "Deleted Containers:" && has "reclaimed space: 3"
+    ok && has "Deleted Containers:" && has "reclaimed space: 3" || return 1
     same "$(ls "$DEWAR_STORE/containers" | grep -vc '^names$')" 2
     try dewar container prune -f --filter colour=red
     fails 125 "invalid filter"
