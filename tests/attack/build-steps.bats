@@ -19,7 +19,7 @@ one() { { echo FROM busybox:test; printf '%s\n' "$@"; } >Dockerfile; }
     dewar build -q -o out .
     # 0, 1, 2 and the one that ls has open
     same 4 "$(cat out/n)"
-    ! grep -E "store|/tmp/|overlay" out/fds out/init
+    ! grep -E "store|/tmp/|overlay" out/fds out/init || return 1
 }
 @test "WORKDIR /proc/self/fd/N never leads out of the root" {
     for n in 3 4 5 6 7 8 9 10 15 20 100 255; do
@@ -27,7 +27,7 @@ one() { { echo FROM busybox:test; printf '%s\n' "$@"; } >Dockerfile; }
         build -o "$WORK/out-$n" .
         [ "$status" = 0 ] || continue
         [[ $(cat "$WORK/out-$n/tmp/where") == /* ]]
-        ! grep -q precious <<<"$stderr"
+        ! grep -q precious <<<"$stderr" || return 1
     done
 }
 @test "WORKDIR, COPY and ADD through links that point at the host stay in the root" {
@@ -51,12 +51,12 @@ one() { { echo FROM busybox:test; printf '%s\n' "$@"; } >Dockerfile; }
     for src in dir dir/file file rel ../canary/file "$CANARY/file"; do
         printf 'FROM scratch\nCOPY %s /x\n' "$src" >Dockerfile
         build -q -o "$WORK/out" .
-        ! grep -rqs precious "$WORK/out"
+        ! grep -rqs precious "$WORK/out" || return 1
     done
     printf 'FROM scratch\nCOPY . /\n' >Dockerfile
     dewar build -q -o type=tar,dest="$WORK/o.tar" .
     tar -tvf "$WORK/o.tar" | grep -q "file -> $CANARY/file"
-    ! grep -q precious "$WORK/o.tar"
+    ! grep -q precious "$WORK/o.tar" || return 1
 }
 @test "a Dockerfile or .dockerignore that is a link out of the context is not followed there" {
     echo 'FROM scratch' >"$CANARY/../Evil"
@@ -82,7 +82,7 @@ one() { { echo FROM busybox:test; printf '%s\n' "$@"; } >Dockerfile; }
         [[ $stderr != *precious* && $stderr != *root:*:*:* ]] || { echo "$m" >&2; show_try; return 1; }
         same "$BEFORE" "$(tree_hash "$CANARY")"
     done
-    ! find "$WORK" "$DEWAR_STORE" -maxdepth 3 -name evil | grep .
+    ! find "$WORK" "$DEWAR_STORE" -maxdepth 3 -name evil | grep . || return 1
     store_is_clean
 }
 @test "a mount target that is a link of the image stays in the root" {
@@ -144,7 +144,7 @@ one() { { echo FROM busybox:test; printf '%s\n' "$@"; } >Dockerfile; }
     one 'COPY t /bin/' 'COPY t /usr/bin/' 'COPY --chown=user t /x' 'WORKDIR /w'
     strace -f -qq -e trace=execve -o "$WORK/trace" "$DEWAR" build -q . >/dev/null
     [ ! -e "$CANARY/pwned" ]
-    ! grep execve "$WORK/trace" | grep -E 'layers/|/usr/bin/(xz|gzip|zstd|tar|git)"' | grep -v ENOENT
+    ! grep execve "$WORK/trace" | grep -E 'layers/|/usr/bin/(xz|gzip|zstd|tar|git)"' | grep -v ENOENT || return 1
 }
 
 # --- hostile images (B8, B9, B10) ---------------------------------------------------------------------
@@ -171,7 +171,7 @@ one() { { echo FROM busybox:test; printf '%s\n' "$@"; } >Dockerfile; }
 @test "the environment of the caller does not reach RUN or the image" {
     one 'RUN env > /env; cat /proc/1/environ >> /env 2>/dev/null; true' 'ARG KEPT'
     SENTINEL=leak AWS_SECRET=leak LD_PRELOAD='' dewar build -q -o out .
-    ! grep -a leak out/env
+    ! grep -a leak out/env || return 1
     # legal twin: what is asked for
     one 'ARG SENTINEL' 'RUN test "$SENTINEL" = asked'
     SENTINEL=asked dewar build -q --build-arg SENTINEL .
@@ -230,11 +230,11 @@ PY
         printf 'FROM busybox:test\nADD %s.tar /x/\n' $f >Dockerfile
         build -q -o "$WORK/o-$f" .
         same "$BEFORE" "$(tree_hash "$CANARY")" || { echo $f >&2; return 1; }
-        ! grep -rqs precious "$WORK/o-$f"
+        ! grep -rqs precious "$WORK/o-$f" || return 1
     done
     printf 'FROM busybox:test\nADD legal.tar /x/\n' >Dockerfile
     dewar build -q -o "$WORK/legal" .
-    same evil "$(cat "$WORK/legal/x/h")" && same /var "$(readlink "$WORK/legal/x/run")"
+    same evil "$(cat "$WORK/legal/x/h")" && same /var "$(readlink "$WORK/legal/x/run")" || return 1
     tar -cf cut.tar /bin/busybox 2>/dev/null && truncate -s 100000 cut.tar
     printf 'FROM scratch\nADD cut.tar /x/\n' >Dockerfile
     build -q .

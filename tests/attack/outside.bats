@@ -45,7 +45,7 @@ terminal() { on_tty "$(printf '%q ' "$@")" || true; }
             'stat -c %t /dev/console; stat -f -c %T /dev/console; tty; cat /proc/mounts | grep " /dev/console "')
         grep -qx 88 <<<"$out" || { echo "$out" >&2; return 1; }
         grep -q '^devpts /dev/console devpts' <<<"$out" || { echo "$out" >&2; return 1; }
-        ! grep -q secret <<<"$out"
+        ! grep -q secret <<<"$out" || return 1
     done
 }
 
@@ -66,7 +66,7 @@ terminal() { on_tty "$(printf '%q ' "$@")" || true; }
     kill $racer
     wait $racer || true
     [ "$(grep -c '^kind 88' seen)" = 15 ] || { sort seen | uniq -c >&2; return 1; }
-    ! grep -q '^secret' seen
+    ! grep -q '^secret' seen || return 1
 }
 
 @test "A7: an image whose /dev is a link gets no device set up outside; twin: a folder" {
@@ -88,7 +88,7 @@ terminal() { on_tty "$(printf '%q ' "$@")" || true; }
     done
     is_root || return 0
     try R --device /dev/zero:/dev/deep/er/zero $IMG sh -c 'head -c 3 /dev/deep/er/zero | wc -c'
-    ok && same "$output" 3
+    ok && same "$output" 3 || return 1
 }
 
 # --- nothing of the image runs outside (A11) -----------------------------------------------------------
@@ -173,8 +173,8 @@ traced() {
     cmp Dockerfile ../Dockerfile.saved
     [ ! -e new ]
     try R "$id" cat /seen
-    ok && has before && lacks new && lacks "${mark^^}"
-    ! grep -rq "${mark^^}" "$DEWAR_STORE" "$DEWAR_RUN" 2>/dev/null
+    ok && has before && lacks new && lacks "${mark^^}" || return 1
+    ! grep -rq "${mark^^}" "$DEWAR_STORE" "$DEWAR_RUN" 2>/dev/null || return 1
 }
 
 # --- the key holds what a step can see (A16) -----------------------------------------------------------
@@ -226,13 +226,13 @@ END
     if [ "$status" != 0 ]; then return 0; fi # refused is as good
     export AWS_SECRET=leaked SENTINEL=leaked
     try R evil:1 sh -c 'env; tr "\0" "\n" </proc/1/environ'
-    ok && lacks leaked && has GOOD=1
+    ok && lacks leaked && has GOOD=1 || return 1
     BASE=evil:1 one 'RUN env >/env; tr "\0" "\n" </proc/1/environ >>/env; grep GOOD=1 /env'
     try dewar build -q .
     ok
     try R "$output" cat /env
-    ok && lacks leaked
-    ! dewar inspect "$(build_id)" | grep -q leaked
+    ok && lacks leaked || return 1
+    ! dewar inspect "$(build_id)" | grep -q leaked || return 1
 }
 
 # --- secrets that stay behind (F1) ---------------------------------------------------------------------
@@ -253,15 +253,15 @@ END
         sleep 0.05
     done
     wait $pid || true
-    ! grep -q "$s" log
+    ! grep -q "$s" log || return 1
     hits
     sed -i 's/exit 3/true/' Dockerfile
     dewar build -q --secret id=a,src=../secret --secret id=b,env=FROM_ENV --build-arg ARGUMENT -t kept:1 . >/dev/null
     hits
-    ! dewar history --no-trunc kept:1 | grep -q "$s"
-    ! dewar inspect kept:1 | grep -q "$s"
+    ! dewar history --no-trunc kept:1 | grep -q "$s" || return 1
+    ! dewar inspect kept:1 | grep -q "$s" || return 1
     dewar save -o all.tar kept:1
-    ! grep -aq "$s" all.tar
+    ! grep -aq "$s" all.tar || return 1
     try R --env-file ../env $IMG sh -c 'test -n "$TOKEN"'
     ok # the twin: it did arrive
     hits

@@ -43,7 +43,7 @@ test_teardown() {
     R -v filled:/data $IMG sh -c 'echo mine >/data/red-1'
     before=$(R -v filled:/data $IMG sh -c 'cd /data && stat -c "%n %a %u %Z" . * && cat *')
     for image in red blue; do R -v filled:/data $image true; done
-    same "$(R -v filled:/data $IMG sh -c 'cd /data && stat -c "%n %a %u %Z" . * && cat *')" "$before"
+    same "$(R -v filled:/data $IMG sh -c 'cd /data && stat -c "%n %a %u %Z" . * && cat *')" "$before" || return 1
     dewar volume create empty >/dev/null
     same "$(R -v empty:/data red ls /data | wc -l)" 30
 }
@@ -63,7 +63,7 @@ test_teardown() {
         fails 125 "in the volume 'sub'"
     done
     try R --mount type=volume,src=sub,dst=/m,volume-subpath=ok $IMG cat /m/f
-    ok && same "$output" in
+    ok && same "$output" in || return 1
 }
 
 @test "A17: no name leads out of the folder of volumes; names with dots and dashes (the twins) are fine" {

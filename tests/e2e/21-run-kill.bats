@@ -13,7 +13,7 @@ load helpers
             strace -f -qq -o /dev/null -e "inject=$call:signal=KILL:when=$at" "$DEWAR" run --rm -q \
                 --network none --name victim -v /anon $IMG true >/dev/null 2>&1 || true
             try timeout 20 "$DEWAR" run --rm -q --network none --name victim $IMG echo fine
-            ok && same "$output" fine
+            ok && same "$output" fine || return 1
             left=$(find "$DEWAR_STORE/containers" "$DEWAR_STORE/volumes" "$DEWAR_RUN/containers" \
                 -mindepth 1 -maxdepth 1 ! -name names)
             same "$call $at: $left" "$call $at: "
@@ -35,7 +35,7 @@ load helpers
         exec 8<life
         for i in $(seq 100); do [ -e up ] && break || sleep 0.1; done
         program=$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' "$DEWAR_RUN"/containers/*/state)
-        [ -e up ] && [ -n "$program" ]
+        [ -e up ] && [ -n "$program" ] || return 1
         kill -9 "$(ps -o ppid= -p "$program" | tr -d ' ')"
         timeout 5 cat <&8
         exec 8<&-

@@ -30,7 +30,7 @@ test_setup() {
     for mode in auto nomap; do
         try dewar run --rm -q --network none --userns $mode $IMG \
             sh -c 'cat /proc/self/uid_map; cat /proc/self/gid_map; id -u; id -g'
-        ok && same "${#lines[@]}" 4
+        ok && same "${#lines[@]}" 4 || return 1
         local base
         base=$(base_of <<<"${lines[0]}")
         [ "$base" -ge 65536 ]
@@ -54,7 +54,7 @@ test_setup() {
     need_root
     try R layers:test sh -c 'stat -c "%u:%g" /home/user/f / /etc/passwd /dev/null /etc/hosts &&
         chown 5:6 /home/user/f && stat -c "%u:%g" /home/user/f && cat /home/user/f'
-    ok && same "$output" $'1000:1001\n0:0\n0:0\n0:0\n0:0\n5:6\nmine'
+    ok && same "$output" $'1000:1001\n0:0\n0:0\n0:0\n0:0\n5:6\nmine' || return 1
 }
 
 @test "what is written inside lies on disk with the container's ids, and is removed with it" {
@@ -72,7 +72,7 @@ test_setup() {
     # The layers themselves are as they were.
     same "$(dewar run --rm -q --network none layers:test stat -c %u:%g /home/user/f)" 1000:1001
     try R layers:test sh -c 'mkdir -m 700 /x; touch /x/y; chown -R 1000 /x; rm -r /home/user'
-    ok && same "$(find "$DEWAR_STORE/containers" -mindepth 1 -maxdepth 1 ! -name names | wc -l)" 1
+    ok && same "$(find "$DEWAR_STORE/containers" -mindepth 1 -maxdepth 1 ! -name names | wc -l)" 1 || return 1
 }
 
 @test "two containers at a time never have the same ids" {
@@ -83,7 +83,7 @@ test_setup() {
     exec 7>go1 8>go2
     local i
     for i in $(seq 100); do [ -s one ] && [ -s two ] && break || sleep 0.1; done
-    [ -n "$(base_of one)" ] && [ -n "$(base_of two)" ]
+    [ -n "$(base_of one)" ] && [ -n "$(base_of two)" ] || return 1
     differ "$(base_of one)" "$(base_of two)"
     # Each holds the lock of its own ids.
     local lock=$DEWAR_RUN/userns/$(base_of one)
@@ -113,14 +113,14 @@ test_setup() {
 @test "what lower layers removed stays removed, and folders made anew stay empty" {
     need_root
     try R layers:test sh -c 'ls /both /gone /single 2>&1; rm -r /both; mkdir /both; ls /both; cat /etc/group | wc -l'
-    ok && has $'/both:\nnew' && lacks old && lacks deep
-    has "/gone: No such file" && has "/single: No such file"
+    ok && has $'/both:\nnew' && lacks old && lacks deep || return 1
+    has "/gone: No such file" && has "/single: No such file" || return 1
 }
 
 @test "another user, its groups and its home" {
     need_root
     try R -u 1000 $IMG sh -c 'id -u; id -G; touch /home/user/x; stat -c %u /home/user/x; touch /x'
-    fails 1 denied && same "$output" $'1000\n1000 10 1001\n1000'
+    fails 1 denied && same "$output" $'1000\n1000 10 1001\n1000' || return 1
     try R -u 70000 $IMG true
     fails 125 "not among the ids of this container"
 }
@@ -130,7 +130,7 @@ test_setup() {
     need_program script
     try on_tty "$DEWAR run --rm -q --network none --userns auto -it -u 1000 $IMG \
         sh -c 'tty; stat -c %u:%g /dev/pts/0; echo there >/dev/tty'"
-    ok && has $'/dev/pts/0\n1000:5\nthere'
+    ok && has $'/dev/pts/0\n1000:5\nthere' || return 1
 }
 
 @test "volumes, tmpfs, pipes, limits and an init of one's own" {
@@ -144,13 +144,13 @@ test_setup() {
     ok
     try R --sysctl net.ipv4.ip_forward=1 --read-only --hostname me $IMG \
         sh -c 'cat /proc/sys/net/ipv4/ip_forward; hostname; touch /x'
-    fails 1 "Read-only" && same "$output" $'1\nme'
+    fails 1 "Read-only" && same "$output" $'1\nme' || return 1
 }
 
 @test "what contradicts it is refused with a hint" {
     need_root
     try R --privileged $IMG true
-    fails 125 "contradict" && err_has "hint: leave out --userns"
+    fails 125 "contradict" && err_has "hint: leave out --userns" || return 1
     try dewar run --rm --userns bogus $IMG true
     fails 125 bogus
 }
@@ -159,7 +159,7 @@ test_setup() {
     need_user
     for mode in auto nomap; do
         try dewar run --rm -q --network none --userns $mode $IMG true
-        fails 125 "are for root" && err_has "in a user namespace already"
+        fails 125 "are for root" && err_has "in a user namespace already" || return 1
     done
     try dewar run --rm -q --network none --userns host $IMG true
     ok

@@ -92,8 +92,8 @@ END
     first=$ID
     make --build-arg HTTP_PROXY=http://other:1 .
     same "$first" "$ID"
-    ! dewar inspect "$ID" | grep hunter2
-    ! dewar history --no-trunc "$ID" | grep hunter2
+    ! dewar inspect "$ID" | grep hunter2 || return 1
+    ! dewar history --no-trunc "$ID" | grep hunter2 || return 1
 }
 @test "platform arguments must be declared inside a stage" {
     dockerfile <<'END'
@@ -284,8 +284,8 @@ END
 @test "files of the engine never land in a layer" {
     printf 'FROM busybox:test\nRUN cat /etc/hosts /etc/resolv.conf /etc/hostname >/dev/null; touch /mine\n' >Dockerfile
     names=$(dewar build -q -o type=tar,dest=- . | tar -t)
-    ! grep -E '^etc/(hosts|resolv.conf|hostname)$' <<<"$names"
-    ! grep -E '^(dev|proc|sys)/.' <<<"$names"
+    ! grep -E '^etc/(hosts|resolv.conf|hostname)$' <<<"$names" || return 1
+    ! grep -E '^(dev|proc|sys)/.' <<<"$names" || return 1
     grep -x mine <<<"$names"
 }
 @test "a failing command ends the build with its line and status" {
@@ -358,7 +358,7 @@ RUN rm -r /d /gone && mkdir /d && touch /d/new
 END
     make
     same new "$(inside ls /d)"
-    ! inside test -e /gone
+    ! inside test -e /gone || return 1
 }
 @test "nothing changed means no layer" {
     printf 'FROM busybox:test\nRUN true\nRUN touch /tmp/x && rm /tmp/x\nRUN chmod 1777 /tmp\n' >Dockerfile
@@ -498,10 +498,10 @@ END
     mkdir etc && echo mine >etc/passwd
     printf 'FROM scratch\nCOPY d/link /a\nCOPY dir /dir\nCOPY dir/one /b\nCOPY up /up\nCOPY ../../f /clamped\nCOPY /f /abs\n' >Dockerfile
     dewar build -q -o out .
-    same 1 "$(cat out/a)" && same 1 "$(cat out/b)" && same 1 "$(cat out/dir/one)"
-    [ ! -L out/a ] && [ ! -L out/dir ]
+    same 1 "$(cat out/a)" && same 1 "$(cat out/b)" && same 1 "$(cat out/dir/one)" || return 1
+    [ ! -L out/a ] && [ ! -L out/dir ] || return 1
     same mine "$(cat out/up)"
-    same f "$(cat out/clamped)" && same f "$(cat out/abs)"
+    same f "$(cat out/clamped)" && same f "$(cat out/abs)" || return 1
 }
 @test "COPY: wildcards match names, no match is nothing, a missing file is an error" {
     tree
@@ -547,7 +547,7 @@ END
     echo file >two/x && ln -s target two/y
     printf 'FROM scratch\nCOPY one /d/\nCOPY two /d/\n' >Dockerfile
     dewar build -q -o out .
-    [ ! -L out/d/x ] && same file "$(cat out/d/x)"
+    [ ! -L out/d/x ] && same file "$(cat out/d/x)" || return 1
     same target "$(readlink out/d/y)"
 }
 @test "COPY --chown and --chmod: names of the image, numbers, octal and symbolic modes" {
@@ -621,8 +621,8 @@ PY
     mkdir -p a/b/c && echo x >a/b/c/x && echo y >a/y
     printf 'FROM scratch\nCOPY --parents a/b/c/x a/y /p/\nCOPY --parents a/./b/c/x /q/\nCOPY --parents **/x /r/\nCOPY --parents a/b /s/\n' >Dockerfile
     dewar build -q -o out .
-    [ -e out/p/a/b/c/x ] && [ -e out/p/a/y ]
-    [ -e out/q/b/c/x ] && [ ! -e out/q/a ]
+    [ -e out/p/a/b/c/x ] && [ -e out/p/a/y ] || return 1
+    [ -e out/q/b/c/x ] && [ ! -e out/q/a ] || return 1
     [ -e out/r/a/b/c/x ]
     [ -e out/s/a/b/c/x ]
 }
@@ -652,7 +652,7 @@ PY
     printf 'FROM scratch\nCOPY . /d/\nCOPY ["a b", "/spaced file"]\nCOPY \\$x /dollar\n' >Dockerfile
     dewar build -q -o out .
     for f in 'a b' $'new\nline' '-dash' 'ü' '#h' '$x'; do [ -e "out/d/$f" ]; done
-    [ -e 'out/spaced file' ] && [ -e out/dollar ]
+    [ -e 'out/spaced file' ] && [ -e out/dollar ] || return 1
 }
 
 # --- ADD ------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ at() { date -u -d "@$1" +'%F %T'; }
     differ "$one" "$(fresh_id --timestamp=1500000001 .)"
     differ "$one" "$(fresh_id)"
     out=$(times --timestamp=1500000000)
-    ! grep -E ' (d/f|w/made|w/)$' <<<"$out" | grep -v '2017-07-14 02:40:00'
+    ! grep -E ' (d/f|w/made|w/)$' <<<"$out" | grep -v '2017-07-14 02:40:00' || return 1
     for bad in x -1 1.5 99999999999999999999; do
         try dewar build -q --timestamp="$bad" .
         [ "$status" != 0 ] || { echo "$bad"; return 1; }
@@ -123,9 +123,9 @@ at() { date -u -d "@$1" +'%F %T'; }
     dewar build -q -o "$WORK/out" .
     same x "$(cat "$WORK/out/var/log/dpkg.log")"
     same kept "$(cat "$WORK/out/var/log/other.log")"
-    [ ! -e "$WORK/out/var/log/apt/history.log" ] && [ ! -e "$WORK/out/var/log/alternatives.log" ]
+    [ ! -e "$WORK/out/var/log/apt/history.log" ] && [ ! -e "$WORK/out/var/log/alternatives.log" ] || return 1
     dewar build -q --no-scrub -o "$WORK/all" .
-    [ -e "$WORK/all/var/log/apt/history.log" ] && [ -e "$WORK/all/var/cache/ldconfig/aux-cache" ]
+    [ -e "$WORK/all/var/log/apt/history.log" ] && [ -e "$WORK/all/var/cache/ldconfig/aux-cache" ] || return 1
     differ x "$(cat "$WORK/all/var/log/dpkg.log")"
 }
 @test "removing a scrubbed file is kept" {

@@ -227,7 +227,7 @@ names() { dewar build -q -o type=tar,dest=- "${@:-.}" | tar -t | LC_ALL=C sort |
     printf 'FROM busybox:test\nRUN mkdir /o && echo x > /o/f && chown 55:66 /o/f && chmod 600 /o/f\nFROM scratch\nCOPY --from=0 /o /\n' >Dockerfile
     mkdir out && echo old >out/f && echo stays >out/g
     dewar build -q -o out .
-    same x "$(cat out/f)" && same stays "$(cat out/g)"
+    same x "$(cat out/f)" && same stays "$(cat out/g)" || return 1
     same "$(id -u):$(id -g)" "$(stat -c %u:%g out/f)"
 }
 @test "local output does not write through links that are in the way" {
@@ -291,7 +291,7 @@ names() { dewar build -q -o type=tar,dest=- "${@:-.}" | tar -t | LC_ALL=C sort |
     printf 'FROM busybox:test as one\nARG V=1\nRUN exit 1\nFROM one AS two\n' >Dockerfile
     try dewar build --call=targets .
     ok
-    has one && has two
+    has one && has two || return 1
     try dewar build --call=outline .
     ok
     has V
@@ -320,7 +320,7 @@ names() { dewar build -q -o type=tar,dest=- "${@:-.}" | tar -t | LC_ALL=C sort |
     kill -KILL $pid
     wait $pid || :
     sleep 0.5
-    ! pgrep -u "$(id -u)" -x -f 'sleep 61' >/dev/null
+    ! pgrep -u "$(id -u)" -x -f 'sleep 61' >/dev/null || return 1
     store_is_clean
 }
 
@@ -332,7 +332,7 @@ names() { dewar build -q -o type=tar,dest=- "${@:-.}" | tar -t | LC_ALL=C sort |
     ln -s /dev/null out.tar
     try dewar build -q --iidfile id --metadata-file meta -o type=tar,dest=out.tar .
     ok
-    [ -L id ] && [ -L meta ] && [ -L out.tar ] && [ -c /dev/null ]
+    [ -L id ] && [ -L meta ] && [ -L out.tar ] && [ -c /dev/null ] || return 1
 }
 
 @test "--build-context takes an image of an OCI layout, by tag, digest or because it is the only one" {

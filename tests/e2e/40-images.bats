@@ -571,7 +571,7 @@ docker_archive() {
     DEWAR_STORE=$WORK/small/store DEWAR_RUN=$WORK/small/run dewar system prune --force >/dev/null
     left=$(du -sk small | cut -f1)
     umount small
-    [ "$s1" != 0 ] && [ "$s2" != 0 ]
+    [ "$s1" != 0 ] && [ "$s2" != 0 ] || return 1
     [[ $e1 == *ENOSPC* && $e2 == *ENOSPC* ]] || { echo "$e1 / $e2" >&2; return 1; }
     [ "$left" -lt 200 ]
 }

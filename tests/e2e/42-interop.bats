@@ -167,7 +167,7 @@ docker_here() {
     umoci unpack --image oci:1 bundle
     same "$(cat bundle/rootfs/own/f bundle/rootfs/d/y)" $'text\ny'
     same "$(stat -c '%a %u %g' bundle/rootfs/own/f)" "4750 5 6"
-    [ ! -e bundle/rootfs/etc/group ] && [ ! -e bundle/rootfs/d/x ]
+    [ ! -e bundle/rootfs/etc/group ] && [ ! -e bundle/rootfs/d/x ] || return 1
     rm bundle/rootfs/d/y && echo z >bundle/rootfs/d/z
     umoci repack --image oci:two bundle
     other s1 load -q -i oci

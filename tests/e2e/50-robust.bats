@@ -310,9 +310,9 @@ END
     ok
     id=$output
     try R "$id" cat /pwd /real/sub/y
-    ok && has sub && has x
+    ok && has sub && has x || return 1
     try R "$id" cat /left
-    ok && lacks stub && lacks deep && lacks "$long"
+    ok && lacks stub && lacks deep && lacks "$long" || return 1
 }
 
 @test "images whose /etc is a link, a broken link or a file" {
@@ -323,12 +323,12 @@ END
         eval "$kind"
         tar -C root --owner=0 --group=0 --numeric-owner -c . | dewar image import - odd:1 >/dev/null
         try R odd:1 echo hello
-        ok && same "$output" hello
+        ok && same "$output" hello || return 1
         here < <(printf 'FROM odd:1\nRUN echo built >/built\n')
         try dewar build -q .
         ok
         try R "$output" sh -c 'cat /built; ls /conf'
-        ok && has built
+        ok && has built || return 1
         cd ..
     done
 }
@@ -339,7 +339,7 @@ END
         ln -sfn $target root/etc/hostname
         tar -C root --owner=0 --group=0 --numeric-owner -c . | dewar image import - led:1 >/dev/null
         try R --init led:1 sh -c 'grep -c . /proc/mounts >/dev/null; grep " /proc/..* " /proc/mounts | grep -v -E "/proc/(acpi|asound|bus|fs|interrupts|irq|kcore|keys|latency_stats|sched_debug|scsi|sys|sysrq-trigger|timer_list|timer_stats) "; :'
-        ok && same "$output" ""
+        ok && same "$output" "" || return 1
     done
 }
 

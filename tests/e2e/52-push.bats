@@ -139,7 +139,7 @@ EOF
     try dewar push "$EVIL/x:mine"
     fails 1 403
     err_has "$EVIL"
-    ! grep -q '"PUT", "path": "/v2/x/manifests' "$EVIL_LOG"
+    ! grep -q '"PUT", "path": "/v2/x/manifests' "$EVIL_LOG" || return 1
     same "$(dewar inspect --format '{{len .RepoDigests}}' "$EVIL/x:mine")" 1
 }
 

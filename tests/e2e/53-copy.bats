@@ -173,7 +173,7 @@ sk() { skopeo --insecure-policy "$@"; }
     same "$(dewar image copy -q --all "docker://$list" "oci:$WORK/l:x")" "$digest"
     same "$(dewar image copy -q --all "oci:$WORK/l:x" "dir:$WORK/d")" "$digest"
     sk copy -q --all "dir:$WORK/d" "dir:$WORK/d2"
-    same "$(sk copy -q --all "oci:$WORK/l:x" "dir:$WORK/d3" && sha256sum <"$WORK/d3/manifest.json" | cut -d' ' -f1)" "${digest#sha256:}"
+    same "$(sk copy -q --all "oci:$WORK/l:x" "dir:$WORK/d3" && sha256sum <"$WORK/d3/manifest.json" | cut -d' ' -f1)" "${digest#sha256:}" || return 1
     same "$(dewar image copy -q "docker://$list" "dir:$WORK/one")" "$(digest_of "$ONE")"
     same "$(dewar image copy -q --platform linux/arm64 "docker://$list" "dir:$WORK/two")" "$(digest_of "$REGISTRY/me/two")"
     try dewar image copy --all "docker://$list" "docker-archive:$WORK/x.tar"

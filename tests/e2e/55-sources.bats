@@ -127,7 +127,7 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
     printf 'FROM scratch\nADD %s /src\nADD %s#main:sub /sub/\n' "$URL" "$URL" >Dockerfile
     (umask 077 && dewar build -q -o out .)
     [ ! -e out/src/.git ]
-    same '644 755 755 777' "$(cd out/src && stat -c %a a run sub link | xargs)"
+    same '644 755 755 777' "$(cd out/src && stat -c %a a run sub link | xargs)" || return 1
     same sub/b "$(readlink out/src/link)"
     same 'b deep' "$(ls out/sub | xargs)"
     same one "$(cat out/src/a)"
@@ -141,7 +141,7 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
     printf 'FROM scratch\nADD --keep-git-dir %s /src\n' "$URL" >Dockerfile
     first=$(build_id)
     fresh_store "$WORK/other"
-    same "$first" "$(umask 077 && build_id)"
+    same "$first" "$(umask 077 && build_id)" || return 1
     dewar build -q -o out .
     remove_tree "$WORK/other"
     [ -z "$(git -C out/src -c safe.directory='*' status --porcelain)" ]

@@ -150,7 +150,7 @@ test_teardown() {
                 strace -f -qq -o /dev/null -e "inject=$call:signal=KILL:when=$at" "$DEWAR" "$@" >/dev/null 2>&1 || true
                 timeout 20 "$DEWAR" rm -f -v victim >/dev/null 2>&1 || true
                 try timeout 20 "$DEWAR" run --rm --network none --name victim $IMG echo fine
-                ok && same "$output" fine
+                ok && same "$output" fine || return 1
                 left=$(find "$DEWAR_STORE/containers" "$DEWAR_STORE/volumes" "$DEWAR_RUN/containers" -mindepth 1 -maxdepth 1 ! -name names)
                 same "$verb $call $at: $left" "$verb $call $at: "
                 same "$(ls "$DEWAR_STORE/containers/names")" ""
@@ -181,9 +181,9 @@ test_teardown() {
     R --label keep=yes $IMG true
     R --name plain $IMG sh -c 'head -c 3000000 /dev/zero >/big'
     try dewar container prune -f --filter until=2020-01-01
-    ok && has "Total reclaimed space: 0B"
+    ok && has "Total reclaimed space: 0B" || return 1
     try dewar container prune -f --filter 'label!=keep'
-    ok && has "Deleted Containers:" && has "reclaimed space: 3"
+    ok && has "Deleted Containers:" && has "reclaimed space: 3" || return 1
     same "$(ls "$DEWAR_STORE/containers" | grep -vc '^names$')" 2
     try dewar container prune -f --filter colour=red
     fails 125 "invalid filter"

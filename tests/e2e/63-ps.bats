@@ -12,17 +12,17 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null; }
     start --name one $IMG sleep 100
     new --name two $IMG echo a command that is longer than that
     try dewar ps
-    ok && has one && lacks two
+    ok && has one && lacks two || return 1
     [[ ${lines[0]} == "CONTAINER ID   IMAGE          COMMAND       CREATED"*"STATUS"*"PORTS     NAMES" ]]
     [[ ${lines[1]} =~ ^[0-9a-f]{12}\ +busybox:test\ +\"sleep\ 100\"\ +.*ago\ +Up\ .*\ one$ ]]
     try dewar ps -a --format '{{.Names}} {{.State}} {{.Command}}'
-    ok && same "$output" $'two created "echo a command that…"\none running "sleep 100"'
+    ok && same "$output" $'two created "echo a command that…"\none running "sleep 100"' || return 1
     try dewar ps -a --no-trunc --format '{{.Command}}' --latest
-    ok && same "$output" '"echo a command that is longer than that"'
+    ok && same "$output" '"echo a command that is longer than that"' || return 1
     try dewar ps -aq -n 1
-    ok && [ ${#lines[@]} = 1 ] && [ ${#lines[0]} = 12 ]
+    ok && [ ${#lines[@]} = 1 ] && [ ${#lines[0]} = 12 ] || return 1
     try dewar ps -q --no-trunc
-    ok && [ ${#lines[0]} = 64 ]
+    ok && [ ${#lines[0]} = 64 ] || return 1
 }
 
 @test "a status says how it is and since when" {
@@ -30,10 +30,10 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null; }
     dewar run --network none --name bad $IMG sh -c 'exit 3' || true
     dewar run --network none --name good $IMG true
     try dewar ps -a --format '{{.Names}}: {{.Status}}'
-    ok && has "up: Up Less than a second" && has "bad: Exited (3) Less than a second ago" && has "good: Exited (0)"
+    ok && has "up: Up Less than a second" && has "bad: Exited (3) Less than a second ago" && has "good: Exited (0)" || return 1
     dewar stop -t 0 up >/dev/null
     try dewar ps -a --filter name=up --format '{{.Status}}'
-    ok && has "Exited (137)"
+    ok && has "Exited (137)" || return 1
 }
 
 @test "filters choose, of one key any and of several keys all" {
@@ -66,7 +66,7 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null; }
     has_hint() { [[ $stderr == *"$1"* ]]; }
     has_hint ancestor
     try dewar ps -f status=gone
-    fails 125 "status=gone" && has_hint restarting
+    fails 125 "status=gone" && has_hint restarting || return 1
     try dewar ps -f exited=x
     fails 125 "not a number"
     try dewar ps -f before=nobody
@@ -76,9 +76,9 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null; }
 @test "labels, mounts and sizes come with a format" {
     start --name web --label a=1 --label b=2 -v "$PWD:/data:ro" -v /anon $IMG sh -c 'head -c 100000 /dev/zero >/big; sleep 100'
     try dewar ps --format '{{.Labels}}|{{.Label "b"}}|{{.LocalVolumes}}|{{.Networks}}'
-    ok && same "$output" 'a=1,b=2|2|1|none'
+    ok && same "$output" 'a=1,b=2|2|1|none' || return 1
     try dewar ps --format 'table {{.Names}}\t{{.Mounts}}'
-    ok && [[ ${lines[0]} == NAMES*MOUNTS ]] && has "$PWD"
+    ok && [[ ${lines[0]} == NAMES*MOUNTS ]] && has "$PWD" || return 1
     for _ in $(seq 50); do
         size=$(dewar ps -s --format '{{.Size}}')
         [[ $size == 1*kB* ]] && break
@@ -86,7 +86,7 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null; }
     done
     [[ $size == 1*"kB (virtual "*"MB)" ]] || { echo "$size" >&2; return 1; }
     try dewar ps --format json
-    ok && same "$(jq -r .Names <<<"$output")" web
+    ok && same "$(jq -r .Names <<<"$output")" web || return 1
 }
 
 @test "inspect tells what was asked for and what became of it" {

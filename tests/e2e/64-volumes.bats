@@ -27,10 +27,10 @@ content() { # of a volume mounted on /data
 
 @test "a volume is made on first use, filled from the image, and stays when its containers are gone" {
     try R -v first:/data data:1 sh -c 'echo new >/data/new; cat /data/file'
-    ok && same "$output" one
+    ok && same "$output" one || return 1
     same "$(dewar volume ls -q)" first
     try R -v first:/elsewhere $IMG cat /elsewhere/new /elsewhere/link
-    ok && same "$output" $'new\ntwo'
+    ok && same "$output" $'new\ntwo' || return 1
     same "$(content first)" "$CONTENT"
     same "$(ls "$DEWAR_STORE/volumes/first")" $'_data\nmeta'
 }
@@ -38,14 +38,14 @@ content() { # of a volume mounted on /data
 @test "what is in a volume is never touched, and an emptied one that nobody uses is filled again" {
     R -v kept:/data $IMG sh -c 'echo mine >/data/file'
     try R -v kept:/data data:1 sh -c 'cat /data/file; ls /data'
-    ok && same "$output" $'mine\nfile'
+    ok && same "$output" $'mine\nfile' || return 1
     R -v kept:/data $IMG rm /data/file
     dewar create -q --network none --name holder -v kept:/x $IMG true >/dev/null
     try R -v kept:/data data:1 ls /data
-    ok && same "$output" ""
+    ok && same "$output" "" || return 1
     dewar rm holder >/dev/null
     try R -v kept:/data data:1 cat /data/file
-    ok && same "$output" one
+    ok && same "$output" one || return 1
 }
 
 @test "a container that is started again finds its volume as it left it" {
@@ -57,20 +57,20 @@ content() { # of a volume mounted on /data
 
 @test "readonly, nocopy and a subpath, in -v and --mount" {
     try R -v opts:/data:nocopy data:1 ls /data
-    ok && same "$output" ""
+    ok && same "$output" "" || return 1
     R -v opts:/data $IMG sh -c 'mkdir -p /data/a/b; echo deep >/data/a/b/f; ln -s / /data/out'
     try R -v opts:/data:ro $IMG touch /data/x
     fails 1 "Read-only"
     try R --mount type=volume,src=opts,dst=/m,volume-subpath=a/b,readonly $IMG sh -c 'cat /m/f; touch /m/x'
-    [ "$output" = deep ] && err_has Read-only
+    [ "$output" = deep ] && err_has Read-only || return 1
     try R --mount type=volume,source=opts,target=/m,volume-subpath=a/b/f $IMG cat /m
-    ok && same "$output" deep
+    ok && same "$output" deep || return 1
     try R --mount type=volume,src=opts,dst=/m,volume-subpath=missing $IMG true
     fails 125 "'missing' in the volume 'opts'"
     try R --mount type=volume,src=opts,dst=/m,volume-subpath=../x $IMG true
     fails 125 "invalid value for 'volume-subpath'"
     try R --mount type=volume,src=other,dst=/data,volume-nocopy data:1 ls /data
-    ok && same "$output" ""
+    ok && same "$output" "" || return 1
     try R --mount type=volume,src=other,dst=/data,volume-opt=type=nfs data:1 true
     fails 125 "volume-opt"
     try R --mount type=bind,src=/,dst=/data,volume-nocopy $IMG true
@@ -88,11 +88,11 @@ content() { # of a volume mounted on /data
 
 @test "create, ls and inspect have Docker's words and forms" {
     try dewar volume create --label a=b --label c made
-    ok && same "$output" made
+    ok && same "$output" made || return 1
     try dewar volume create made
-    ok && same "$output" made
+    ok && same "$output" made || return 1
     try dewar volume create
-    ok && [[ $output =~ ^[0-9a-f]{64}$ ]]
+    ok && [[ $output =~ ^[0-9a-f]{64}$ ]] || return 1
     anonymous=$output
     dewar volume create plain
     try dewar volume ls
@@ -136,13 +136,13 @@ content() { # of a volume mounted on /data
     fails 1 "remove used: volume is in use - [${id:0:12}]"
     dewar volume create other
     try dewar volume rm used other gone
-    [ "$status" = 1 ] && same "$output" other
+    [ "$status" = 1 ] && same "$output" other || return 1
     err_has "get gone: no such volume"
     try dewar volume rm -f gone
     ok
     dewar rm user >/dev/null
     try dewar volume rm used
-    ok && same "$output" used
+    ok && same "$output" used || return 1
     [ ! -e "$DEWAR_STORE/volumes/used" ]
     same "$(ls "$DEWAR_STORE/trash")" "" # files of mapped owners too
 }
@@ -154,19 +154,19 @@ content() { # of a volume mounted on /data
     dewar rm gone >/dev/null
     dewar volume create --label keep=1 named >/dev/null
     try dewar system prune -f
-    ok && same "$(dewar volume ls -q | wc -l)" 4
+    ok && same "$(dewar volume ls -q | wc -l)" 4 || return 1
     try dewar volume prune -f
-    ok && has $'Deleted Volumes:\n'"$left" && has "Total reclaimed space: "
+    ok && has $'Deleted Volumes:\n'"$left" && has "Total reclaimed space: " || return 1
     lacks named
     try dewar volume prune -af --filter label!=keep
-    ok && lacks named
+    ok && lacks named || return 1
     try dewar volume prune -af
-    ok && has named && lacks used
+    ok && has named && lacks used || return 1
     same "$(dewar volume ls -q | wc -l)" 2
     anonymous=$(dewar volume create)
     dewar volume create named >/dev/null
     try dewar system prune -f --volumes
-    ok && has "$anonymous" && lacks named
+    ok && has "$anonymous" && lacks named || return 1
     dewar volume inspect named >/dev/null
 }
 
@@ -186,7 +186,7 @@ content() { # of a volume mounted on /data
     dewar create -q --network none --name user -v large:/x $IMG true >/dev/null
     same "$(df)" "Local Volumes 2 1"
     try dewar system df -v
-    ok && has large
+    ok && has large || return 1
 }
 
 @test "events tell of create, mount, unmount and destroy" {
@@ -227,15 +227,15 @@ content() { # of a volume mounted on /data
 @test "names of volumes are completed" {
     dewar volume create offered >/dev/null
     try dewar __complete volume rm of
-    ok && has offered
+    ok && has offered || return 1
 }
 
 @test "a volume's name that is a folder here is a volume, with a hint" {
     mkdir here
     try dewar run --rm --network none -v here:/x $IMG ls /x
-    ok && err_has "-v ./here:/x"
+    ok && err_has "-v ./here:/x" || return 1
     try dewar run --rm --network none -v here:/x $IMG ls /x
-    ok && [[ $stderr != *"./here"* ]]
+    ok && [[ $stderr != *"./here"* ]] || return 1
 }
 
 @test "a first use that is killed anywhere leaves a volume that is whole or not there" {

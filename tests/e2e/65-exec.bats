@@ -11,7 +11,7 @@ test_teardown() { dewar rm -f box >/dev/null 2>&1 || true; }
 @test "a program joins, its output and exit code come back" {
     box $IMG sleep 300
     try X box sh -c 'echo out; echo err >&2; exit 5'
-    fails 5 err && same "$output" out
+    fails 5 err && same "$output" out || return 1
     try X box sh -c 'kill -9 $$'
     fails 137
     same "$(echo typed | X -i box cat)" typed
@@ -22,22 +22,22 @@ test_teardown() { dewar rm -f box >/dev/null 2>&1 || true; }
     box --hostname inside --cap-drop CHOWN $IMG sh -c 'echo mine >/tmp/f; exec sleep 300'
     for _ in $(seq 100); do X box test -s /tmp/f && break; sleep 0.05; done
     try X box sh -c 'cat /tmp/f; hostname; tr "\0" " " </proc/1/cmdline; echo; ls /proc/self/fd | wc -l'
-    ok && same "$output" $'mine\ninside\nsleep 300 \n4'
+    ok && same "$output" $'mine\ninside\nsleep 300 \n4' || return 1
     own() { X box sed -n 's/^\(Cap...\|Seccomp\|NoNewPrivs\):\t*//p' "/proc/$1/status" | tr '\n' ' '; }
     same "$(own self)" "$(own 1)"
     try X box sh -c 'for n in mnt pid net ipc uts cgroup; do [ "$(readlink /proc/self/ns/$n)" = "$(readlink /proc/1/ns/$n)" ] && echo $n; done'
-    ok && same "$output" $'mnt\npid\nnet\nipc\nuts\ncgroup'
+    ok && same "$output" $'mnt\npid\nnet\nipc\nuts\ncgroup' || return 1
 }
 
 @test "environment, user and folder are the container's, unless asked" {
     box -e A=image -e B=two -w /var -u 1000 $IMG sleep 300
     try X box sh -c 'echo $A $B $PWD; id -u; echo $HOME'
-    ok && same "$output" $'image two /var\n1000\n/home/user'
+    ok && same "$output" $'image two /var\n1000\n/home/user' || return 1
     printf 'B=file\nC=file\n' >env
     D=caller
     export D
     try X -e A=asked -e D --env-file env -w / -u 0 box sh -c 'echo $A $B $C $D $PWD; id -u; echo $HOME'
-    ok && same "$output" $'asked file file caller /\n0\n/root'
+    ok && same "$output" $'asked file file caller /\n0\n/root' || return 1
 }
 
 @test "exit codes say what went wrong" {
@@ -47,7 +47,7 @@ test_teardown() { dewar rm -f box >/dev/null 2>&1 || true; }
     try X box /etc/passwd
     fails 126
     try X -w /no/such box true
-    [ "$status" != 0 ] && [[ $stderr == */no/such* || $stderr == *"working directory"* ]]
+    [ "$status" != 0 ] && [[ $stderr == */no/such* || $stderr == *"working directory"* ]] || return 1
     try X nobody true
     fails 1 "No such container: nobody"
     try X box
@@ -61,11 +61,11 @@ test_teardown() { dewar rm -f box >/dev/null 2>&1 || true; }
     need_program script bsdutils
     box $IMG sleep 300
     try on_tty "$DEWAR exec -it box sh -c 'tty; test -t 0 && test -t 1 && echo both; echo \$TERM'"
-    ok && has $'/dev/pts/0\nboth'
+    ok && has $'/dev/pts/0\nboth' || return 1
     try X -it box true </dev/null
     fails 125 "not a TTY"
     try X -d box sh -c 'sleep 0.3; echo done >/tmp/made'
-    ok && same "$output" ""
+    ok && same "$output" "" || return 1
     for _ in $(seq 100); do X box test -e /tmp/made && break; sleep 0.05; done
     X box test -e /tmp/made
 }
@@ -80,7 +80,7 @@ test_teardown() { dewar rm -f box >/dev/null 2>&1 || true; }
     printf '\020\021' >keys
     wait $pid
     try X box ps
-    ok && has "read x"
+    ok && has "read x" || return 1
 }
 
 @test "signals are passed on" {

@@ -441,7 +441,7 @@ EOF
     oci kill --all "$ID" KILL
     wait_status stopped
     oci delete "$ID"
-    ! test -e "/sys/fs/cgroup/memory/dewar-test/$ID"
+    ! test -e "/sys/fs/cgroup/memory/dewar-test/$ID" || return 1
     rmdir /sys/fs/cgroup/*/dewar-test
     change '.linux.resources.hugepageLimits=[{"pageSize":"2MB","limit":1}]'
     [ -d /sys/fs/cgroup/hugetlb ] || { try oci run "$ID"; fails 1 "controller 'hugetlb' is not available"; }

@@ -31,7 +31,7 @@ delegated() {
 @test "every limit stands in the group of the container" {
     try R -m 64m --memory-swap 64m --cpus 1.5 --pids-limit 50 --cpuset-cpus 0 --cpu-shares 512 $IMG \
         sh -c 'cd /sys/fs/cgroup && cat memory.max memory.swap.max cpu.max pids.max cpuset.cpus cpu.weight'
-    ok && same "$output" $'67108864\n0\n150000 100000\n50\n0\n20'
+    ok && same "$output" $'67108864\n0\n150000 100000\n50\n0\n20' || return 1
 }
 
 @test "a program over its memory is killed, and it is said" {
@@ -44,7 +44,7 @@ delegated() {
     try R --pids-limit 8 $IMG sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do sleep 2 & done; wait'
     [[ $stderr == *"fork"* ]]
     try R --pids-limit 20 $IMG sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1 & done; wait; echo fine'
-    ok && has fine
+    ok && has fine || return 1
 }
 
 @test "inside, the tree begins at the container's own group and cannot be written" {
@@ -65,7 +65,7 @@ delegated() {
     run_as "$DEWAR" import "$BATS_TEST_TMPDIR/rootfs.tar" user:1 >/dev/null
     try run_as "$DEWAR" run --rm -q --network none -m 64m --pids-limit 33 user:1 sh -c \
         'cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max'
-    ok && same "$output" $'67108864\n33'
+    ok && same "$output" $'67108864\n33' || return 1
     DELEGATE=no try run_as "$DEWAR" run --rm -q --network none -m 64m user:1 true
     fails 125 "'memory' is not available"
     [[ $stderr == *Delegate=yes* ]]

@@ -11,9 +11,9 @@ file_setup() {
 
 @test "a container starts and sees nothing of the outside" {
     try R $IMG sh -c 'ls /; ls /..; cat /guest-init'
-    fails 1 && lacks guest-start && lacks lower && has bin
+    fails 1 && lacks guest-start && lacks lower && has bin || return 1
     try R $IMG sh -c 'ls /proc/1/root/; cd ../../../..; ls -a'
-    ok && lacks guest-start && has bin
+    ok && lacks guest-start && has bin || return 1
 }
 
 @test "the way out through an open directory is shut" {
@@ -24,11 +24,11 @@ file_setup() {
 @test "mounts, volumes and a build work as elsewhere" {
     mkdir d && echo mine >d/f
     try R -v "$PWD/d:/d:ro" --tmpfs /t $IMG sh -c 'cat /d/f; echo x >/t/x; ! echo y >/d/y'
-    ok && has mine
+    ok && has mine || return 1
     mkdir c
     printf '%s\n' "FROM $IMG" 'RUN echo built >/f' >c/Dockerfile
     try dewar build -q c
     ok
     try R "$output" cat /f
-    ok && same "$output" built
+    ok && same "$output" built || return 1
 }
