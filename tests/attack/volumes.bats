@@ -41,9 +41,9 @@ test_teardown() {
 
 @test "B12: a volume that holds something never changes, an empty one (the twin) is filled" {
     R -v filled:/data $IMG sh -c 'echo mine >/data/red-1'
-    before=$(R -v filled:/data $IMG sh -c 'cd /data && ls -la --full-time && cat *')
+    before=$(R -v filled:/data $IMG sh -c 'cd /data && stat -c "%n %a %u %Z" . * && cat *')
     for image in red blue; do R -v filled:/data $image true; done
-    same "$(R -v filled:/data $IMG sh -c 'cd /data && ls -la --full-time && cat *')" "$before" || return 1
+    same "$(R -v filled:/data $IMG sh -c 'cd /data && stat -c "%n %a %u %Z" . * && cat *')" "$before" || return 1
     dewar volume create empty >/dev/null
     same "$(R -v empty:/data red ls /data | wc -l)" 30
 }

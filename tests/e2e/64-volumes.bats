@@ -227,7 +227,7 @@ content() { # of a volume mounted on /data
 @test "names of volumes are completed" {
     dewar volume create offered >/dev/null
     try dewar __complete volume rm of
-    ok && has offered
+    ok && has offered || return 1
 }
 
 @test "a volume's name that is a folder here is a volume, with a hint" {
