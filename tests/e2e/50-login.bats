@@ -192,11 +192,12 @@ EOF
     ok
 }
 @test "logins at the same time lose nothing" {
-    local host
+    local host pids=()
     for host in localhost 127.0.0.1 127.0.0.2 127.0.0.3; do
-        dewar login -u "$REGISTRY_USER" --password-stdin "${REGISTRY/localhost/$host}" <<<"$SECRET" >/dev/null 2>&1 &
+        dewar login -u "$REGISTRY_USER" --password-stdin "${REGISTRY/localhost/$host}" <<<"$SECRET" >/dev/null 2>&1 3>&- &
+        pids+=($!)
     done
-    wait
+    for host in "${pids[@]}"; do wait "$host" || true; done  # a bare wait waits for bats as well
     same 2 "$(grep -c '"auth"' "$CONFIG")" # the registry is bound to 127.0.0.1 alone
     reach
     ok
