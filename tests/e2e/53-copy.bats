@@ -191,7 +191,8 @@ sk() { skopeo --insecure-policy "$@"; }
     printf 'FROM %s\nRUN echo ours >/etc/seed\n' "$ONE" >Dockerfile
     build_id -t "$REGISTRY/pod/ours" >/dev/null
     dewar push -q "$REGISTRY/pod/ours"
-    pm=(podman --root "$WORK/pm/root" --runroot "$WORK/pm/run" --storage-driver vfs --cgroup-manager cgroupfs)
+    short=$(mktemp -d /tmp/pm.XXXXXX)  # podman takes no runroot of more than 50 characters
+    pm=(podman --root "$WORK/pm/root" --runroot "$short" --storage-driver vfs --cgroup-manager cgroupfs)
     "${pm[@]}" pull -q --tls-verify=false "$REGISTRY/pod/ours" >/dev/null
     same "$("${pm[@]}" image inspect --format '{{.Id}}' "$REGISTRY/pod/ours")" \
         "$(dewar inspect --format '{{.Id}}' "$REGISTRY/pod/ours" | cut -d: -f2)"
@@ -203,7 +204,7 @@ sk() { skopeo --insecure-policy "$@"; }
     dewar image copy -q "$REGISTRY/pod/theirs" "docker://$REGISTRY/pod/back" >/dev/null
     same "$(raw_of "$REGISTRY/pod/back" | sha256sum)" "$(raw_of "$REGISTRY/pod/theirs" | sha256sum)"
     "${pm[@]}" rm -f "$c" >/dev/null
-    rm -rf "$WORK/pm"
+    rm -rf "$WORK/pm" "$short"
 }
 
 @test "Docker's engine pulls what was pushed, and what it pushed is pulled with its bytes" {
