@@ -27,29 +27,48 @@ static int set_path(char *out, size_t size, const char *a, const char *b, struct
     return 0;
 }
 
-static int find_store(struct engine *en, const char *given, struct err *e)
+static int default_store(const struct engine *en, char out[4096], struct err *e)
 {
-    const char *z = env_or(given, "DEWAR_STORE");
-    if (z) return set_path(en->store_path, sizeof en->store_path, z, "", e);
-    if (en->ids.mode == IDMAP_ROOT)
-        return set_path(en->store_path, sizeof en->store_path, "/var/lib/dewar", "", e);
-    z = env_or(NULL, "XDG_DATA_HOME");
-    if (z) return set_path(en->store_path, sizeof en->store_path, z, "/dewar", e);
+    if (en->ids.mode == IDMAP_ROOT) return set_path(out, 4096, "/var/lib/dewar", "", e);
+    const char *z = env_or(NULL, "XDG_DATA_HOME");
+    if (z) return set_path(out, 4096, z, "/dewar", e);
     z = env_or(NULL, "HOME");
-    if (z) return set_path(en->store_path, sizeof en->store_path, z, "/.local/share/dewar", e);
+    if (z) return set_path(out, 4096, z, "/.local/share/dewar", e);
     err_set(e, ERR_USAGE, "no place for the store: HOME is not set");
     return err_hint(e, "set HOME, XDG_DATA_HOME or DEWAR_STORE");
 }
 
+static int find_store(struct engine *en, const char *given, struct err *e)
+{
+    const char *z = env_or(given, "DEWAR_STORE");
+    if (z) return set_path(en->store_path, sizeof en->store_path, z, "", e);
+    return default_store(en, en->store_path, e);
+}
+
+// However it was named.
+static bool is_default_store(const struct engine *en)
+{
+    char path[4096];
+    struct err none = {0};
+    struct stat mine, standard;
+    if (default_store(en, path, &none) < 0) return false;
+    own(fd) int fd = fs_open_dir(AT_FDCWD, path, &none);
+    return fd >= 0 && fstat(en->store_fd, &mine) == 0 && fstat(fd, &standard) == 0 &&
+           mine.st_dev == standard.st_dev && mine.st_ino == standard.st_ino;
+}
+
+// One store has one run folder, whoever names it how: what runs is looked up there.
 static int find_run(struct engine *en, const char *given, struct err *e)
 {
     const char *z = env_or(given, "DEWAR_RUN");
     if (z) return set_path(en->run_path, sizeof en->run_path, z, "", e);
-    if (en->ids.mode == IDMAP_ROOT && !env_or(NULL, "DEWAR_STORE"))
-        return set_path(en->run_path, sizeof en->run_path, "/run/dewar", "", e);
-    z = en->ids.mode == IDMAP_ROOT ? NULL : env_or(NULL, "XDG_RUNTIME_DIR");
-    if (z && access(z, W_OK) == 0)
-        return set_path(en->run_path, sizeof en->run_path, z, "/dewar", e);
+    if (is_default_store(en)) {
+        if (en->ids.mode == IDMAP_ROOT)
+            return set_path(en->run_path, sizeof en->run_path, "/run/dewar", "", e);
+        z = env_or(NULL, "XDG_RUNTIME_DIR");
+        if (z && access(z, W_OK) == 0)
+            return set_path(en->run_path, sizeof en->run_path, z, "/dewar", e);
+    }
     return set_path(en->run_path, sizeof en->run_path, en->store_path, "/run", e);
 }
 
@@ -100,9 +119,10 @@ int engine_open(struct engine *en, const struct engine_options *opt, struct err 
     en->store_fd = en->run_fd = -1;
     if (idmap_plan(&en->ids, e) < 0) return -1;
     idmap_form(&en->ids, en->form);
-    if (find_store(en, opt->store, e) < 0 || find_run(en, opt->run, e) < 0) return -1;
+    if (find_store(en, opt->store, e) < 0) return -1;
     en->store_fd = open_private(en->store_path, "store", e);
     if (en->store_fd < 0 || make_folders(en->store_fd, e) < 0) return -1;
+    if (find_run(en, opt->run, e) < 0) return -1;
     en->run_fd = open_private(en->run_path, "run folder", e);
     if (en->run_fd < 0 || make_absolute(en->store_fd, en->store_path, e) < 0) return -1;
     return make_absolute(en->run_fd, en->run_path, e);

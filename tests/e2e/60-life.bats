@@ -286,3 +286,21 @@ end"
     try R --rm --pid container:first $IMG true
     fails 125 "not running"
 }
+
+@test "a store has one run folder, however it is named" {
+    local store=$DEWAR_STORE home=$WORK/home
+    mkdir -p "$home/rt" && chmod 700 "$home/rt"
+    unset DEWAR_RUN DEWAR_STORE
+    export HOME=$home XDG_RUNTIME_DIR=$home/rt
+    unset XDG_DATA_HOME
+    is_root || { mkdir -p "$home/.local/share" && ln -s "$WORK/s" "$home/.local/share/dewar"; }
+    "$DEWAR" --store "$store" save $IMG | "$DEWAR" --store "$WORK/s" load -q >/dev/null
+    "$DEWAR" --store "$WORK/s" run -d --network none --name one $IMG sleep 100 >/dev/null
+    for named in "$WORK/s" "$WORK/s/" "$WORK/../${WORK##*/}/s"; do
+        same "$(DEWAR_STORE=$named "$DEWAR" ps --format '{{.Names}}')" one
+        same "$("$DEWAR" --store "$named" ps --format '{{.Names}}')" one
+    done
+    is_root || same "$("$DEWAR" ps --format '{{.Names}}')" one
+    "$DEWAR" --store "$WORK/s" rm -f one
+    remove_tree "$WORK/s"
+}
