@@ -148,6 +148,7 @@ static int run_attached(struct engine *en, const struct runtime_run_options *o, 
                                .id = p->config.brief.id};
     if (client_run(sock, true, &c, out_code, e) == 0) return 0;
     struct err ignored;
+    if (e->kind == ERR_INTERNAL) record_await_dead(en, p->record.id);
     runtime_sweep(en, &ignored); // a monitor that was killed may have left its program
     return -1;
 }

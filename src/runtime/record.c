@@ -400,6 +400,17 @@ static int open_dead(struct engine *en, const char *id)
     return take_fd(fd);
 }
 
+void record_await_dead(struct engine *en, const char *id)
+{
+    char path[16 + RUNTIME_ID];
+    snprintf(path, sizeof path, "containers/%s", id);
+    for (int i = 0; i < 100; i++) {
+        own(fd) int fd = openat(en->run_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0) return;
+        nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+    }
+}
+
 static void sweep_run(struct engine *en, const char *id)
 {
     struct err ignored;

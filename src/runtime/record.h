@@ -72,6 +72,10 @@ struct monitor_options {
 };
 _Noreturn void monitor_run(const struct monitor_options *o);
 
+// For who heard of a monitor's death: the kernel closes its socket and lets go of its lock one after
+// the other. Waits, two seconds at most, until a sweep will see that it is dead.
+void record_await_dead(struct engine *en, const char *id);
+
 struct client_options {
     bool no_sig_proxy;
     bool read_stdin;
