@@ -43,16 +43,6 @@ static const struct cli_column ps_columns[] = {
     {"LOCAL VOLUMES", "LocalVolumes", true}, {"NETWORKS", "Networks", true},
     {NULL, NULL, false},
 };
-static const struct cli_column ps_columns_size[] = {
-    {"CONTAINER ID", "ID", false},   {"IMAGE", "Image", false},
-    {"COMMAND", "Command", false},   {"CREATED", "RunningFor", false},
-    {"CREATED AT", "CreatedAt", true}, {"STATUS", "Status", false},
-    {"STATE", "State", true},        {"PORTS", "Ports", false},
-    {"NAMES", "Names", false},       {"SIZE", "Size", false},
-    {"LABELS", "Labels", true},      {"MOUNTS", "Mounts", true},
-    {"LOCAL VOLUMES", "LocalVolumes", true}, {"NETWORKS", "Networks", true},
-    {NULL, NULL, false},
-};
 
 static void add_ago(int64_t then_ns, int64_t now_ns, struct str *out)
 {
@@ -214,7 +204,11 @@ static int run_ps(struct cli *c, const void *options, struct err *e)
     }
     if (o->quiet && !o->format) return 0;
     if (size && set_sizes(&en, &rows, list, e) < 0) return -1;
-    return cli_print_rows(c, list, o->size ? ps_columns_size : ps_columns, o->format, e);
+    struct cli_column columns[sizeof ps_columns / sizeof *ps_columns];
+    memcpy(columns, ps_columns, sizeof columns);
+    for (struct cli_column *k = columns; k->key; k++)
+        if (strcmp(k->key, "Size") == 0) k->optional = !o->size;
+    return cli_print_rows(c, list, columns, o->format, e);
 }
 
 const struct cli_cmd cli_cmd_ps = {

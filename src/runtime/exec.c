@@ -94,6 +94,7 @@ static void leave_reader(int pty)
     _exit(0);
 }
 
+// 1: the person left and it goes on.
 static int follow(struct runtime_sandbox *box, const struct runtime_exec_options *o, int *out_code,
                   struct err *e)
 {
@@ -102,8 +103,7 @@ static int follow(struct runtime_sandbox *box, const struct runtime_exec_options
     if (client_program(box->proc.fd, box->pty_fd, &opt, &detached, e) < 0) return -1;
     if (!detached) return runtime_sandbox_wait(box, out_code, NULL, e);
     leave_reader(box->pty_fd);
-    *out_code = 0;
-    return 0;
+    return 1;
 }
 
 int runtime_exec(struct engine *en, const char *id, const struct runtime_exec_options *o,
@@ -129,7 +129,7 @@ int runtime_exec(struct engine *en, const char *id, const struct runtime_exec_op
         if (box.pty_fd >= 0) leave_reader(box.pty_fd);
         return 0;
     }
-    if (follow(&box, o, out_code, e) < 0) return -1;
-    tell(en, &c, "exec_die", *out_code);
-    return 0;
+    int rc = follow(&box, o, out_code, e);
+    if (rc == 0) tell(en, &c, "exec_die", *out_code);
+    return rc < 0 ? -1 : 0;
 }
