@@ -41,6 +41,11 @@ int64_t clock_mono_ns(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+int64_t clock_boot_ns(void)
+{
+    return read_clock(CLOCK_BOOTTIME);
+}
+
 // Days since 1970-01-01 of a proleptic Gregorian date, and back (years counted from March).
 static int64_t days_of(int64_t y, int64_t m, int64_t d)
 {

@@ -12,6 +12,7 @@ struct err;
 int64_t clock_now(void);      // seconds since 1970; honours SOURCE_DATE_EPOCH when it is set
 int64_t clock_real_ns(void);  // the true wall clock, for records of what happened
 int64_t clock_mono_ns(void);
+int64_t clock_boot_ns(void);      // since the boot, sleep counted: what start times are told in
 // RFC 3339 UTC. clock_print: "2023-06-10T00:00:00Z"; clock_print_ns adds nanoseconds as Go does.
 void clock_print(int64_t seconds, struct str *out);
 void clock_print_ns(int64_t ns, struct str *out);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ps: containers as a table, in Docker's words.
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/num.h"
@@ -49,6 +50,13 @@ static void add_ago(int64_t then_ns, int64_t now_ns, struct str *out)
     num_print_ago((now_ns - then_ns) / 1000000000, out);
 }
 
+// By the kernel's count of time since the boot, which nobody can set.
+static int64_t uptime(const struct runtime_state *s)
+{
+    int64_t tick = 1000000000 / sysconf(_SC_CLK_TCK);
+    return (clock_boot_ns() - (int64_t)s->pid_start * tick) / 1000000000;
+}
+
 // "Up 5 minutes (healthy)", "Exited (0) 3 hours ago".
 static void add_status(const struct runtime_state *s, int64_t now_ns, struct str *out)
 {
@@ -67,7 +75,7 @@ static void add_status(const struct runtime_state *s, int64_t now_ns, struct str
     case RUNTIME_STATUS_COUNT: break;
     }
     str_addz(out, "Up ");
-    add_ago(s->started, now_ns, out);
+    num_print_ago(uptime(s), out);
     if (s->status == RUNTIME_PAUSED)
         str_addz(out, " (Paused)");
     else if (s->health == RUNTIME_HEALTH_STARTING)

@@ -276,15 +276,15 @@ int runtime_remove(struct engine *en, const char *id, const struct runtime_remov
 {
     struct record r = RECORD_NONE;
     struct runtime_brief brief = {0};
-    if (runtime_sweep(en, e) < 0 || engine_enter(en, e) < 0 || removable(en, id, o, e) < 0)
-        return -1;
-    int rc = record_adopt(en, id, &r, e);
+    if (runtime_sweep(en, e) < 0 || engine_enter(en, e) < 0) return -1;
+    int rc = removable(en, id, o, e);
+    if (rc == 0) rc = record_adopt(en, id, &r, e);
     if (rc == 0) {
         load_for_removal(en, &r, &brief);
         rc = mark_removal(&r, o->volumes || brief.rm, e);
     }
     record_end(en, &r, rc == 0);
-    if (rc < 0 && o->force && e->kind == ERR_NOT_FOUND) rc = 0; // --rm was faster
+    if (rc < 0 && o->force && e->kind == ERR_NOT_FOUND) rc = 0; // --rm or a sweep was faster
     if (rc == 0 && brief.id[0]) runtime_event_container(en, &brief, "destroy", NULL);
     if (rc == 0) record_purge(en, &r);
     runtime_brief_fini(&brief);

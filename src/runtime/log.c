@@ -294,13 +294,26 @@ static int open_file(struct log_writer *w, struct err *e)
     return 0;
 }
 
+// What a power cut or a kill tore off is cut off, before the next record is swallowed by it.
+static int mend(struct log_writer *w, struct err *e)
+{
+    if (w->size == 0) return 0;
+    own(fd) int fd = openat(w->dir, LOG_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return err_sys(e, "open the container's log");
+    uint64_t whole = log_reader_whole(w->options.driver, fd, w->size);
+    if (whole == w->size) return 0;
+    if (ftruncate(w->fd, (off_t)whole) != 0) return err_sys(e, "mend the container's log");
+    w->size = whole;
+    return 0;
+}
+
 int log_writer_open(struct log_writer *w, const struct log_options *o, int dir, struct err *e)
 {
     *w = (struct log_writer){.options = *o, .dir = -1, .fd = -1};
     if (o->driver == LOG_NONE) return 0;
     if (mkdirat(dir, "log", 0700) != 0 && errno != EEXIST) return err_sys(e, "make the log folder");
     w->dir = fs_open_dir(dir, "log", e);
-    return w->dir < 0 ? -1 : open_file(w, e);
+    return w->dir < 0 || open_file(w, e) < 0 ? -1 : mend(w, e);
 }
 
 static int rotate(struct log_writer *w, struct err *e)

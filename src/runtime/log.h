@@ -70,6 +70,8 @@ int log_reader_tail(struct log_reader *r, uint64_t lines, struct err *e);
 // 1 a record, 0 nothing more for now (call again when the file grew): a torn last record waits for
 // its end. A damaged record is skipped to the next one that can be read.
 int log_reader_next(struct log_reader *r, struct log_record *out, struct err *e);
+// How much of a file of `size` bytes are whole records; what follows is a torn one.
+uint64_t log_reader_whole(enum log_driver driver, int fd, uint64_t size);
 void log_reader_close(struct log_reader *r);
 static inline void own_log_reader(struct log_reader *r)
 {

@@ -185,6 +185,27 @@ static int scan(struct log_reader *r, struct places *out)
     }
 }
 
+uint64_t log_reader_whole(enum log_driver driver, int fd, uint64_t size)
+{
+    struct log_reader r = {.driver = driver, .fd = fd, .dir = -1};
+    struct log_record rec;
+    uint64_t whole = 0;
+    char last = '\0';
+    if (driver == LOG_JSON && pread(fd, &last, 1, (off_t)size - 1) == 1 && last == '\n') return size;
+    do {
+        bool ok = false;
+        size_t n;
+        while ((n = log_record_parse(driver, sv_from(str_sv(&r.buf), r.at), &r.text, &rec, &ok))) {
+            r.at += n;
+            whole += n;
+        }
+        if (r.buf.n - r.at > RECORD_MAX) whole = size; // no log of ours
+    } while (whole < size && refill(&r));
+    str_fini(&r.buf);
+    str_fini(&r.text);
+    return whole;
+}
+
 int log_reader_tail(struct log_reader *r, uint64_t lines, struct err *e)
 {
     unsigned files = count_files(r);

@@ -92,7 +92,7 @@ static int show(struct walk *w, const struct log_record *rec, struct err *e)
                                     .text = rec->text};
     w->going_on[rec->stream] = rec->partial;
     if (w->o->until_ns && rec->time_ns > w->o->until_ns) {
-        w->over = true;
+        w->over = w->o->follow; // a clock that was set back has earlier ones behind it
         return 0;
     }
     if (w->o->since_ns && rec->time_ns < w->o->since_ns) return 0;

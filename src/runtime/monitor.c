@@ -130,10 +130,23 @@ static int start_program(struct monitor *m, struct runtime_spec *spec, struct er
     return 0;
 }
 
-static void note_start(struct monitor *m)
+static void program_gone(struct monitor *m)
+{
+    relay_close_program(&m->relay);
+    own_fd(&m->ids_lock);
+    m->ids_lock = -1;
+    m->alive = false;
+    m->state.pid = 0;
+    m->state.pid_start = 0;
+}
+
+// A program that no file tells of could be neither found nor stopped: where it cannot be noted, it
+// does not run.
+static int note_start(struct monitor *m, struct err *e)
 {
     struct err ignored;
     struct runtime_state *s = &m->state;
+    int64_t before = s->started;
     s->status = RUNTIME_RUNNING;
     s->pid = m->box.proc.pid;
     proc_start_time(s->pid, &s->pid_start);
@@ -147,11 +160,25 @@ static void note_start(struct monitor *m)
     snprintf(s->cgroup, sizeof s->cgroup, "%s", m->box.cgroup);
     m->started_mono = clock_mono_ns();
     monitor_health_begin(m);
-    monitor_note(m);
     // That it was started must outlive a reboot: for the policies, and to say how it ended.
-    record_settle(m->record, s, &ignored);
+    if (record_live(m->record, s, e) < 0 || record_settle(m->record, s, e) < 0) {
+        s->started = before;
+        return err_wrap(e, "noting the start of container %.12s", m->record->id);
+    }
     volume_events(m->en, m->config, "mount");
     event(m, "start", NULL);
+    return 0;
+}
+
+// What was begun and must not go on. Its end is nobody's exit status.
+static void undo_start(struct monitor *m)
+{
+    struct err ignored;
+    int code;
+    monitor_health_end(m);
+    proc_kill(&m->box.proc, SIGKILL);
+    runtime_sandbox_wait(&m->box, &code, NULL, &ignored);
+    program_gone(m);
 }
 
 // What our caller left open (a shell's pipes) is not ours to hold for as long as the program runs.
@@ -517,12 +544,7 @@ static void collect(struct monitor *m)
     for (int i = 0; i < LOG_STREAMS; i++) relay_read(&m->relay, i, true, &log_err);
     log_writer_flush(&m->relay.log, clock_real_ns(), &log_err);
     if (runtime_sandbox_wait(&m->box, &m->state.code, &m->state.oom, &e) < 0) m->state.code = 125;
-    relay_close_program(&m->relay);
-    own_fd(&m->ids_lock);
-    m->ids_lock = -1;
-    m->alive = false;
-    m->state.pid = 0;
-    m->state.pid_start = 0;
+    program_gone(m);
     m->state.finished = clock_real_ns();
     log_trouble(m, &log_err);
     if (m->state.oom) event(m, "oom", NULL);
@@ -569,12 +591,12 @@ static bool start_again(struct monitor *m)
     int rc = start_prepare(m->en, m->config, m->record, &spec, &e);
     if (rc == 0) rc = start_program(m, &spec, &e);
     runtime_spec_fini(&spec);
+    if (rc == 0 && (rc = note_start(m, &e)) < 0) undo_start(m);
     if (rc < 0) {
         m->state.code = e.kind == ERR_NO_PROGRAM ? 127 : e.kind == ERR_NOT_EXEC ? 126 : 125;
         snprintf(m->state.error, sizeof m->state.error, "%s", err_cause(&e));
         return false;
     }
-    note_start(m);
     hand_on(m);
     malloc_trim(0);
     return true;
@@ -607,6 +629,7 @@ static _Noreturn void fail_start(struct monitor *m, struct err *why)
 {
     struct message msg = {.kind = MESSAGE_FAILED, .err = *why};
     struct err ignored;
+    if (m->alive) undo_start(m);
     bool first = m->state.started == 0;
     m->state.code = why->kind == ERR_NO_PROGRAM ? 127 : why->kind == ERR_NOT_EXEC ? 126 : 128;
     m->state.status = first ? RUNTIME_CREATED : RUNTIME_EXITED;
@@ -664,8 +687,8 @@ _Noreturn void monitor_run(const struct monitor_options *o)
     prepare(&m, o);
     struct message started = {.kind = MESSAGE_STARTED};
     int fds[MESSAGE_FDS] = {-1, -1, -1};
-    if (listen_there(&m, &e) < 0 || start_program(&m, o->spec, &e) < 0) fail_start(&m, &e);
-    note_start(&m);
+    if (listen_there(&m, &e) < 0 || start_program(&m, o->spec, &e) < 0 || note_start(&m, &e) < 0)
+        fail_start(&m, &e);
     struct relay_peer *starter = &m.relay.peers.p[0];
     if (o->attach && !o->direct)
         started.value = relay_attach(&m.relay, starter, o->attach, fds, &e);

@@ -207,11 +207,24 @@ int record_volume(struct record *r, const char *id, struct err *e)
     return 0;
 }
 
+// On a full disk a state that is there already can still be written: over itself, in one block. A
+// container that ends then must not lose its exit status.
+static int write_state(int dir, struct sv text, struct err *e)
+{
+    if (fs_replace(dir, "state", text, 0600, e) == 0) return 0;
+    if (e->sys != ENOSPC && e->sys != EDQUOT) return -1;
+    own(fd) int fd = openat(dir, "state", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || pwrite(fd, text.p, text.n, 0) != (ssize_t)text.n) return -1;
+    if (ftruncate(fd, (off_t)text.n) != 0) return err_sys(e, "shorten 'state'");
+    err_clear(e);
+    return 0;
+}
+
 int record_live(const struct record *r, const struct runtime_state *state, struct err *e)
 {
     own(str) struct str text = {0};
     runtime_state_print(state, &text);
-    return fs_replace(r->run_fd, "state", str_sv(&text), 0600, e);
+    return write_state(r->run_fd, str_sv(&text), e);
 }
 
 int record_settle(const struct record *r, const struct runtime_state *state, struct err *e)
@@ -219,7 +232,7 @@ int record_settle(const struct record *r, const struct runtime_state *state, str
     if (r->rm) return 0; // gone in a moment; who waits has the code from the socket
     own(str) struct str text = {0};
     runtime_state_print(state, &text);
-    return write_record(r, "state", str_sv(&text), e);
+    return write_state(r->fd, str_sv(&text), e);
 }
 
 // To the trash by one rename, whatever it holds: nobody waits for the deleting of a large layer.

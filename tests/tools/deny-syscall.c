@@ -5,6 +5,7 @@
 //
 //     deny-syscall --list FILE [--all] -- command...
 //     deny-syscall --at NAME:N [--errno ENOSPC [--sticky] | --kill tree|self] -- command...
+//     either with --leave: goes when the command ends, and what it started lives on untraced
 //
 // --list writes one line `NAME:N` for each call that changes something (--all: for each call), in
 // the order seen: N counts the calls of that name over the whole tree. --at stops at the entry of
@@ -88,12 +89,13 @@ static uint64_t seen[CALLS];
 
 static struct {
     FILE *list;
-    bool all, sticky, kill_tree, kill_self;
+    bool all, sticky, kill_tree, kill_self, leave;
     int error;
     size_t at_call;
     uint64_t at_n;
 } want;
 static bool reached;
+static bool leaving;  // the command has ended: whoever stops next is let go
 
 __attribute__((format(printf, 1, 2), noreturn)) static void die(const char *fmt, ...)
 {
@@ -200,7 +202,18 @@ static void at_stop(pid_t tid, int status)
     } else if (event != 0) {
         sig = 0;  // fork, clone, exec: the new task reports by itself
     }
+    if (leaving && !t->deny) {
+        ptrace(PTRACE_DETACH, tid, 0, (long)sig);
+        task_gone(tid);
+        return;
+    }
     ptrace(PTRACE_SYSCALL, tid, 0, (long)sig);
+}
+
+static void leave(void)
+{
+    leaving = true;
+    for (size_t i = 0; i < task_count; i++) ptrace(PTRACE_INTERRUPT, tasks[i].tid, 0, 0);
 }
 
 static pid_t start(char **argv)
@@ -240,7 +253,9 @@ static int follow(pid_t first)
             continue;
         }
         task_gone(tid);
-        if (tid == first) result = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        if (tid != first) continue;
+        result = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        if (want.leave) leave();
     }
     return result;
 }
@@ -273,7 +288,7 @@ int main(int argc, char **argv)
         {"list", required_argument, NULL, 'l'},  {"all", no_argument, NULL, 'a'},
         {"at", required_argument, NULL, 'p'},    {"errno", required_argument, NULL, 'e'},
         {"sticky", no_argument, NULL, 's'},      {"kill", required_argument, NULL, 'k'},
-        {NULL, 0, NULL, 0},
+        {"leave", no_argument, NULL, 'L'},       {NULL, 0, NULL, 0},
     };
     for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
         if (c == 'l' && !(want.list = fopen(optarg, "we"))) die("%s: %s", optarg, strerror(errno));
@@ -281,6 +296,7 @@ int main(int argc, char **argv)
         if (c == 'p') parse_at(optarg);
         if (c == 'e') want.error = parse_errno(optarg);
         if (c == 's') want.sticky = true;
+        if (c == 'L') want.leave = true;
         if (c == 'k') want.kill_tree = !strcmp(optarg, "tree"), want.kill_self = !want.kill_tree;
         if (c == '?') return 98;
     }
