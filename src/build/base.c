@@ -40,6 +40,7 @@ static int ensure_pinned(struct build_job *job, const char *name, const char *pl
     oci_ref_print_repository(&ref, &text);
     str_addf(&text, "@%s", oci_digest_print(&im->digest, id));
     const struct image_ensure want = {.text = str_z(&text), .platform = platform,
+                                      .insecure = job->opt->insecure,
                                       .policy = job->opt->pull == IMAGE_PULL_NEVER
                                                     ? IMAGE_PULL_NEVER : IMAGE_PULL_MISSING};
     if (image_ensure(job->en, &want, out, NULL, e) < 0) return -1;
@@ -76,6 +77,7 @@ int build_base_ensure(struct build_job *job, const char *name, const char *platf
         if (ensure_pinned(job, name, str_z(&shown), pinned, out, e) < 0) return -1;
     } else {
         const struct image_ensure want = {.text = name, .platform = platform,
+                                          .insecure = job->opt->insecure,
                                           .policy = policy_for(job, name, map_has(&job->bases, key))};
         if (image_ensure(job->en, &want, out, NULL, e) < 0) return -1;
     }

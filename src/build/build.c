@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "base/proc.h"
+#include "build/cacheexport.h"
 #include "build/cacheimport.h"
 #include "build/internal.h"
 #include "build/mounts.h"
@@ -180,8 +181,10 @@ int build_prepare(struct build_job *job, struct err *e)
 {
     own(str) struct str text = {.max = LIMIT_DOCKERFILE + 1};
     own(free) char *label = NULL;
-    if (build_export_check(job->opt, job->result, e) < 0 || build_mounts_check(job->opt, e) < 0 ||
-        check_ulimits(job->opt, e) < 0 ||
+    if (build_outputs_read(job->opt, &job->outs, e) < 0) return -1;
+    job->result->to_stdout = job->outs.to_stdout;
+    if (build_cacheexport_check(job->opt, job->outs.files_only, e) < 0 ||
+        build_mounts_check(job->opt, e) < 0 || check_ulimits(job->opt, e) < 0 ||
         build_cacheimport_check(job->opt, e) < 0 || open_contexts(job, &text, &label, e) < 0) return -1;
     if (build_dockerfile_parse(str_sv(&text), label, &job->file, e) < 0) return -1;
     vec_each(warning, &job->file.warnings)
@@ -240,6 +243,7 @@ int build_with_job(struct build_job *job, int (*fn)(struct build_job *job, void 
     vec_fini(&job->contexts);
     build_pin_close(job);
     build_plan_fini(job);
+    build_outputs_fini(&job->outs);
     build_dockerfile_fini(&job->file);
     store_tmp_close(en, &job->tmp);
     // What equal layers replaced, and what killed commands left.

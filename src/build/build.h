@@ -31,6 +31,7 @@ struct build_options {
     const char *iidfile, *metadata_file;
     bool push;               // every tag, when the image is in the store
     enum image_pull_policy pull;
+    bool insecure;           // --tls-verify=false, for images that come and go
     bool locked;             // take what the lock has and ask nobody
     const char *lock_file;   // NULL: beside the Dockerfile
     bool no_cache;

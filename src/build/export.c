@@ -16,103 +16,6 @@
 #include "image/image.h"
 #include "image/registry.h"
 
-enum output_type { OUTPUT_IMAGE, OUTPUT_LOCAL, OUTPUT_TAR, OUTPUT_OCI, OUTPUT_DOCKER, OUTPUT_COUNT };
-
-static const char *const type_names[OUTPUT_COUNT] = {"image", "local", "tar", "oci", "docker"};
-
-struct output {
-    enum output_type type;
-    char *dest;  // NULL: none given
-    bool is_dir;  // oci with tar=false
-};
-
-// "type=tar,dest=x.tar", "dest" alone is a folder, "-" a tar on stdout.
-static int parse_output(const char *text, struct output *out, struct err *e)
-{
-    *out = (struct output){0};
-    if (strcmp(text, "-") == 0) {
-        *out = (struct output){OUTPUT_TAR, str_dup("-"), false};
-        return 0;
-    }
-    if (!strchr(text, '=')) {
-        *out = (struct output){OUTPUT_LOCAL, str_dup(text), false};
-        return 0;
-    }
-    struct sv rest = sv_of(text);
-    bool known = false;
-    while (rest.p) {
-        struct sv value = sv_cut(&rest, ','), key = sv_cut(&value, '=');
-        if (sv_eqz(key, "type")) {
-            for (int i = 0; i < OUTPUT_COUNT; i++)
-                if (sv_eqz(value, type_names[i])) {
-                    out->type = (enum output_type)i;
-                    known = true;
-                }
-        } else if (sv_eqz(key, "dest")) {
-            free(out->dest);
-            out->dest = sv_dup(value);
-        } else if (sv_eqz(key, "tar")) {
-            out->is_dir = sv_eqz(value, "false");
-        } else {
-            return err_set(e, ERR_USAGE, "--output '%s': unknown key '%.*s'", text, (int)key.n, key.p);
-        }
-    }
-    if (!known) {
-        err_set(e, ERR_USAGE, "--output '%s': the type is not known", text);
-        return err_hint(e, "types are: image, local, tar, oci, docker");
-    }
-    if (out->type != OUTPUT_IMAGE && !out->dest) {
-        if (out->type == OUTPUT_LOCAL)
-            return err_set(e, ERR_USAGE, "--output '%s' needs dest=FOLDER", text);
-        out->dest = str_dup("-");
-    }
-    return 0;
-}
-
-// Whether no image is asked for.
-static int find_files_only(const struct build_options *opt, bool *out, struct err *e)
-{
-    *out = opt->outputs && opt->outputs->n;
-    for (size_t i = 0; *out && i < opt->outputs->n; i++) {
-        struct output o;
-        if (parse_output(opt->outputs->p[i], &o, e) < 0) return -1;
-        *out = o.type == OUTPUT_LOCAL || o.type == OUTPUT_TAR;
-        free(o.dest);
-    }
-    return 0;
-}
-
-int build_export_check(const struct build_options *opt, struct build_result *result, struct err *e)
-{
-    bool files_only;
-    for (size_t i = 0; opt->outputs && i < opt->outputs->n; i++) {
-        struct output o;
-        int rc = parse_output(opt->outputs->p[i], &o, e);
-        bool out = rc == 0 && o.dest && strcmp(o.dest, "-") == 0 && o.type != OUTPUT_IMAGE;
-        bool tty = out && isatty(STDOUT_FILENO);
-        if (out) result->to_stdout = true;
-        free(o.dest);
-        if (rc < 0) return -1;
-        if (tty) {
-            err_set(e, ERR_USAGE, "--output would write an archive to the terminal");
-            return err_hint(e, "add dest=FILE or send stdout to a file");
-        }
-    }
-    for (size_t i = 0; opt->tags && i < opt->tags->n; i++) {
-        struct oci_ref ref;
-        if (oci_ref_parse(sv_of(opt->tags->p[i]), &ref, e) < 0) return err_wrap(e, "--tag");
-        if (oci_digest_is_set(&ref.digest))
-            return err_set(e, ERR_USAGE, "--tag '%s' must not have a digest", opt->tags->p[i]);
-    }
-    if (find_files_only(opt, &files_only, e) < 0) return -1;
-    if (opt->push && !(opt->tags && opt->tags->n)) {
-        err_set(e, ERR_USAGE, "--push: the image has no name");
-        return err_hint(e, "say where it goes: -t REGISTRY/NAME:TAG");
-    }
-    if (opt->push && files_only) return err_set(e, ERR_USAGE, "--push: the result is no image");
-    return build_cacheexport_check(opt, files_only, e);
-}
-
 static int write_tar(struct build_job *job, const struct build_state *s, int fd, struct err *e);
 
 static int sink_write(void *arg, const void *p, size_t n, struct err *e)
@@ -166,18 +69,18 @@ static int write_local(struct build_job *job, const struct build_state *s, const
     return rc;
 }
 
-static int write_archive(struct build_job *job, const struct output *o, struct err *e)
+static int write_archive(struct build_job *job, const struct build_output *o, struct err *e)
 {
     char id[OCI_DIGEST_TEXT];
     own(strv) struct strv names = {0};
-    if (job->opt->tags && job->opt->tags->n)
-        strv_add_all(&names, job->opt->tags);
+    if (job->outs.names.n)
+        strv_add_all(&names, &job->outs.names);
     else
         strv_add(&names, oci_digest_print(&job->result->image, id));
     bool out = strcmp(o->dest, "-") == 0;
     struct image_save_options save = {
         .names = &names,
-        .format = o->type == OUTPUT_DOCKER ? IMAGE_SAVE_DOCKER
+        .format = o->type == BUILD_OUTPUT_DOCKER ? IMAGE_SAVE_DOCKER
                   : o->is_dir              ? IMAGE_SAVE_OCI_DIR
                                            : IMAGE_SAVE_OCI_ARCHIVE,
         .path = out ? NULL : o->dest,
@@ -218,9 +121,9 @@ static int put_image(struct build_job *job, struct build_state *s, struct err *e
 {
     VEC(struct oci_ref) refs = {0};
     int rc = 0;
-    for (size_t i = 0; rc == 0 && job->opt->tags && i < job->opt->tags->n; i++) {
+    for (size_t i = 0; rc == 0 && i < job->outs.names.n; i++) {
         struct oci_ref ref;
-        rc = oci_ref_parse(sv_of(job->opt->tags->p[i]), &ref, e);
+        rc = oci_ref_parse(sv_of(job->outs.names.p[i]), &ref, e);
         oci_ref_default_tag(&ref);
         if (rc == 0) vec_push(&refs, ref);
     }
@@ -241,8 +144,12 @@ static int put_image(struct build_job *job, struct build_state *s, struct err *e
 // The manifest names the archives that were sent, so what a registry has is what is reported.
 static int push_image(struct build_job *job, struct err *e)
 {
-    for (size_t i = 0; job->opt->push && i < job->opt->tags->n; i++) {
-        struct image_push_options opt = {.name = job->opt->tags->p[i]};
+    const struct build_outputs *o = &job->outs;
+    for (size_t i = 0; o->push && i < o->names.n; i++) {
+        struct image_push_options opt = {.name = o->names.p[i],
+                                         .insecure = o->insecure || job->opt->insecure,
+                                         .compression = o->compression,
+                                         .level = o->level};
         own(image_pushed) struct image_pushed pushed = {0};
         if (image_push(job->en, &opt, &pushed, e) < 0) return -1;
         job->result->manifest = pushed.digest;
@@ -277,8 +184,8 @@ static int write_reports(struct build_job *job, struct err *e)
     codec_json_set_text(j, "containerimage.config.digest", id);
     codec_json_set_text(j, "containerimage.digest", oci_digest_print(&job->result->manifest, manifest));
     own(str) struct str names = {0};
-    for (size_t i = 0; job->opt->tags && i < job->opt->tags->n; i++)
-        str_addf(&names, "%s%s", names.n ? "," : "", job->opt->tags->p[i]);
+    for (size_t i = 0; i < job->outs.names.n; i++)
+        str_addf(&names, "%s%s", names.n ? "," : "", job->outs.names.p[i]);
     if (names.n) codec_json_set_text(j, "image.name", str_z(&names));
     own(str) struct str text = {0};
     codec_json_print_pretty(j, 2, &text);
@@ -292,21 +199,16 @@ int build_export(struct build_job *job, const struct build_state *given, struct 
     own(build_state) struct build_state s;
     build_state_copy(&s, given);
     add_labels(job, &s);
-    const struct strv *outputs = job->opt->outputs;
-    bool files_only;
-    if (build_cacheimport_need(job, &job->tmp, s.layers.p, s.layers.n, e) < 0 ||
-        find_files_only(job->opt, &files_only, e) < 0)
-        return -1;
-    if (!files_only && (put_image(job, &s, e) < 0 || push_image(job, e) < 0)) return -1;
-    for (size_t i = 0; outputs && i < outputs->n; i++) {
-        struct output o;
-        if (parse_output(outputs->p[i], &o, e) < 0) return -1;
-        int rc = o.type == OUTPUT_LOCAL  ? write_local(job, &s, o.dest, e)
-                 : o.type == OUTPUT_TAR  ? write_tar_file(job, &s, o.dest, e)
-                 : o.type == OUTPUT_IMAGE ? 0
-                                          : write_archive(job, &o, e);
-        free(o.dest);
-        if (rc < 0) return err_wrap(e, "--output %s", outputs->p[i]);
+    const struct build_outputs *outs = &job->outs;
+    if (build_cacheimport_need(job, &job->tmp, s.layers.p, s.layers.n, e) < 0) return -1;
+    if (!outs->files_only && (put_image(job, &s, e) < 0 || push_image(job, e) < 0)) return -1;
+    vec_each(o, &outs->v)
+    {
+        int rc = o->type == BUILD_OUTPUT_LOCAL  ? write_local(job, &s, o->dest, e)
+                 : o->type == BUILD_OUTPUT_TAR  ? write_tar_file(job, &s, o->dest, e)
+                 : o->type == BUILD_OUTPUT_IMAGE ? 0
+                                                 : write_archive(job, o, e);
+        if (rc < 0) return err_wrap(e, "--output %s", o->text);
     }
     if (write_reports(job, e) < 0) return -1;
     return build_cacheexport_run(job, &s, e);

@@ -19,6 +19,7 @@
 #include "build/copy.h"
 #include "build/dockerfile.h"
 #include "build/instr.h"
+#include "build/output.h"
 #include "build/pin.h"
 #include "codec/hash.h"
 #include "oci/image.h"
@@ -70,6 +71,7 @@ struct build_job {
     int64_t epoch;
     int tokens[2];  // a pipe with one byte per step that may run at the same time
     struct build_pins pins;  // the lock, see pin.h
+    struct build_outputs outs;  // of -t, --push and --output
     struct build_imports *imports;  // of --cache-from, see cacheimport.h; NULL: none
 };
 
@@ -192,5 +194,3 @@ int build_source_scan(struct build_work *w, struct build_source *s, const struct
 
 // --- export.c -------------------------------------------------------------------------------------
 int build_export(struct build_job *job, const struct build_state *s, struct err *e);
-// Flags, before any work.
-int build_export_check(const struct build_options *opt, struct build_result *result, struct err *e);

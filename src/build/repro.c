@@ -112,7 +112,9 @@ int build_check_repro(struct engine *en, const struct build_options *opt, struct
     struct build_result second;
     again.no_cache = true;
     again.cache_to = again.cache_from = NULL;
-    if (opt->push) {
+    own(build_outputs) struct build_outputs outs;
+    if (build_outputs_read(opt, &outs, e) < 0) return -1;
+    if (outs.push) {
         err_set(e, ERR_USAGE, "--check-repro does not push");
         return err_hint(e, "push when it is known to be the same: dewar push NAME");
     }

@@ -130,13 +130,14 @@ static void check_image(struct build_job *job, struct image_remote *remote, cons
     struct err why;
     struct oci_ref ref;
     struct oci_digest now = {0};
+    uint32_t flags = job->opt->insecure ? TRANSFER_INSECURE : 0;
     if (!oci_digest_is_set(&im->digest)) {
         check_local(job, name, im, v);
         return;
     }
     struct build_verify_row *row = add_row(v, "image", name, digest_text(&im->digest));
     int rc = oci_ref_parse(sv_of(name), &ref, &why);
-    if (rc == 0) rc = image_doc_head(remote, &ref, 0, &now, &why);
+    if (rc == 0) rc = image_doc_head(remote, &ref, flags, &now, &why);
     if (rc < 0) {
         set_failed(row, &why);
         return;
@@ -146,7 +147,7 @@ static void check_image(struct build_job *job, struct image_remote *remote, cons
     // The name has moved or is gone. What it meant may still be had by its digest.
     row->status = rc == 1 ? BUILD_VERIFY_MOVED : BUILD_VERIFY_GONE;
     ref.digest = im->digest;
-    int kept = image_doc_head(remote, &ref, 0, &now, &why);
+    int kept = image_doc_head(remote, &ref, flags, &now, &why);
     if (kept == 0) row->status = BUILD_VERIFY_GONE;
     row->detail = str_dup(kept == 1   ? "the registry still has the locked image"
                           : kept == 0 ? "the registry has the locked image no more"

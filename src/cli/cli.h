@@ -98,6 +98,11 @@ extern const char *const cli_progress_choices[];  // for OPT_ENUM rows
     .type = OPT_ENUM, .offset = OPT_AT(struct_type, member), .arg = "KIND",      \
     .choices = cli_progress_choices, .help = "How to show progress on stderr"
 
+// The same for talk with registries: {.name = "tls-verify", CLI_OPT_TLS(struct x, tls_verify)}.
+#define CLI_OPT_TLS(struct_type, member)                                          \
+    .type = OPT_BOOL, .offset = OPT_AT(struct_type, member), .initial = "true",  \
+    .help = "Ask registries for https and a certificate that is known"
+
 // From here on events of c->sink are rendered this way. `title` names the work ("Building digits").
 int cli_render_begin(struct cli *c, enum cli_progress kind, const char *title, struct err *e);
 // Ends it: last state of every step, summary line, warnings once more; restores the cursor. `ok`

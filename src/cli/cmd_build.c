@@ -5,6 +5,7 @@
 
 #include "base/own.h"
 #include "build/build.h"
+#include "build/output.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 
@@ -16,6 +17,7 @@ struct opts {
     const char *lock_file;
     bool locked;
     bool quiet, no_cache, no_scrub, check_repro, shell_on_fail, check, load, force_rm, rm, push;
+    bool tls_verify;
     uint64_t shm_size;
     uint64_t jobs;
 };
@@ -71,7 +73,7 @@ static const struct opt rows[] = {
     {.name = "no-scrub", .type = OPT_BOOL, .offset = O(no_scrub),
      .help = "Keep log and cache files that differ between equal builds"},
     {.name = "output", .letter = 'o', .type = OPT_LIST, .offset = O(outputs), .arg = "type=T,dest=D",
-     .help = "Where the result goes: local, tar, oci, docker, image"},
+     .help = "Where the result goes: local, tar, oci, docker, image[,name=N][,push=true], registry"},
     {.name = "platform", .type = OPT_TEXT, .offset = O(platform), .arg = "OS/ARCH",
      .help = "Platform to build for"},
     {.name = "progress", CLI_OPT_PROGRESS(struct opts, progress)},
@@ -98,6 +100,7 @@ static const struct opt rows[] = {
      .help = "One time for everything in the new layers"},
     {.name = "timestamps", .type = OPT_ENUM, .offset = O(timestamps), .choices = timestamps,
      .arg = "KIND", .help = "logical: the same in every build; now: the wall clock"},
+    {.name = "tls-verify", CLI_OPT_TLS(struct opts, tls_verify)},
     {.name = "ulimit", .type = OPT_LIST, .offset = O(ulimits), .arg = "NAME=SOFT[:HARD]",
      .help = "Limit of RUN steps"},
 };
@@ -129,6 +132,7 @@ static struct build_options to_verb(const struct opts *o, const char *context)
         .push = o->push,
         .metadata_file = o->metadata,
         .pull = (enum image_pull_policy)o->pull,
+        .insecure = !o->tls_verify,
         .locked = o->locked,
         .lock_file = o->lock_file,
         .no_cache = o->no_cache,
@@ -184,7 +188,9 @@ static int run(struct cli *c, const void *options, struct err *e)
         return 0;
     }
     fprintf(stderr, "image %s\n", id);
-    for (size_t i = 0; i < o->tags.n; i++) fprintf(stderr, "named %s\n", o->tags.p[i]);
+    own(build_outputs) struct build_outputs outs;
+    if (build_outputs_read(&opt, &outs, e) < 0) return -1;
+    for (size_t i = 0; i < outs.names.n; i++) fprintf(stderr, "named %s\n", outs.names.p[i]);
     return 0;
 }
 

@@ -331,7 +331,7 @@ const struct cli_cmd cli_cmd_history = {
 struct inspect {
     const char *format;
     int type;
-    bool size, raw;
+    bool size, raw, tls_verify;
 };
 enum inspect_type { INSPECT_ANY, INSPECT_IMAGE, INSPECT_CONTAINER, INSPECT_VOLUME };
 static const char *const inspect_types[] = {"any", "image", "container", "volume", NULL};
@@ -340,6 +340,7 @@ static const struct opt inspect_options[] = {
      .help = "Print the manifest as it is, of the store or with docker://NAME of a registry"},
     {"format", 'f', OPT_TEXT, OPT_AT(struct inspect, format), .arg = "TEMPLATE",
      .help = "A Go template, or 'json' for one line"},
+    {.name = "tls-verify", CLI_OPT_TLS(struct inspect, tls_verify)},
     {"type", 0, OPT_ENUM, OPT_AT(struct inspect, type), .choices = inspect_types,
      .help = "What the names are"},
 };
@@ -379,7 +380,7 @@ static int run_inspect(struct cli *c, const void *options, struct err *e)
     int status = 0;
     if (cli_engine(c, &en, e) < 0) return -1;
     for (int i = 0; o->raw && i < c->argc; i++)
-        if (image_raw(&en, c->argv[i], false, &c->out, e) < 0) return -1;
+        if (image_raw(&en, c->argv[i], !o->tls_verify, &c->out, e) < 0) return -1;
     for (int i = 0; !o->raw && i < c->argc; i++) {
         struct codec_json *one = NULL;
         if (inspect_one(&en, c->argv[i], type_asked(c, o), &one, e) == 0) {

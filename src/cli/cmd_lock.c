@@ -14,7 +14,7 @@
 struct opts {
     struct strv build_args, contexts, secrets, ssh, update;
     const char *file, *target, *platform, *lock_file, *format;
-    bool build, rebuild;
+    bool build, rebuild, tls_verify;
     int progress;
 };
 #define O(member) OPT_AT(struct opts, member)
@@ -39,7 +39,8 @@ struct opts {
     {.name = "ssh", .type = OPT_LIST, .offset = O(ssh), .arg = "default|ID[=SOCKET]",                  \
      .help = "Lets git use an ssh agent"},                                                             \
     {.name = "target", .type = OPT_TEXT, .offset = O(target), .arg = "STAGE",                          \
-     .help = "Only what this stage needs (default: the last)"}
+     .help = "Only what this stage needs (default: the last)"},                                        \
+    {.name = "tls-verify", CLI_OPT_TLS(struct opts, tls_verify)}
 // clang-format on
 
 static const struct opt lock_rows[] = {
@@ -69,6 +70,7 @@ static struct build_options to_verb(const struct cli *c, const struct opts *o)
         .contexts = &o->contexts,
         .secrets = &o->secrets,
         .ssh = &o->ssh,
+        .insecure = !o->tls_verify,
     };
 }
 

@@ -60,8 +60,7 @@ static const struct opt login_options[] = {
     {"password", 'p', OPT_TEXT, AT(password), .arg = "PASSWORD",
      .help = "The password; others can see it here, so better leave it out"},
     {"password-stdin", 0, OPT_BOOL, AT(from_stdin), .help = "Read the password from stdin"},
-    {"tls-verify", 0, OPT_BOOL, AT(tls_verify), .initial = "true",
-     .help = "Ask for https and a certificate that is known"},
+    {.name = "tls-verify", CLI_OPT_TLS(struct login, tls_verify)},
     {"username", 'u', OPT_TEXT, AT(user), .arg = "USER", .help = "The user's name"},
 };
 #undef AT
@@ -230,8 +229,7 @@ static const struct opt search_options[] = {
      .help = "A Go template, 'json', or 'table TEMPLATE'"},
     {"limit", 0, OPT_UINT, AT(limit), .initial = "25", .help = "At most so many, 1 to 100"},
     {"no-trunc", 0, OPT_BOOL, AT(no_trunc), .help = "Do not shorten descriptions"},
-    {"tls-verify", 0, OPT_BOOL, AT(tls_verify), .initial = "true",
-     .help = "Ask for https and a certificate that is known"},
+    {.name = "tls-verify", CLI_OPT_TLS(struct search, tls_verify)},
 };
 #undef AT
 

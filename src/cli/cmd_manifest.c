@@ -11,7 +11,7 @@
 
 struct copy {
     const char *platform;
-    bool all, preserve, quiet, from_verify, to_verify;
+    bool all, preserve, quiet, from_verify, to_verify, tls_verify;
     int progress;
 };
 #define AT(member) .offset = OPT_AT(struct copy, member)
@@ -26,6 +26,7 @@ static const struct opt copy_options[] = {
     {"quiet", 'q', OPT_BOOL, AT(quiet), .help = "Print only the digest"},
     {"src-tls-verify", 0, OPT_BOOL, AT(from_verify), .initial = "true",
      .help = "Ask SRC for https and a certificate that is known"},
+    {.name = "tls-verify", CLI_OPT_TLS(struct copy, tls_verify)},
 };
 #undef AT
 
@@ -39,8 +40,8 @@ static int run_copy(struct cli *c, const void *options, struct err *e)
                                            .platform = o->platform,
                                            .all = o->all,
                                            .preserve_digests = o->preserve,
-                                           .from_insecure = !o->from_verify,
-                                           .to_insecure = !o->to_verify};
+                                           .from_insecure = !o->from_verify || !o->tls_verify,
+                                           .to_insecure = !o->to_verify || !o->tls_verify};
     enum cli_progress kind = o->quiet ? CLI_PROGRESS_QUIET : (enum cli_progress)o->progress;
     if (cli_render_begin(c, kind, "Copying", e) < 0 || cli_engine(c, &en, e) < 0 ||
         image_copy(&en, &opt, &digest, e) < 0)
@@ -72,29 +73,31 @@ const struct cli_cmd cli_cmd_image_copy = {
 
 struct manifest {
     const char *os, *arch, *variant;
-    bool amend, purge, insecure;
+    bool amend, purge, insecure, tls_verify;
 };
 #define AT(member) .offset = OPT_AT(struct manifest, member)
+// Docker's word and the one of all other commands.
+#define INSECURE                                                                                   \
+    {"insecure", 0, OPT_BOOL, AT(insecure),                                                        \
+     .help = "Take http and certificates that are not known"}
+#define TLS_VERIFY {.name = "tls-verify", CLI_OPT_TLS(struct manifest, tls_verify)}
 static const struct opt create_options[] = {
     {"amend", 'a', OPT_BOOL, AT(amend), .help = "Add to an index that is there already"},
-    {"insecure", 0, OPT_BOOL, AT(insecure),
-     .help = "Take http and certificates that are not known"},
+    INSECURE,
+    TLS_VERIFY,
 };
 static const struct opt annotate_options[] = {
     {"arch", 0, OPT_TEXT, AT(arch), .arg = "ARCH", .help = "Set the architecture"},
-    {"insecure", 0, OPT_BOOL, AT(insecure),
-     .help = "Take http and certificates that are not known"},
+    INSECURE,
     {"os", 0, OPT_TEXT, AT(os), .arg = "OS", .help = "Set the operating system"},
+    TLS_VERIFY,
     {"variant", 0, OPT_TEXT, AT(variant), .arg = "VARIANT", .help = "Set the variant (v7, v8)"},
 };
-static const struct opt inspect_options[] = {
-    {"insecure", 0, OPT_BOOL, AT(insecure),
-     .help = "Take http and certificates that are not known"},
-};
+static const struct opt inspect_options[] = {INSECURE, TLS_VERIFY};
 static const struct opt push_options[] = {
-    {"insecure", 0, OPT_BOOL, AT(insecure),
-     .help = "Take http and certificates that are not known"},
+    INSECURE,
     {"purge", 'p', OPT_BOOL, AT(purge), .help = "Remove it here afterwards"},
+    TLS_VERIFY,
 };
 #undef AT
 
@@ -109,7 +112,7 @@ static int open_index(struct cli *c, const struct manifest *o, struct engine *en
                                         .variant = o->variant,
                                         .amend = o->amend,
                                         .purge = o->purge,
-                                        .insecure = o->insecure};
+                                        .insecure = o->insecure || !o->tls_verify};
     return cli_engine(c, en, e);
 }
 

@@ -22,8 +22,7 @@ static const struct opt pull_options[] = {
     {"platform", 0, OPT_TEXT, AT(platform), .arg = "OS/ARCH", .help = "Of an image with several"},
     {"quiet", 'q', OPT_BOOL, AT(quiet), .help = "Print only the name"},
     {.name = "progress", CLI_OPT_PROGRESS(struct pull, progress)},
-    {"tls-verify", 0, OPT_BOOL, AT(tls_verify), .initial = "true",
-     .help = "Ask for https and a certificate that is known"},
+    {.name = "tls-verify", CLI_OPT_TLS(struct pull, tls_verify)},
 };
 #undef AT
 
@@ -147,8 +146,7 @@ static const struct opt push_options[] = {
      .help = "Accepted: nothing is signed"},
     {.name = "progress", CLI_OPT_PROGRESS(struct push, progress)},
     {"quiet", 'q', OPT_BOOL, AT(quiet), .help = "Print only the name"},
-    {"tls-verify", 0, OPT_BOOL, AT(tls_verify), .initial = "true",
-     .help = "Ask for https and a certificate that is known"},
+    {.name = "tls-verify", CLI_OPT_TLS(struct push, tls_verify)},
 };
 #undef AT
 

@@ -17,7 +17,7 @@ struct opts {
     uint64_t memory, cpu_shares, shm_size;
     int64_t pids_limit, oom_score_adj;
     double cpus;
-    bool has_oom, has_pids;
+    bool has_oom, has_pids, tls_verify;
     struct strv add_host;
     const char *sig_proxy;
 };
@@ -306,6 +306,7 @@ static const struct opt rows[] = {
      .offset = S(sysctls),
      .arg = "NAME=VALUE",
      .help = "Set a kernel parameter of the container's own namespaces"},
+    {.name = "tls-verify", CLI_OPT_TLS(struct opts, tls_verify)},
     {.name = "tmpfs",
      .type = OPT_LIST,
      .offset = R(tmpfs),
@@ -408,6 +409,7 @@ static int fill(const struct opts *o, struct runtime_run_options *run, struct er
                  {&s->cpuset_mems, o->cpuset_mems}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i].to = str_dup(texts[i].from);
     strv_add_all(&s->hosts_extra, &o->add_host);
+    run->insecure = !o->tls_verify;
     run->no_sig_proxy = o->sig_proxy && strcmp(o->sig_proxy, "false") == 0;
     s->memory = o->memory;
     s->cpu_shares = o->cpu_shares;

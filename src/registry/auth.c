@@ -25,16 +25,27 @@ struct auth_token {
     VEC(struct task *) waiting;
 };
 
+// A login of this machine; looked for once, since a credential helper takes its time.
+struct auth_login {
+    struct registry_credential c; // no user, no token: there is none
+    struct err why;               // of a look that failed
+    bool failed;
+    bool busy; // somebody looks right now
+    VEC(struct task *) waiting;
+};
+
 struct auth {
     struct map ways;   // struct auth_way by origin
-    struct map logins; // struct registry_credential by host and repository; no user, no token: none
+    struct map logins; // struct auth_login by host and repository
     struct map tokens; // struct auth_token
 };
 
 static void free_login(void *p)
 {
-    registry_credential_fini(p);
-    free(p);
+    struct auth_login *l = p;
+    registry_credential_fini(&l->c);
+    vec_fini(&l->waiting);
+    free(l);
 }
 
 static void free_token(void *p)
@@ -77,7 +88,17 @@ static bool is_login(const struct registry_credential *c)
     return c->user[0] || c->password.n || c->identity.n || c->bearer.n;
 }
 
-// NULL: there is none. Kept, since a credential helper takes its time.
+static void look_for_login(struct session *s, struct auth_login *l, const char *host)
+{
+    l->busy = true;
+    int rc = registry_credential_find(s->c->tasks, host, s->place.name, &l->c, &l->why);
+    l->failed = rc < 0;
+    l->busy = false;
+    vec_each(w, &l->waiting) task_wake_soon(*w);
+    l->waiting.n = 0;
+}
+
+// NULL: there is none.
 static int find_login(struct session *s, const struct registry_credential **out, struct err *e)
 {
     *out = s->given;
@@ -85,16 +106,21 @@ static int find_login(struct session *s, const struct registry_credential **out,
     bool hub = registry_host_is_hub(sv_of(s->place.host));
     const char *host = hub ? REGISTRY_HUB : s->place.host;
     own(free) char *key = str_fmt("%s %s", host, s->place.name);
-    struct registry_credential *c = map_get(&s->c->auth->logins, key);
-    if (!c) {
-        c = mem_alloc(sizeof *c);
-        if (registry_credential_find(host, s->place.name, c, e) < 0) {
-            free_login(c);
-            return -1;
-        }
-        map_set(&s->c->auth->logins, key, c);
+    struct auth_login *l = map_get(&s->c->auth->logins, key);
+    if (!l) {
+        l = mem_alloc(sizeof *l);
+        map_set(&s->c->auth->logins, key, l);
+        look_for_login(s, l, host);
     }
-    *out = is_login(c) ? c : NULL;
+    while (l->busy) {
+        vec_push(&l->waiting, task_self(s->c->tasks));
+        task_wait(s->c->tasks);
+    }
+    if (l->failed) {
+        *e = l->why;
+        return -1;
+    }
+    *out = is_login(&l->c) ? &l->c : NULL;
     return 0;
 }
 

@@ -269,6 +269,8 @@ static void hint(const struct session *s, long status, struct err *e)
     if (status == 401 || status == 403)
         err_hint(e, "log in with 'dewar login %s', or check that the name is right%s", ref->host,
                  status == 403 ? " and that you may do this" : "");
+    else if (status == 404 && s->j->q.op == TRANSFER_BLOB_GET)
+        return; // the name is right: there was a manifest. Who asked may know why
     else if (status == 404)
         err_hint(e, "is the name right? '%s/%s%s%s' is what was asked for", ref->host, ref->name,
                  ref->tag[0] ? ":" : "", ref->tag);
@@ -313,8 +315,18 @@ int call_check_digest(const struct session *s, const struct http_answer *a,
     return err_hint(e, "the registry's copy is damaged, or something on the way changed it");
 }
 
+// nginx lets everybody in, and says in a page of its own what it misses.
+static bool wants_client(const struct http_answer *a)
+{
+    return a->status == 400 && a->body.n && strstr(str_z(&a->body), "SSL certificate");
+}
+
 int call_refused(const struct session *s, const struct http_answer *a, struct err *e)
 {
+    if (wants_client(a)) {
+        err_set(e, ERR_INPUT, "'%s' demands a client certificate, or another one", s->place.host);
+        return err_hint(e, HTTP_HINT_CLIENT, s->place.host, "");
+    }
     call_status(s->place.host, a, e);
     hint(s, a->status, e);
     return -1;

@@ -39,7 +39,8 @@ static struct servers servers_of(const char *host)
 
 // What the helper calls this host when it is neither of the usual names: other programs store
 // "https://host" or "host/namespace". NULL when its list has nothing that fits, or cannot be had.
-static char *listed_server(struct sv name, const char *host, const char *repository)
+static char *listed_server(struct task_loop *tasks, struct sv name, const char *host,
+                           const char *repository)
 {
     own(codec_json) struct codec_json *list = NULL;
     struct err ignored = {0};
@@ -47,7 +48,7 @@ static char *listed_server(struct sv name, const char *host, const char *reposit
     const char *key, *best = NULL;
     void *it = NULL;
     size_t score = 0;
-    if (registry_helper_list(name, &list, &ignored) < 0) return NULL;
+    if (registry_helper_list(tasks, name, &list, &ignored) < 0) return NULL;
     if (codec_json_type(list) != CODEC_JSON_OBJECT) return NULL;
     while (codec_json_next(list, &it, &key, &value)) {
         size_t s = registry_authfile_score(key, host, repository);
@@ -59,15 +60,16 @@ static char *listed_server(struct sv name, const char *host, const char *reposit
 }
 
 // *out_server (may be NULL): the name that it answered to, on the heap.
-static int ask_helper(struct sv name, const char *host, const char *repository,
-                      struct registry_credential *out, char **out_server, struct err *e)
+static int ask_helper(struct task_loop *tasks, struct sv name, const char *host,
+                      const char *repository, struct registry_credential *out, char **out_server,
+                      struct err *e)
 {
     struct servers s = servers_of(host);
     own(free) char *other = NULL;
     for (size_t i = 0; i <= s.n; i++) {
-        if (i == s.n) other = listed_server(name, host, repository);
+        if (i == s.n) other = listed_server(tasks, name, host, repository);
         const char *server = i < s.n ? s.name[i] : other;
-        int rc = server ? registry_helper_get(name, server, out, e) : 0;
+        int rc = server ? registry_helper_get(tasks, name, server, out, e) : 0;
         if (rc < 0) return -1;
         if (rc == 0) continue;
         snprintf(out->source, sizeof out->source, "'docker-credential-%.*s'", (int)name.n, name.p);
@@ -77,15 +79,15 @@ static int ask_helper(struct sv name, const char *host, const char *repository,
     return 0;
 }
 
-static int ask_file(const char *path, const char *host, const char *repository,
-                    struct registry_credential *out, struct err *e)
+static int ask_file(struct task_loop *tasks, const char *path, const char *host,
+                    const char *repository, struct registry_credential *out, struct err *e)
 {
     own(registry_authfile) struct registry_authfile f = {0};
     int rc = registry_authfile_load(path, &f, e);
     if (rc <= 0) return rc;
     struct sv helper = registry_authfile_helper(&f, host);
     if (helper.n) {
-        rc = ask_helper(helper, host, repository, out, NULL, e);
+        rc = ask_helper(tasks, helper, host, repository, out, NULL, e);
         if (rc < 0) return err_wrap(e, "asking the credential helper that '%s' names", path);
         if (rc == 1) return 1;
     }
@@ -94,14 +96,14 @@ static int ask_file(const char *path, const char *host, const char *repository,
     return rc;
 }
 
-int registry_credential_find(const char *host, const char *repository,
+int registry_credential_find(struct task_loop *tasks, const char *host, const char *repository,
                              struct registry_credential *out, struct err *e)
 {
     own(strv) struct strv files = {0};
     own(registry_credential) struct registry_credential c = {0};
     if (registry_host_check(host, e) < 0 || registry_authfile_list(&files, e) < 0) return -1;
     for (size_t i = 0; i < files.n; i++) {
-        int rc = ask_file(files.p[i], host, repository, &c, e);
+        int rc = ask_file(tasks, files.p[i], host, repository, &c, e);
         if (rc < 0) return -1;
         if (rc == 0) continue;
         *out = c;
@@ -150,8 +152,9 @@ static const char *file_for(const struct strv *files, const char *host, struct s
     return NULL;
 }
 
-int registry_credential_save(const char *host, const struct registry_credential *c,
-                             char out_where[512], bool *out_plain, struct err *e)
+int registry_credential_save(struct task_loop *tasks, const char *host,
+                             const struct registry_credential *c, char out_where[512],
+                             bool *out_plain, struct err *e)
 {
     own(strv) struct strv files = {0};
     own(registry_authfile) struct registry_authfile f = {0};
@@ -160,7 +163,7 @@ int registry_credential_save(const char *host, const struct registry_credential 
     if (registry_authfile_list(&files, e) < 0) return -1;
     const char *path = file_for(&files, host, &helper, &f, e);
     if (!path) return -1;
-    if (helper.n && registry_helper_store(helper, servers_of(host).name[0], c, e) < 0)
+    if (helper.n && registry_helper_store(tasks, helper, servers_of(host).name[0], c, e) < 0)
         return err_wrap(e, "keeping the credential for '%s'", host);
     if (registry_authfile_edit(path, host, c, helper.n > 0, e) < 0)
         return err_wrap(e, "keeping the credential for '%s'", host);
@@ -174,25 +177,26 @@ int registry_credential_save(const char *host, const struct registry_credential 
 }
 
 // Every name under which it would answer for the whole host.
-static int erase_with_helper(const struct registry_authfile *f, const char *host, struct err *e)
+static int erase_with_helper(struct task_loop *tasks, const struct registry_authfile *f,
+                             const char *host, struct err *e)
 {
     struct sv helper = registry_authfile_helper(f, host);
     for (int erased = 0; helper.n; erased++) {
         own(registry_credential) struct registry_credential c = {0};
         own(free) char *server = NULL;
-        int rc = ask_helper(helper, host, "", &c, &server, e);
+        int rc = ask_helper(tasks, helper, host, "", &c, &server, e);
         if (rc == 0) return erased > 0;
         if (rc == 1 && erased == ERASE_MAX)
             rc = err_set(e, ERR_CONFLICT, "'docker-credential-%.*s' keeps what it is told to erase",
                          (int)helper.n, helper.p);
-        if (rc < 0 || registry_helper_erase(helper, server, e) < 0)
+        if (rc < 0 || registry_helper_erase(tasks, helper, server, e) < 0)
             return err_wrap(e, "removing the credential for '%s'", host);
     }
     return 0;
 }
 
 // From every file that would be asked: otherwise the next one would answer in its place.
-int registry_credential_erase(const char *host, struct err *e)
+int registry_credential_erase(struct task_loop *tasks, const char *host, struct err *e)
 {
     own(strv) struct strv files = {0};
     int found = 0;
@@ -202,7 +206,7 @@ int registry_credential_erase(const char *host, struct err *e)
         int rc = registry_authfile_load(files.p[i], &f, e);
         if (rc < 0) return -1;
         if (rc == 0) continue;
-        int kept = erase_with_helper(&f, host, e);
+        int kept = erase_with_helper(tasks, &f, host, e);
         if (kept < 0) return -1;
         int written = registry_authfile_has(&f, host)
                           ? registry_authfile_edit(files.p[i], host, NULL, false, e)

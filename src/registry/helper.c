@@ -79,34 +79,65 @@ static char *find_program(struct sv name, struct err *e)
     return NULL;
 }
 
-// Feeds `in` and collects at most OUTPUT_MAX bytes, until the helper closes its stdout.
-static int talk(int to, int from, struct sv in, struct str *out, struct err *e)
+// A helper that closes its stdin early must not end us. Nothing gives way in between, since the
+// mask is everybody's.
+static ssize_t feed_some(int fd, struct sv in)
+{
+    sigset_t pipe_set, old;
+    const struct timespec now = {0};
+    sigemptyset(&pipe_set);
+    sigaddset(&pipe_set, SIGPIPE);
+    sigprocmask(SIG_BLOCK, &pipe_set, &old);
+    ssize_t n = in.n ? write(fd, in.p, in.n) : 0;
+    int why = errno;
+    while (n < 0 && why == EPIPE && sigtimedwait(&pipe_set, NULL, &now) > 0) {
+    }
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    errno = why;
+    return n;
+}
+
+// 1: the helper said something or nothing yet, 0: it has closed its stdout.
+static int collect(int from, struct str *out, struct err *e)
+{
+    char buf[4096];
+    ssize_t n = read(from, buf, sizeof buf);
+    if (n < 0) return errno == EINTR ? 1 : err_sys(e, "read");
+    if (n == 0) return 0;
+    str_add(out, (struct sv){buf, (size_t)n});
+    explicit_bzero(buf, sizeof buf);
+    return str_check(out, e) < 0 ? -1 : 1;
+}
+
+static int wait_for(struct task_loop *tasks, struct pollfd *p, size_t n, int64_t end, struct err *e)
+{
+    int64_t left = (end - clock_mono_ns()) / 1000000;
+    if (left <= 0) return err_set(e, ERR_LIMIT, "no answer in %d s", (int)(WAIT_NS / 1000000000));
+    if (task_poll(tasks, p, n, left + 1) < 0 && errno != EINTR) return err_sys(e, "poll");
+    return 0;
+}
+
+// Feeds `in` and collects at most OUTPUT_MAX bytes, until the helper closes its stdout and ends.
+static int talk(struct task_loop *tasks, int to, int from, int pidfd, struct sv in, struct str *out,
+                struct err *e)
 {
     int64_t end = clock_mono_ns() + WAIT_NS;
     own(fd) int feed = to;
-    char buf[4096];
+    struct pollfd gone = {.fd = pidfd, .events = POLLIN};
     if (fcntl(feed, F_SETFL, O_NONBLOCK) != 0) return err_sys(e, "fcntl");
-    for (;;) {
+    for (int rc = 1; rc > 0;) {
         struct pollfd p[2] = {{.fd = from, .events = POLLIN}, {.fd = feed, .events = POLLOUT}};
-        int64_t left = (end - clock_mono_ns()) / 1000000;
-        if (left <= 0)
-            return err_set(e, ERR_LIMIT, "no answer in %d s", (int)(WAIT_NS / 1000000000));
-        if (poll(p, 2, (int)left) < 0 && errno != EINTR) return err_sys(e, "poll");
+        if (wait_for(tasks, p, 2, end, e) < 0) return -1;
         if (feed >= 0 && p[1].revents) {
-            ssize_t n = in.n ? write(feed, in.p, in.n) : 0;
+            ssize_t n = feed_some(feed, in);
             if (n > 0) in = sv_from(in, (size_t)n);
             // A helper that does not read its input (EPIPE) may still answer.
             if (in.n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close(take_fd(feed));
         }
-        if (!p[0].revents) continue;
-        ssize_t n = read(from, buf, sizeof buf);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return err_sys(e, "read");
-        if (n == 0) break;
-        str_add(out, (struct sv){buf, (size_t)n});
-        explicit_bzero(buf, sizeof buf);
-        if (str_check(out, e) < 0) return -1;
+        if (p[0].revents && (rc = collect(from, out, e)) < 0) return -1;
     }
+    while (!gone.revents)
+        if (wait_for(tasks, &gone, 1, end, e) < 0) return -1;
     return 0;
 }
 
@@ -122,7 +153,8 @@ static int start(const char *program, const char *verb, int in, int out, struct 
 }
 
 // Runs one verb. 1 it ended well, 0 it ended with an error status; its words are in `out`.
-static int call(struct sv name, const char *verb, struct sv in, struct str *out, struct err *e)
+static int call(struct task_loop *tasks, struct sv name, const char *verb, struct sv in,
+                struct str *out, struct err *e)
 {
     own(free) char *program = find_program(name, e);
     if (!program) return -1;
@@ -139,20 +171,12 @@ static int call(struct sv name, const char *verb, struct sv in, struct str *out,
     if (start(program, verb, in_rd, out_wr, &p, e) < 0) return -1;
     close(take_fd(in_rd));
     close(take_fd(out_wr));
-    sigset_t pipe_set, old; // a helper that closes its stdin early must not end us
-    sigemptyset(&pipe_set);
-    sigaddset(&pipe_set, SIGPIPE);
-    sigprocmask(SIG_BLOCK, &pipe_set, &old);
     // Room for a usual answer at once: growing leaves copies of what was there.
     out->max = OUTPUT_MAX;
     out->cap = REGISTRY_CREDENTIAL_MAX;
     out->p = mem_alloc(out->cap);
-    int rc = talk(take_fd(in_wr), out_rd, in, out, &mine);
+    int rc = talk(tasks, take_fd(in_wr), out_rd, p.fd, in, out, &mine);
     if (rc < 0) proc_kill(&p, SIGKILL);
-    const struct timespec now = {0};
-    while (sigtimedwait(&pipe_set, NULL, &now) > 0) {
-    }
-    sigprocmask(SIG_SETMASK, &old, NULL);
     if (proc_wait(&p, &status, e) < 0) return -1;
     if (rc == 0) return status == 0;
     *e = mine;
@@ -204,18 +228,18 @@ static int read_answer(struct sv name, const struct str *out, struct registry_cr
     return rc;
 }
 
-int registry_helper_get(struct sv name, const char *server, struct registry_credential *out,
-                        struct err *e)
+int registry_helper_get(struct task_loop *tasks, struct sv name, const char *server,
+                        struct registry_credential *out, struct err *e)
 {
     own(wipe_str) struct str said = {0};
-    int rc = call(name, "get", sv_of(server), &said, e);
+    int rc = call(tasks, name, "get", sv_of(server), &said, e);
     if (rc < 0) return -1;
     if (rc == 0) return says_none(&said) ? 0 : failed(name, "get", &said, e);
     return read_answer(name, &said, out, e);
 }
 
-int registry_helper_store(struct sv name, const char *server, const struct registry_credential *c,
-                          struct err *e)
+int registry_helper_store(struct task_loop *tasks, struct sv name, const char *server,
+                          const struct registry_credential *c, struct err *e)
 {
     own(wipe_str) struct str said = {0}, in = {0};
     struct codec_json *j = codec_json_new_object();
@@ -228,23 +252,25 @@ int registry_helper_store(struct sv name, const char *server, const struct regis
     codec_json_print(j, &in);
     codec_json_wipe(j);
     codec_json_free(j);
-    int rc = call(name, "store", str_sv(&in), &said, e);
+    int rc = call(tasks, name, "store", str_sv(&in), &said, e);
     if (rc < 0) return -1;
     return rc == 1 ? 0 : failed(name, "store", &said, e);
 }
 
-int registry_helper_erase(struct sv name, const char *server, struct err *e)
+int registry_helper_erase(struct task_loop *tasks, struct sv name, const char *server,
+                          struct err *e)
 {
     own(wipe_str) struct str said = {0};
-    int rc = call(name, "erase", sv_of(server), &said, e);
+    int rc = call(tasks, name, "erase", sv_of(server), &said, e);
     if (rc < 0) return -1;
     return rc == 1 || says_none(&said) ? 0 : failed(name, "erase", &said, e);
 }
 
-int registry_helper_list(struct sv name, struct codec_json **out, struct err *e)
+int registry_helper_list(struct task_loop *tasks, struct sv name, struct codec_json **out,
+                         struct err *e)
 {
     own(wipe_str) struct str said = {0};
-    int rc = call(name, "list", SV(""), &said, e);
+    int rc = call(tasks, name, "list", SV(""), &said, e);
     if (rc < 0) return -1;
     if (rc == 0) return failed(name, "list", &said, e);
     return codec_json_parse(str_sv(&said), "the list of a credential helper", out, e);

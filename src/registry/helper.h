@@ -10,13 +10,16 @@
 
 #include "registry/credentials.h"
 
+// Others go on while a task of `tasks` (NULL: none) waits for the helper.
 // server is what the helper calls it: a host, or Hub's key.
 // 1 found, 0 it has none.
-int registry_helper_get(struct sv name, const char *server, struct registry_credential *out,
-                        struct err *e);
-int registry_helper_store(struct sv name, const char *server, const struct registry_credential *c,
+int registry_helper_get(struct task_loop *tasks, struct sv name, const char *server,
+                        struct registry_credential *out, struct err *e);
+int registry_helper_store(struct task_loop *tasks, struct sv name, const char *server,
+                          const struct registry_credential *c, struct err *e);
+int registry_helper_erase(struct task_loop *tasks, struct sv name, const char *server,
                           struct err *e);
-int registry_helper_erase(struct sv name, const char *server, struct err *e);
 // {"server": "user", ...}; the caller frees it.
 struct codec_json;
-int registry_helper_list(struct sv name, struct codec_json **out, struct err *e);
+int registry_helper_list(struct task_loop *tasks, struct sv name, struct codec_json **out,
+                         struct err *e);

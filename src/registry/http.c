@@ -27,6 +27,7 @@
 #define SEND_BUFFER (512L << 10)
 #define EXPECT_FROM ((uint64_t)4 << 20) // ask before sending a body of this size
 #define IDLE_CONNECTIONS 32L
+#define TASK_FDS 64
 
 struct http {
     CURLM *multi;
@@ -51,6 +52,8 @@ struct exchange {
     bool stalled;
     bool refused_address;
     enum addr_class refused;
+    bool shows_client;   // a certificate of ours
+    bool client_refused; // the server said that it does not do
 };
 
 int http_new(struct task_loop *tasks, struct http **out, struct err *e)
@@ -215,6 +218,14 @@ static int on_time(void *arg, curl_off_t d_total, curl_off_t down, curl_off_t u_
     return x->stalled;
 }
 
+static int on_talk(CURL *easy, curl_infotype type, char *p, size_t n, void *arg)
+{
+    struct exchange *x = arg;
+    (void)easy;
+    if (type == CURLINFO_TEXT && tls_client_refused((struct sv){p, n})) x->client_refused = true;
+    return 0;
+}
+
 // Where a name finally led: the check that no trick with names, numbers or DNS gets around.
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *sa)
 {
@@ -315,8 +326,17 @@ static int set_up(CURL *easy, struct http *h, struct exchange *x, struct write_a
     x->a->proxied = proxy_find(q->url, &proxy);
     curl_easy_setopt(easy, CURLOPT_PROXY, str_z(&proxy)); // "": none, whatever curl would find
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+    if (q->url->https) {
+        // TLS 1.3 tells us of a refused certificate when all seemed well, and libcurl calls that a
+        // broken connection. What it says about alerts is the one way to know.
+        curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
+        curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_talk);
+        curl_easy_setopt(easy, CURLOPT_DEBUGDATA, x);
+    }
     const struct tls_wish wish = {q->ca_dir, q->show_client, q->unverified, h->hashed_cas};
-    return tls_set_up(easy, &wish, e);
+    int rc = tls_set_up(easy, &wish, e);
+    x->shows_client = rc > 0;
+    return rc < 0 ? -1 : 0;
 }
 
 // --- how it ended ----------------------------------------------------------------------------
@@ -363,7 +383,9 @@ static void give_hint(enum http_failure f, const struct http_ask *q, bool proxie
 {
     char port[16] = "";
     if (q->url->port != 443) snprintf(port, sizeof port, ":%u", q->url->port);
-    if (f == HTTP_FAIL_NAME)
+    if (f == HTTP_FAIL_CLIENT)
+        err_hint(e, HTTP_HINT_CLIENT, q->url->host, port);
+    else if (f == HTTP_FAIL_NAME)
         err_hint(e, "is the name '%s' spelled right, and does this machine have a name server?",
                  q->url->host);
     else if (f == HTTP_FAIL_CERT)
@@ -391,7 +413,7 @@ static int fail(CURL *easy, struct exchange *x, const char *detail, struct err *
         a->failure = HTTP_FAIL_OURS;
         return err_set(e, ERR_LIMIT, "a header of '%s' is too long", x->q->url->host);
     }
-    a->failure = failure_of(easy, x->code);
+    a->failure = x->client_refused ? HTTP_FAIL_CLIENT : failure_of(easy, x->code);
     char silence[64];
     snprintf(silence, sizeof silence, "stalled for %lld seconds",
              (long long)(x->stall_ns / 1000000000));
@@ -399,9 +421,14 @@ static int fail(CURL *easy, struct exchange *x, const char *detail, struct err *
     long os = 0;
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os);
     url_print_short(x->q->url, &url);
+    if (x->client_refused)
+        detail = x->shows_client ? "the server does not take our client certificate"
+                                 : "the server demands a client certificate";
     const char *why = x->stalled ? silence : detail[0] ? detail : curl_easy_strerror(x->code);
     err_set(e, ERR_SYSTEM, "%s %s: %.300s", x->q->method, str_z(&url), why);
     e->sys = (int)os;
+    if (x->code == CURLE_SSL_CERTPROBLEM)
+        err_hint(e, "is the key that of the certificate beside it, and may you read both?");
     give_hint(a->failure, x->q, a->proxied, e);
     return -1;
 }
@@ -494,16 +521,29 @@ static struct exchange *next_done(struct http *h)
     return NULL;
 }
 
+static struct curl_waitfd wait_of(const struct pollfd *p)
+{
+    struct curl_waitfd w = {.fd = p->fd};
+    if (p->events & POLLIN) w.events |= CURL_WAIT_POLLIN;
+    if (p->events & POLLOUT) w.events |= CURL_WAIT_POLLOUT;
+    return w;
+}
+
 int http_poll(struct http *h, int extra_fd, short extra_events, int timeout_ms, struct err *e)
 {
     int running;
-    struct curl_waitfd extra = {.fd = extra_fd};
-    if (extra_events & POLLIN) extra.events |= CURL_WAIT_POLLIN;
-    if (extra_events & POLLOUT) extra.events |= CURL_WAIT_POLLOUT;
-    CURLMcode rc = curl_multi_poll(h->multi, &extra, extra_fd >= 0, timeout_ms, NULL);
+    struct pollfd fds[TASK_FDS + 1];
+    struct curl_waitfd extra[TASK_FDS + 1];
+    bool more;
+    size_t n = task_poll_list(h->tasks, fds, TASK_FDS, &more);
+    if (extra_fd >= 0) fds[n++] = (struct pollfd){.fd = extra_fd, .events = extra_events};
+    for (size_t i = 0; i < n; i++) extra[i] = wait_of(&fds[i]);
+    if (more && timeout_ms > TASK_LOOK_MS) timeout_ms = TASK_LOOK_MS;
+    CURLMcode rc = curl_multi_poll(h->multi, extra, (unsigned)n, timeout_ms, NULL);
     if (!rc) rc = curl_multi_perform(h->multi, &running);
     if (rc) return err_set(e, ERR_INTERNAL, "libcurl: %s", curl_multi_strerror(rc));
     // A task that is woken may take its handle out and add another one: ask again each time.
     for (struct exchange *x; (x = next_done(h));) task_wake(h->tasks, x->task);
+    task_wake_ready(h->tasks);
     return 0;
 }

@@ -14,6 +14,10 @@
 #define HTTP_TEXT_MAX ((size_t)1 << 20)     // of an error or a token
 #define HTTP_HEADERS_MAX ((size_t)64 << 10) // of one answer
 
+// Takes the host and ":port" or "".
+#define HTTP_HINT_CLIENT                                                                           \
+    "a client certificate is a pair NAME.cert and NAME.key in /etc/docker/certs.d/%s%s"
+
 struct http;
 int http_new(struct task_loop *tasks, struct http **out, struct err *e);
 void http_free(struct http *h);
@@ -27,6 +31,7 @@ enum http_failure {
     HTTP_FAIL_SILENT,  // connected, perhaps, but nothing came before the time was over
     HTTP_FAIL_NOT_TLS, // a connection, but no TLS handshake
     HTTP_FAIL_CERT,    // a certificate that we do not believe
+    HTTP_FAIL_CLIENT,  // the server wants a certificate of ours, or another one
     HTTP_FAIL_BROKEN,  // reset, cut off, stalled: worth another try
     HTTP_FAIL_OURS,    // a callback or a rule of ours said no
     HTTP_FAIL_COUNT,

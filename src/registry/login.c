@@ -52,7 +52,7 @@ static int login_at(struct session *s, struct err *e)
         refresh = (struct secret){0};
     }
     char where[512];
-    if (registry_credential_save(j->q.ref.host, &c, where, &j->r.found, e) < 0) return -1;
+    if (registry_credential_save(j->c->tasks, j->q.ref.host, &c, where, &j->r.found, e) < 0) return -1;
     snprintf(j->r.url, sizeof j->r.url, "%s", where);
     return 0;
 }
@@ -64,7 +64,7 @@ int login_do(struct job *j, struct err *e)
 
 int login_undo(struct job *j, struct err *e)
 {
-    int rc = registry_credential_erase(j->q.ref.host, e);
+    int rc = registry_credential_erase(j->c->tasks, j->q.ref.host, e);
     j->r.found = rc > 0;
     return rc < 0 ? -1 : 0;
 }

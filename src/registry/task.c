@@ -2,7 +2,7 @@
 #include "registry/task.h"
 
 #include <assert.h>
-#include <stddef.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -30,7 +30,9 @@ struct task {
     char *stack;
     void (*fn)(void *arg);
     void *arg;
-    int64_t wake_ns; // 0: not sleeping
+    int64_t wake_ns;    // 0: not sleeping
+    struct pollfd *fds; // of task_poll; NULL: not in it
+    size_t fds_n;
     bool ended;
     struct task *next; // of all tasks of the loop
 };
@@ -155,6 +157,48 @@ void task_sleep(struct task_loop *l, int64_t ns)
     assert(t);
     t->wake_ns = clock_mono_ns() + (ns > 0 ? ns : 0) + 1;
     leave_task(l, t, false);
+}
+
+int task_poll(struct task_loop *l, struct pollfd *fds, size_t n, int64_t ms)
+{
+    struct task *t = l ? l->current : NULL;
+    if (!t) return poll(fds, (nfds_t)n, ms > INT_MAX ? INT_MAX : (int)ms);
+    t->fds = fds;
+    t->fds_n = n;
+    task_sleep(l, ms * 1000000);
+    t->fds = NULL;
+    return poll(fds, (nfds_t)n, 0);
+}
+
+size_t task_poll_list(const struct task_loop *l, struct pollfd *out, size_t max, bool *out_more)
+{
+    size_t n = 0;
+    *out_more = false;
+    for (const struct task *t = l->all; t; t = t->next)
+        for (size_t i = 0; t->fds && i < t->fds_n; i++) {
+            if (t->fds[i].fd < 0) continue;
+            if (n == max)
+                *out_more = true;
+            else
+                out[n++] = t->fds[i];
+        }
+    return n;
+}
+
+void task_wake_ready(struct task_loop *l)
+{
+    struct task *t = l->all;
+    while (t) {
+        // A task that runs may end, or start others: begin again after each.
+        if (!t->fds || poll(t->fds, (nfds_t)t->fds_n, 0) <= 0) {
+            t = t->next;
+            continue;
+        }
+        t->fds = NULL;
+        t->wake_ns = 0;
+        run(l, t);
+        t = l->all;
+    }
 }
 
 void task_wake_soon(struct task *t)

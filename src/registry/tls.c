@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/fs.h"
+#include "base/num.h"
 #include "base/own.h"
 #include "base/str.h"
 #include "base/vec.h"
@@ -80,22 +81,24 @@ static int set_folder(CURL *easy, const struct tls_wish *w, struct err *e)
     own(strv) struct strv names = {0};
     own(str) struct str pem = {.max = 4 * CERTS_MAX};
     const char *dir = w->ca_dir;
+    int shows = 0;
     if (fs_list(AT_FDCWD, dir, &names, e) < 0) return -1;
     vec_each(name, &names)
     {
         struct sv n = sv_of(*name);
         if (sv_ends(n, ".crt") && add_file(dir, *name, &pem, e) < 0) return -1;
-        if (w->show_client && sv_ends(n, ".cert") && set_client(easy, dir, &names, *name, e) < 0)
-            return -1;
+        if (!w->show_client || !sv_ends(n, ".cert")) continue;
+        if (set_client(easy, dir, &names, *name, e) < 0) return -1;
+        shows = 1;
     }
-    if (pem.n == 0) return 0;
+    if (pem.n == 0) return shows;
     const char *file = other_than("SSL_CERT_FILE", SYSTEM_BUNDLE);
     if (!file && !w->hashed && fs_exists(AT_FDCWD, SYSTEM_BUNDLE)) file = SYSTEM_BUNDLE;
     if (file && add_file("", file, &pem, e) < 0) return -1;
     if (str_check(&pem, e) < 0) return err_wrap(e, "read the certificates in '%s'", dir);
     struct curl_blob blob = {.data = pem.p, .len = pem.n, .flags = CURL_BLOB_COPY};
     curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
-    return 0;
+    return shows;
 }
 
 int tls_set_up(void *easy, const struct tls_wish *w, struct err *e)
@@ -112,4 +115,21 @@ int tls_set_up(void *easy, const struct tls_wish *w, struct err *e)
     if (folder || w->hashed)
         curl_easy_setopt(easy, CURLOPT_CAPATH, folder ? folder : SYSTEM_FOLDER);
     return w->ca_dir && w->ca_dir[0] ? set_folder(easy, w, e) : 0;
+}
+
+// What servers say about a client's certificate, missing ones too (RFC 8446, section 6).
+static bool is_about_client(uint64_t alert)
+{
+    return (alert >= 41 && alert <= 46) || alert == 48 || alert == 116;
+}
+
+bool tls_client_refused(struct sv said)
+{
+    uint64_t number;
+    static const char incoming[] = "(IN), TLS alert,";
+    own(free) char *text = sv_dup(said);
+    long open = sv_rfind(said, '('), end = sv_rfind(said, ')');
+    return strstr(text, incoming) && open >= 0 && end > open &&
+           num_u64(sv_part(said, (size_t)open + 1, (size_t)(end - open - 1)), &number) &&
+           is_about_client(number & 0xff);
 }

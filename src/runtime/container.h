@@ -42,6 +42,7 @@ struct runtime_run_options {
     const char *cidfile;
     const char *platform;
     const char *pull;         // "always", "missing", "newer", "never"; NULL: missing
+    bool insecure;            // --tls-verify=false, for a pull
     const struct image_progress *progress;  // of a pull; may be NULL
     const char *network;      // NULL: not asked, which is none until bridges exist
     const char *userns;       // "host", "auto", "nomap"; NULL: host

@@ -552,7 +552,8 @@ int create_make(struct engine *en, const struct runtime_run_options *o, const st
     if (lock < 0) return -1;
     struct image_view view;
     struct store_ref ref;
-    struct image_ensure want = {.text = o->image, .platform = o->platform, .progress = o->progress};
+    struct image_ensure want = {.text = o->image, .platform = o->platform, .insecure = o->insecure,
+                                .progress = o->progress};
     if (pull_option(o, &want.policy, e) < 0 || image_ensure(en, &want, &ref, NULL, e) < 0 ||
         image_view_open(en, o->image, &view, e) < 0)
         return -1;

@@ -12,6 +12,8 @@
 #                   another SEED gives other upper layers
 #   registry_seed REPO[:TAG] [NAME] [SEED]  puts that image there by skopeo, with the bytes it has
 #   registry_requests METHOD PATTERN [NAME]  how many such requests the registry has answered
+#   front_start BACKEND [WORDS] [NAME]  nginx with TLS and HTTP/2 before a registry (see tests/tools/front): $NAME
+#                   (default FRONT), $NAME_CERTS, $NAME_CLIENT, $NAME_LOG
 #   evil_start SCRIPT [NAME]    a scripted registry (see tests/tools/evilreg.py): $NAME (default EVIL),
 #                   $NAME_LOG, $NAME_PID, ...
 
@@ -98,6 +100,14 @@ registry_seed() {
 registry_requests() {
     local log=${3:-REGISTRY}_LOG
     grep -cE "\"$1 $2 HTTP/" "${!log}" || true
+}
+
+front_start() {
+    PATH=$PATH:/usr/sbin need_program nginx
+    need_program openssl openssl
+    local dir
+    dir=$(mktemp -d "${BATS_TEST_TMPDIR:-$BATS_FILE_TMPDIR}/front.XXXXXX") || return 1
+    _registry_eval "$TOOLS_DIR/front" start "$dir" "$1" "${2:-}" --name "${3:-FRONT}" --owner $$
 }
 
 evil_start() {

@@ -2,6 +2,7 @@
 """Certificates for test servers on loopback, made by openssl: an authority of our own, good server
 certificates for localhost, and bad ones (another name, run out, signed by nobody)."""
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -77,3 +78,13 @@ def server(folder, name="server", names=LOOPBACK, expired=False, by_itself=False
                 folder / "ca.key", *when, "-in", folder / f"{name}.csr", "-out", crt)
     os.chmod(key, 0o600)
     return crt, key
+
+
+def client(folder, shown):
+    """A folder as certs.d has it: the authority of `folder`, client.cert and client.key."""
+    shown = Path(shown)
+    shown.mkdir()
+    crt, key = server(folder, "client", "DNS:client.example")
+    for name, to in ((Path(folder) / "ca.crt", "ca.crt"), (crt, "client.cert"), (key, "client.key")):
+        shutil.copy(name, shown / to)
+    return shown

@@ -43,6 +43,7 @@ does, alone or together:
     hangup, mute, garbage              closes instead of an answer; says nothing; another tongue
     delay SECONDS                      before the answer
     trickle                            the whole answer with one byte a second
+    early                      the status before the request's body came, of which nothing is read
     refuse N, deaf N                   resets after N bytes of the request's body; reads no more
 
 In texts {main} {other} {canary} {decimal} {mapped} become addresses of the doors, {hostport}
@@ -353,7 +354,10 @@ class Evil:
             if rule.get("garbage"):
                 conn.sendall(b"SSH-2.0-OpenSSH_9.2\r\n" + b"\0" * 500)
                 return False
-            return self.send(conn, request, answer, rule, log)
+            goes_on = self.send(conn, request, answer, rule, log)
+            if rule.get("early"):
+                self.count_late(conn, request)
+            return goes_on and not rule.get("early")
         finally:
             log["got"] = request.got
             if request.form:
@@ -384,7 +388,8 @@ class Evil:
             return Answer(404, body=b"canary")
         answer = None
         if "status" in rule and request.method in ("POST", "PATCH", "PUT"):
-            request.body()  # so that the connection can go on
+            if not rule.get("early"):
+                request.body()  # so that the connection can go on
             answer = Answer()
         elif door == "main" and request.kind not in ("token", "else"):
             answer = self.challenge(request)
@@ -643,6 +648,16 @@ class Evil:
             if self.until_closed(conn, 1):
                 break
         return cut is None and not rule.get("endless")
+
+    @staticmethod
+    def count_late(conn, request):
+        """What comes of a body although the answer was given."""
+        conn.shutdown(socket.SHUT_WR)
+        while select.select([conn], [], [], 3)[0]:
+            data = request.rfile.read1(1 << 16)
+            if not data:
+                return
+            request.got += len(data)
 
     @staticmethod
     def until_closed(conn, seconds):

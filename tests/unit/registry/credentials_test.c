@@ -64,7 +64,7 @@ static const char *look(const char *host, const char *repository)
 {
     static char said[1024];
     own(registry_credential) struct registry_credential c = {0};
-    int rc = registry_credential_find(host, repository, &c, &e);
+    int rc = registry_credential_find(NULL, host, repository, &c, &e);
     if (rc < 0) return NULL;
     if (rc == 0) return "";
     snprintf(said, sizeof said, "%s:%s%s%s", c.user, c.password.p ? c.password.p : "",
@@ -183,7 +183,7 @@ static void tokens_come_apart_from_passwords(void **state)
     assert_string_equal(look("c.example", ""), "u:p");
     assert_string_equal(look("d.example", ""), "");
     own(registry_credential) struct registry_credential c = {0};
-    assert_int_equal(registry_credential_find("b.example", "", &c, &e), 1);
+    assert_int_equal(registry_credential_find(NULL, "b.example", "", &c, &e), 1);
     assert_string_equal(c.bearer.p, "bear");
     assert_null(c.password.p);
 }
@@ -241,7 +241,7 @@ static bool plain;
 static int save(const char *host, const char *user, const char *password)
 {
     own(registry_credential) struct registry_credential c = person(user, password);
-    return registry_credential_save(host, &c, where, &plain, &e);
+    return registry_credential_save(NULL, host, &c, where, &plain, &e);
 }
 
 static void a_helper_keeps_what_the_file_would(void **state)
@@ -262,10 +262,10 @@ static void a_helper_keeps_what_the_file_would(void **state)
     ASSERT_OK(save("docker.io", "hub", "word"));
     assert_string_equal(look("registry-1.docker.io", ""), "hub:word");
     assert_true(fs_exists(AT_FDCWD, "home/keys/https:__index.docker.io_v1_"));
-    assert_int_equal(registry_credential_erase("docker.io", &e), 1);
+    assert_int_equal(registry_credential_erase(NULL, "docker.io", &e), 1);
     assert_string_equal(look("docker.io", ""), "");
-    assert_int_equal(registry_credential_erase("r.example", &e), 1);
-    assert_int_equal(registry_credential_erase("r.example", &e), 0);
+    assert_int_equal(registry_credential_erase(NULL, "r.example", &e), 1);
+    assert_int_equal(registry_credential_erase(NULL, "r.example", &e), 0);
     assert_string_equal(look("r.example", ""), "");
     assert_null(strstr(contents(CONFIG), "r.example"));
     assert_string_equal(look("old.example", ""), "u:p");
@@ -285,14 +285,14 @@ static void a_helper_may_know_the_host_by_another_name(void **state)
     assert_string_equal(look("r.example", ""), "u:1");
     assert_string_equal(look("r.example", "team/x"), "t:2");
     assert_string_equal(look("y.example", ""), "");
-    assert_int_equal(registry_credential_erase("r.example", &e), 1);
+    assert_int_equal(registry_credential_erase(NULL, "r.example", &e), 1);
     assert_string_equal(look("r.example", ""), "");
     assert_string_equal(look("r.example", "team/x"), "t:2");
     put("home/list", "[1]");
     assert_string_equal(look("r.example", "team/x"), ""); // a list is a help, not a need
     put_script("bad", "cat > /dev/null; echo '{\"Username\": \"u\", \"Secret\": \"p\"}'");
     put(CONFIG, "{\"credsStore\": \"bad\"}");
-    ASSERT_FAILS(registry_credential_erase("r.example", &e), "keeps what it is told to erase");
+    ASSERT_FAILS(registry_credential_erase(NULL, "r.example", &e), "keeps what it is told to erase");
 }
 
 static void a_hosts_own_helper_comes_first(void **state)
@@ -317,11 +317,11 @@ static void an_identity_token_comes_under_its_own_name(void **state)
     put(CONFIG, "{\"credHelpers\": {\"r.example\": \"test\"}}");
     own(registry_credential) struct registry_credential c = {0};
     c.identity = (struct secret){str_dup("tok"), 3};
-    ASSERT_OK(registry_credential_save("r.example", &c, where, &plain, &e));
+    ASSERT_OK(registry_credential_save(NULL, "r.example", &c, where, &plain, &e));
     assert_non_null(strstr(contents("home/keys/r.example"), "\"Username\":\"<token>\""));
     assert_string_equal(look("r.example", ""), ":+tok");
     snprintf(c.user, sizeof c.user, "00");
-    ASSERT_OK(registry_credential_save("file.example", &c, where, &plain, &e));
+    ASSERT_OK(registry_credential_save(NULL, "file.example", &c, where, &plain, &e));
     assert_true(plain);
     assert_string_equal(look("file.example", ""), "00:+tok");
 }
@@ -440,10 +440,10 @@ static void saving_makes_the_file_and_keeps_what_is_not_ours(void **state)
         text = strstr(text, order[i]);
         if (!text) fail_msg("'%s' is not in its place", order[i]);
     }
-    assert_int_equal(registry_credential_erase("b.example", &e), 1);
+    assert_int_equal(registry_credential_erase(NULL, "b.example", &e), 1);
     assert_string_equal(look("a.example", ""), "u:p");
     assert_string_equal(look("b.example", ""), "");
-    assert_int_equal(registry_credential_erase("b.example", &e), 0);
+    assert_int_equal(registry_credential_erase(NULL, "b.example", &e), 0);
 }
 
 static void a_new_login_wins_over_every_older_spelling(void **state)
@@ -466,7 +466,7 @@ static void a_new_login_wins_over_every_older_spelling(void **state)
     put_auth(RUNTIME, "docker.io", "old:1");
     ASSERT_OK(save("docker.io", "hub", "2"));
     assert_string_equal(look("docker.io", ""), "hub:2");
-    assert_int_equal(registry_credential_erase("docker.io", &e), 1);
+    assert_int_equal(registry_credential_erase(NULL, "docker.io", &e), 1);
     assert_string_equal(look("docker.io", ""), ""); // out of both
 }
 
@@ -599,7 +599,7 @@ static void hosts_and_users_that_are_no_names_are_refused(void **state)
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         ASSERT_FAILS(look(hosts[i], "") ? 0 : -1, "is not the name of a registry");
         ASSERT_FAILS(save(hosts[i], "u", "p"), "is not the name of a registry");
-        ASSERT_FAILS(registry_credential_erase(hosts[i], &e), "is not the name of a registry");
+        ASSERT_FAILS(registry_credential_erase(NULL, hosts[i], &e), "is not the name of a registry");
     }
     ASSERT_FAILS(save("r.example", "a:b", "p"), "holds a colon");
     ASSERT_FAILS(save("r.example", "a\nb", "p"), "control character");
