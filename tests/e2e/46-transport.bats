@@ -247,22 +247,24 @@ END
         [ ! -x "$place/dewar-registry" ] || HELPER=$place/dewar-registry
     done
     registry_start htpasswd SAFE
-    registry_start plain
-    registry_seed lib/x:1
     registry_seed lib/x:1 SAFE
+    evil_start "{\"images\":\"$BATS_FILE_TMPDIR/layout\",\"rules\":[{\"on\":\"manifest_get\",\"delay\":1}]}"
     helper slow <<END
 #!/bin/sh
 echo "\$1" >>$WORK/asked
 [ "\$1" = get ] || exit 1
-sleep 3
+sleep 4
 printf '{"Username":"%s","Secret":"%s"}' '$SAFE_USER' '$SAFE_PASSWORD'
 END
-    # Two requests that need the login, and one that does not and is sent last.
-    "${TOOLS:-$TESTS_DIR/../build/tests/tools}/transfer" --helper "$HELPER" manifest-get "$SAFE/lib/x:1" fd=one , \
-        manifest-get "$SAFE/lib/x:1" fd=two , manifest-get "$REGISTRY/lib/x:1" fd=three >out
+    # Two requests that need the login, and one whose answer comes while the helper runs.
+    stdbuf -oL "${TOOLS:-$TESTS_DIR/../build/tests/tools}/transfer" --helper "$HELPER" \
+        manifest-get "$SAFE/lib/x:1" fd=one , manifest-get "$SAFE/lib/x:1" fd=two , \
+        manifest-get "$EVIL/lib/x:latest" fd=three |
+        while read -r line; do echo "${EPOCHREALTIME%.*} $line"; done >out
     cat out
-    same "$(head -n 1 out | cut -d' ' -f1-2)" "3 done"
-    same "$(grep -c done out)" 3
+    same "$(grep -c ' done ' out)" 3
+    same "$(head -n 1 out | cut -d' ' -f2-3)" "3 done"
+    [ "$(($(sed -n '2s/ .*//p' out) - $(sed -n '1s/ .*//p' out)))" -ge 2 ]
     cmp one three
     cmp one two
     same "$(cat "$WORK/asked")" get # asked once, however many wait
