@@ -25,12 +25,15 @@
 #define LIMIT_LAYER_BYTES ((uint64_t)1 << 40)
 #define LIMIT_RATIO 1000  // expanded : compressed, looked at after the first 64 MiB
 
+// A form of ours is at most 31 bytes; one that was made from it (store/shift.h) adds "+..." to it.
+#define ENGINE_FORM 64
+
 struct engine {
     int store_fd;             // the store's top folder, 0700
     int run_fd;               // the run folder
     char store_path[4096];    // for messages and `info`; work goes through store_fd
     char run_path[4096];
-    char form[32];            // on-disk form of unpacked layers, see idmap_form
+    char form[ENGINE_FORM];   // on-disk form of unpacked layers, see idmap_form
     struct idmap ids;
     struct event_sink sink;
 };

@@ -101,12 +101,26 @@ int idmap_plan(struct idmap *out, struct err *e)
     return 0;
 }
 
+bool idmap_find(const struct idmap_side *s, uint32_t inside, uint32_t *out)
+{
+    for (unsigned i = 0; i < s->n; i++) {
+        const struct idmap_range *r = &s->range[i];
+        if (inside < r->inside || inside - r->inside >= r->count) continue;
+        *out = r->outside + (inside - r->inside);
+        return true;
+    }
+    return false;
+}
+
 bool idmap_has(const struct idmap_side *s, uint32_t inside)
 {
-    for (unsigned i = 0; i < s->n; i++)
-        if (inside >= s->range[i].inside && inside - s->range[i].inside < s->range[i].count)
-            return true;
-    return false;
+    uint32_t outside;
+    return idmap_find(s, inside, &outside);
+}
+
+void idmap_add(struct idmap_side *s, uint32_t inside, uint32_t outside, uint32_t count)
+{
+    if (count) s->range[s->n++] = (struct idmap_range){inside, outside, count};
 }
 
 void idmap_form(const struct idmap *m, char out[32])

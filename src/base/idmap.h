@@ -39,6 +39,10 @@ int idmap_plan(struct idmap *out, struct err *e);
 // No-op for IDMAP_ROOT and when already inside.
 int idmap_enter(struct idmap *m, struct err *e);
 bool idmap_has(const struct idmap_side *s, uint32_t inside);
+// The id outside for one inside; false: it is not mapped.
+bool idmap_find(const struct idmap_side *s, uint32_t inside, uint32_t *out);
+// Adds a range; one of no ids is left out.
+void idmap_add(struct idmap_side *s, uint32_t inside, uint32_t outside, uint32_t count);
 // "root", "map-<16 hex of FNV over the ranges>", "single": names the on-disk form.
 void idmap_form(const struct idmap *m, char out[32]);
 const char *idmap_mode_name(enum idmap_mode mode);

@@ -41,6 +41,19 @@ static void hide_pull(void *arg, struct engine *en, bool ok)
     en->sink = c->sink;
 }
 
+static void show_mapping(void *arg, struct engine *en)
+{
+    struct cli *c = arg;
+    struct err ignored = {0};
+    (void)cli_render_begin(c, CLI_PROGRESS_AUTO, "Mapping ids", &ignored);
+    en->sink = c->sink;
+}
+
+struct image_progress cli_mapping_progress(struct cli *c)
+{
+    return (struct image_progress){.begin = show_mapping, .end = hide_pull, .arg = c};
+}
+
 struct image_progress cli_pull_progress(struct cli *c)
 {
     return (struct image_progress){.begin = show_pull, .end = hide_pull, .arg = c};

@@ -28,7 +28,6 @@ struct opts {
 
 static const char *const pulls[] = {"always", "missing", "newer", "never", NULL};
 static const char *const networks[] = {"host", "none", NULL};
-static const char *const usernses[] = {"host", "auto", "nomap", NULL};
 
 static const char *const log_drivers[] = {"json-file", "local", "none", NULL};
 static const char *const restarts[] = {"no", "on-failure", "always", "unless-stopped", NULL};
@@ -331,9 +330,8 @@ static const struct opt rows[] = {
     {.name = "userns",
      .type = OPT_TEXT,
      .offset = R(userns),
-     .choices = usernses,
      .arg = "MODE",
-     .help = "User namespace: host; as root auto or nomap: unused ids"},
+     .help = "User namespace: host, auto[:size=N], nomap, keep-id[:uid=N,gid=N]"},
     {.name = "uts",
      .type = OPT_TEXT,
      .offset = R(uts_mode),
@@ -472,9 +470,10 @@ static int run(struct cli *c, const void *options, struct err *e)
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     char id[RUNTIME_ID];
     int code = 0;
-    const struct image_progress progress = cli_pull_progress(c);
+    const struct image_progress progress = cli_pull_progress(c), mapping = cli_mapping_progress(c);
     int rc = prepare(c, options, &ro, &en, e);
     ro.progress = ro.quiet ? NULL : &progress;
+    ro.mapping = ro.quiet ? NULL : &mapping;
     if (rc == 0) rc = runtime_run(&en, &ro, id, &code, e);
     if (rc == 0 && ro.detach) str_addf(&c->out, "%s\n", id);
     if (rc == 0 && code != 0) misplaced_flag(c, &ro);
@@ -487,9 +486,10 @@ static int create(struct cli *c, const void *options, struct err *e)
     struct runtime_run_options ro;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     char id[RUNTIME_ID];
-    const struct image_progress progress = cli_pull_progress(c);
+    const struct image_progress progress = cli_pull_progress(c), mapping = cli_mapping_progress(c);
     int rc = prepare(c, options, &ro, &en, e);
     ro.progress = ro.quiet ? NULL : &progress;
+    ro.mapping = ro.quiet ? NULL : &mapping;
     if (rc == 0) rc = runtime_create(&en, &ro, id, e);
     if (rc == 0) str_addf(&c->out, "%s\n", id);
     drop(&ro);

@@ -26,5 +26,6 @@ extern const struct cli_cmd cli_cmd_help, cli_cmd_completion, cli_cmd_complete;
 
 // For verbs that pull what is missing: shows the pull, and nothing when there is none.
 struct image_progress cli_pull_progress(struct cli *c);
+struct image_progress cli_mapping_progress(struct cli *c);  // of a copy of layers for other ids
 void cli_print_volumes(struct cli *c, const struct strv *removed);
 void cli_print_pruned(struct cli *c, const struct image_removals *removed, uint64_t freed);

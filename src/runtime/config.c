@@ -163,11 +163,15 @@ static void add_parts(const struct runtime_config *c, struct codec_json *j)
             codec_json_add(rows, print_fields(volume_fields, N(volume_fields), v));
         codec_json_set(j, "volumes", rows);
     }
-    if (c->ids_uid) {
+    if (c->ids_uid || c->keep) {
         struct codec_json *ids = codec_json_new_object();
         codec_json_set(ids, "uid", codec_json_new_int(c->ids_uid));
         codec_json_set(ids, "gid", codec_json_new_int(c->ids_gid));
-        codec_json_set(ids, "size", codec_json_new_int(RUNTIME_IDS));
+        codec_json_set(ids, "size", codec_json_new_int(c->ids_n));
+        if (c->keep) {
+            codec_json_set(ids, "keep_uid", codec_json_new_int(c->keep_uid));
+            codec_json_set(ids, "keep_gid", codec_json_new_int(c->keep_gid));
+        }
         codec_json_set(j, "userns", ids);
     }
 }
@@ -227,6 +231,10 @@ static int parse_parts(const struct codec_json *j, const char *label, struct run
     value = codec_json_get(j, "userns");
     c->ids_uid = codec_json_int(codec_json_get(value, "uid"));
     c->ids_gid = codec_json_int(codec_json_get(value, "gid"));
+    c->ids_n = codec_json_int(codec_json_get(value, "size"));
+    c->keep = codec_json_get(value, "keep_uid") != NULL;
+    c->keep_uid = codec_json_int(codec_json_get(value, "keep_uid"));
+    c->keep_gid = codec_json_int(codec_json_get(value, "keep_gid"));
     value = codec_json_get(j, "volumes");
     for (size_t i = 0; i < codec_json_len(value); i++)
         if (codec_json_decode(codec_json_at(value, i), label, volume_fields, N(volume_fields),

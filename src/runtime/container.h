@@ -44,8 +44,9 @@ struct runtime_run_options {
     const char *pull;         // "always", "missing", "newer", "never"; NULL: missing
     bool insecure;            // --tls-verify=false, for a pull
     const struct image_progress *progress;  // of a pull; may be NULL
+    const struct image_progress *mapping;   // of a copy of its layers for other ids; may be NULL
     const char *network;      // NULL: not asked, which is none until bridges exist
-    const char *userns;       // "host", "auto", "nomap"; NULL: host
+    const char *userns;       // "host", "auto[:size=N]", "nomap", "keep-id[:uid=,gid=]"; NULL: host
     const char *pid_mode, *ipc_mode, *uts_mode;  // "host", "private", "container:X"; NULL: private
     const char *restart;      // "no", "on-failure[:n]", "always", "unless-stopped"; NULL: no
     const char *log_driver;   // "json-file", "local", "none"; NULL: json-file

@@ -544,6 +544,19 @@ static int keep_profile(struct runtime_config *c, const struct record *r, struct
     return 0;
 }
 
+static void note_ids(const struct runtime_spec *s, struct runtime_config *c)
+{
+    c->ids_uid = s->ids.slot_uid;
+    c->ids_gid = s->ids.slot_gid;
+    c->ids_n = s->ids.slot_n;
+    c->keep = s->ids.keep;
+    c->keep_uid = s->ids.keep_uid;
+    c->keep_gid = s->ids.keep_gid;
+    if (!s->ids.keep) return;
+    free(c->user);
+    c->user = str_dup(s->user);
+}
+
 int create_make(struct engine *en, const struct runtime_run_options *o, const struct strv *env,
                 struct runtime_config *c, struct record *r, struct runtime_spec *spec,
                 struct err *e)
@@ -565,9 +578,8 @@ int create_make(struct engine *en, const struct runtime_run_options *o, const st
         claim_volumes(en, c, r, e) < 0 || keep_profile(c, r, e) < 0)
         return -1;
     snprintf(c->brief.name, sizeof c->brief.name, "%s", r->name);
-    if (start_open(en, c, r, &im, spec, e) < 0) return -1;
-    c->ids_uid = spec->ids.uid;
-    c->ids_gid = spec->ids.gid;
+    if (start_open(en, c, r, &im, o->mapping, spec, e) < 0) return -1;
+    note_ids(spec, c);
     own(str) struct str text = {0};
     runtime_config_print(c, &text);
     if (record_save(r, str_sv(&text), e) < 0) return -1;

@@ -2,6 +2,7 @@
 // Between create.c, start.c and the verbs: options -> config -> spec.
 #pragma once
 
+#include "image/registry.h"
 #include "image/view.h"
 #include "runtime/record.h"
 #include "store/lock.h"
@@ -18,8 +19,10 @@ int create_make(struct engine *en, const struct runtime_run_options *o, const st
 // The spec without what must be opened: all texts are checked.
 int start_spec(struct engine *en, const struct runtime_config *c, struct runtime_spec *s,
                struct err *e);
-// The rest, with the image open; the caller holds the store's lock.
+// The rest, with the image open; the caller holds the store's lock. `progress` (or NULL) is called
+// around a copy of the layers for other ids.
 int start_open(struct engine *en, const struct runtime_config *c, struct record *r,
-               const struct image_view *im, struct runtime_spec *s, struct err *e);
+               const struct image_view *im, const struct image_progress *progress,
+               struct runtime_spec *s, struct err *e);
 int runtime_restart_parse(const char *text, enum runtime_restart *out, int64_t *out_max,
                           struct err *e);

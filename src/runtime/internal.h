@@ -37,20 +37,26 @@ int user_passwd_with(const struct root *root, const struct user_ids *u, const ch
                      struct str *out, struct err *e);
 
 // --- userns.c: ids of a container's own ---------------------------------------------------------
+// "host", "auto[:size=N]", "nomap", "keep-id[:uid=N,gid=N]"; NULL is host.
+int userns_option(const char *text, struct runtime_spec *s, struct err *e);
 // What cannot be asked for, before anything is made.
 int userns_check(struct engine *en, const struct runtime_spec *s, struct err *e);
-// Takes unused ids (s->ids) when the spec asks for a namespace of its own; `id`: where to begin to
-// look, at least eight hex digits.
-int userns_take(struct engine *en, const char *id, struct runtime_spec *s, struct err *e);
-void userns_sides(const struct runtime_ids *ids, struct idmap_side *uid, struct idmap_side *gid);
-// The host's id for one of the container's. What is not in the mapping stays as it is.
+struct image_view;
+// Fills s->ids when the spec asks for a namespace of its own, with what is remembered in it or anew.
+// `id`: where to begin to look for a slot, at least eight hex digits. keep-id may give s->user, which
+// is looked up in the image.
+int userns_take(struct engine *en, const char *id, const struct image_view *im,
+                struct runtime_spec *s, struct err *e);
+// The engine's id for one of the container's. What is not in the mapping stays as it is.
 static inline uint32_t userns_uid(const struct runtime_ids *ids, uint32_t inside)
 {
-    return inside < RUNTIME_IDS ? ids->uid + inside : inside;
+    uint32_t id;
+    return ids->own && idmap_find(&ids->uid, inside, &id) ? id : inside;
 }
 static inline uint32_t userns_gid(const struct runtime_ids *ids, uint32_t inside)
 {
-    return inside < RUNTIME_IDS ? ids->gid + inside : inside;
+    uint32_t id;
+    return ids->own && idmap_find(&ids->gid, inside, &id) ? id : inside;
 }
 
 // --- caps.c ------------------------------------------------------------------------------------

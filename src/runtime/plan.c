@@ -75,7 +75,7 @@ static int give(const struct plan *p, int dirfd, const char *name, struct err *e
 {
     if (!p->own_userns) return 0;
     int flags = AT_SYMLINK_NOFOLLOW | (name[0] ? 0 : AT_EMPTY_PATH);
-    if (fchownat(dirfd, name, p->ids.uid, p->ids.gid, flags) == 0) return 0;
+    if (fchownat(dirfd, name, userns_uid(&p->ids, 0), userns_gid(&p->ids, 0), flags) == 0) return 0;
     return err_sys(e, "give '%s' to the container's root", name);
 }
 
@@ -251,8 +251,8 @@ static int plan_shm(struct plan *p, struct err *e)
     struct tmpfs_options o = {
         .size = p->spec->shm_size,
         .mode = 01777,
-        .uid = p->ids.uid,
-        .gid = p->ids.gid,
+        .uid = userns_uid(&p->ids, 0),
+        .gid = userns_gid(&p->ids, 0),
         .attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
     };
     struct sysinfo si;
@@ -295,24 +295,25 @@ static int plan_user(const struct idmap *ids, struct plan *p, const struct root 
     const struct runtime_spec *s = p->spec;
     if (user_find(root, s->user, &s->groups_add, &p->user, e) < 0) return -1;
     if (!ids) return 0;
-    struct idmap_side uids = ids->uid, gids = ids->gid;
-    if (p->own_userns) userns_sides(&p->ids, &uids, &gids);
+    const struct idmap_side *uids = p->own_userns ? &p->ids.uid : &ids->uid;
+    const struct idmap_side *gids = p->own_userns ? &p->ids.gid : &ids->gid;
     const struct {
         const char *what;
         const struct idmap_side *side;
         uint32_t id;
-    } checks[] = {{"user", &uids, p->user.uid}, {"group", &gids, p->user.gid}};
+    } checks[] = {{"user", uids, p->user.uid}, {"group", gids, p->user.gid}};
     for (size_t i = 0; i < 2; i++)
         if (!idmap_has(checks[i].side, checks[i].id)) {
             err_set(e, ERR_UNSUPPORTED, "the %s id %u is not among the ids of this %s",
                     checks[i].what, checks[i].id, p->own_userns ? "container" : "user");
-            if (p->own_userns) return err_hint(e, "with --userns auto they are 0 to 65535");
+            if (p->own_userns)
+                return err_hint(e, "what is behind --userns decides which ids it has");
             return err_hint(
                 e, "the ranges are in /etc/subuid and /etc/subgid; 'dewar doctor' shows them");
         }
     size_t kept = 0;  // a supplementary group that is not mapped cannot be had
     for (size_t i = 0; i < p->user.n; i++)
-        if (idmap_has(&gids, p->user.groups[i])) p->user.groups[kept++] = p->user.groups[i];
+        if (idmap_has(gids, p->user.groups[i])) p->user.groups[kept++] = p->user.groups[i];
     p->user.n = kept;
     return 0;
 }
@@ -502,7 +503,6 @@ static int plan_all(struct engine *en, struct plan *p, const struct runtime_stdi
 {
     const struct runtime_spec *s = p->spec;
     struct root root = {s->rootfs_fd, "the container"};
-    assert(s->userns == RUNTIME_USERNS_HOST || s->ids.uid);  // else userns_take was forgotten
     plan_namespaces(p);
     if (caps_plan(s, &p->caps, e) < 0 || plan_hostname(p, e) < 0 || plan_root(p, e) < 0 ||
         plan_process(p, &root, &en->ids, io, e) < 0 || plan_sysctls(p, e) < 0 ||
@@ -522,7 +522,7 @@ void plan_begin(struct engine *en, const struct runtime_spec *spec, struct plan 
     out->spec = spec;
     out->parent = getpid();
     out->user_mode = en->ids.mode != IDMAP_ROOT;
-    out->own_userns = spec->ids.uid != 0;
+    out->own_userns = spec->ids.own;
     out->ids = spec->ids;
 }
 

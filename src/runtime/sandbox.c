@@ -286,9 +286,8 @@ static int listen_to(struct plan *p, int fd, struct strv *stubs, struct runtime_
 // The child waits for one byte before it does anything in its new user namespace.
 static int map_child(const struct plan *p, pid_t pid, int fd, struct err *e)
 {
-    struct idmap_side uid, gid;
-    userns_sides(&p->ids, &uid, &gid);
-    if (idmap_write(pid, p->map_uid ? p->map_uid : &uid, p->map_gid ? p->map_gid : &gid, e) < 0)
+    const struct idmap_side *uid = p->map_uid ? p->map_uid : &p->ids.uid;
+    if (idmap_write(pid, uid, p->map_gid ? p->map_gid : &p->ids.gid, e) < 0)
         return -1;
     if (send(fd, "x", 1, MSG_NOSIGNAL) == 1) return 0;
     return err_sys(e, "begin the container's user namespace");

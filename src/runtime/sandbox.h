@@ -50,18 +50,25 @@ enum runtime_net {
 
 enum runtime_userns {
     RUNTIME_USERNS_HOST,   // the engine's own: root's real ids, or the user's one mapping
-    RUNTIME_USERNS_AUTO,   // a namespace of the container's own over unused ids (root only)
+    RUNTIME_USERNS_AUTO,   // a namespace of the container's own over unused ids
     RUNTIME_USERNS_NOMAP,  // the caller's own id is not in it: for root that is auto as well
+    RUNTIME_USERNS_KEEP,   // the caller is the program's user
     RUNTIME_USERNS_COUNT,
 };
 
-// Where the ids of a container with a user namespace of its own begin outside. All zero: it has the
-// engine's. The descriptors are owned by the spec; 0 is none.
+// The ids of a container with a user namespace of its own. All zero: it has the engine's. The
+// descriptors are owned by the spec; 0 is none.
 #define RUNTIME_IDS 65536U
 struct runtime_ids {
-    uint32_t uid, gid;
+    bool own;
+    struct idmap_side uid, gid;  // inside -> the engine's ids
+    char name[40];  // of the mapping, where layers must be copied for it (store/shift.h); else ""
+    // What a container's record remembers of it.
+    uint32_t slot_uid, slot_gid, slot_n;  // a piece of the ids that nobody else has; 0: none
+    bool keep;                            // these two are the caller
+    uint32_t keep_uid, keep_gid;
     int userns_fd;  // a namespace with this mapping, for mapped mounts
-    int lock_fd;    // these ids are taken while it is open
+    int lock_fd;    // the slot is taken while it is open
 };
 
 struct runtime_device {
@@ -120,6 +127,8 @@ struct runtime_spec {
     struct join *join;  // namespaces of others, heap (join.h); NULL: none
     bool detach;  // the program outlives the process that started it
     enum runtime_userns userns;
+    uint32_t userns_size;  // of auto; 0: RUNTIME_IDS
+    int64_t userns_uid, userns_gid;  // of keep, as asked; -1: not
     struct runtime_ids ids;
     char *cgroup_name; // folder name of a cgroup, made only when a limit asks for one; NULL: random
 };
@@ -131,8 +140,9 @@ static inline void own_runtime_spec(struct runtime_spec *s)
 
 // A folder with the mount points that every sandbox needs (dev proc sys etc/hosts ...), to go below
 // all layers (store_overlay.extra_bottom_fd), so that starting a program does not dirty the upper
-// layer. Made once per store and form. Returns a directory descriptor.
-int runtime_stub_open(struct engine *en, struct err *e);
+// layer. Made once per store and form; it belongs to the root of `ids` (NULL: the engine's). Returns a
+// directory descriptor.
+int runtime_stub_open(struct engine *en, const struct runtime_ids *ids, struct err *e);
 
 // An owner as COPY --chown and WORKDIR mean it, looked up in the passwd and group files of `root`:
 // numbers stand for themselves, and without a group a number names its own group, a name its

@@ -14,7 +14,7 @@
 #include "image/view.h"
 #include "runtime/create.h"
 #include "runtime/volume_internal.h"
-#include "store/layer.h"
+#include "store/shift.h"
 
 // --- the spec ----------------------------------------------------------------------------------
 
@@ -43,19 +43,6 @@ static int security_option(const char *text, struct runtime_spec *s, struct err 
                            "systempaths=unconfined");
     }
     return 0;
-}
-
-static int userns_option(const char *text, struct runtime_spec *s, struct err *e)
-{
-    static const char *const names[RUNTIME_USERNS_COUNT] = {"host", "auto", "nomap"};
-    for (int i = 0; text && i < RUNTIME_USERNS_COUNT; i++)
-        if (strcmp(text, names[i]) == 0) {
-            s->userns = (enum runtime_userns)i;
-            return 0;
-        }
-    if (!text) return 0;
-    err_set(e, ERR_USAGE, "unknown user namespace '%s'", text);
-    return err_hint(e, "it is host, auto or nomap");
 }
 
 static bool is_host(const char *mode)
@@ -175,12 +162,31 @@ static int make_upper(struct engine *en, const struct record *r, const struct im
     return 0;
 }
 
+// Where the kernel cannot map the layers' ids (an ordinary user), copies of them hold the right ones.
+static int map_layers(struct engine *en, const struct image_view *im, const struct runtime_ids *ids,
+                      const struct image_progress *progress, struct engine *out, struct err *e)
+{
+    *out = *en;
+    if (!ids->own || !ids->name[0]) return 0;
+    struct store_shift s = {.name = ids->name, .uid = &ids->uid, .gid = &ids->gid};
+    if (progress) {
+        s.begin = progress->begin;
+        s.end = progress->end;
+        s.arg = progress->arg;
+    }
+    if (store_shift(en, &s, im->layers, im->n, out, e) == 0) return 0;
+    return err_wrap(e, "making the image's layers for the ids of this container");
+}
+
 static int open_root(struct engine *en, const struct record *r, const struct image_view *im,
-                     const struct runtime_ids *ids, struct err *e)
+                     const struct runtime_ids *ids, const struct image_progress *progress,
+                     struct err *e)
 {
     own(fd) int upper = -1;
     own(fd) int work = -1;
-    own(fd) int stub = runtime_stub_open(en, e);
+    struct engine mapped;
+    if (map_layers(en, im, ids, progress, &mapped, e) < 0) return -1;
+    own(fd) int stub = runtime_stub_open(&mapped, ids->name[0] ? ids : NULL, e);
     if (stub < 0 || make_upper(en, r, im, ids, &upper, &work, e) < 0) return -1;
     struct store_overlay o = {.layers = im->layers,
                               .n = im->n,
@@ -189,7 +195,7 @@ static int open_root(struct engine *en, const struct record *r, const struct ima
                               .work_fd = work,
                               .durable = !r->rm,
                               .userns_fd = ids->userns_fd};
-    return store_overlay_open(en, &o, e);
+    return store_overlay_open(&mapped, &o, e);
 }
 
 static bool has_mount(const struct runtime_spec *s, const char *target)
@@ -283,16 +289,27 @@ static void use_profile(const struct runtime_config *c, const struct record *r, 
     s->seccomp_file = str_fmt("%s/containers/%s/seccomp.json", en->store_path, r->id);
 }
 
+// What a start remembers of the ids that the container has had from its first one on.
+static void recall_ids(const struct runtime_config *c, struct runtime_ids *ids)
+{
+    ids->slot_uid = (uint32_t)c->ids_uid;
+    ids->slot_gid = (uint32_t)c->ids_gid;
+    ids->slot_n = (uint32_t)c->ids_n;
+    ids->keep = c->keep;
+    ids->keep_uid = (uint32_t)c->keep_uid;
+    ids->keep_gid = (uint32_t)c->keep_gid;
+}
+
 int start_open(struct engine *en, const struct runtime_config *c, struct record *r,
-               const struct image_view *im, struct runtime_spec *s, struct err *e)
+               const struct image_view *im, const struct image_progress *progress,
+               struct runtime_spec *s, struct err *e)
 {
     if (start_spec(en, c, s, e) < 0) return -1;
     use_profile(c, r, en, s);
     if (join_others(en, c, s, e) < 0) return -1;
-    s->ids.uid = (uint32_t)c->ids_uid;
-    s->ids.gid = (uint32_t)c->ids_gid;
-    if (userns_take(en, r->id, s, e) < 0) return -1;
-    s->rootfs_fd = open_root(en, r, im, &s->ids, e);
+    recall_ids(c, &s->ids);
+    if (userns_take(en, r->id, im, s, e) < 0) return -1;
+    s->rootfs_fd = open_root(en, r, im, &s->ids, progress, e);
     if (s->rootfs_fd < 0) return -1;
     return add_volumes(en, c, s, e);
 }
@@ -312,5 +329,5 @@ int start_prepare(struct engine *en, const struct runtime_config *c, struct reco
         image_view_open_id(en, &image, &view, e) < 0)
         return -1;
     own(image_view) struct image_view im = view;
-    return start_open(en, c, r, &im, out, e);
+    return start_open(en, c, r, &im, NULL, out, e);
 }

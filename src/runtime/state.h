@@ -144,7 +144,10 @@ struct runtime_config {
     // where it is
     char *cidfile;
     char *form;               // of its layers; another user or mapping cannot start it
-    int64_t ids_uid, ids_gid; // first ids of --userns auto; 0: none
+    int64_t ids_uid, ids_gid; // first ids of a slot of its own; 0: none
+    int64_t ids_n;            // how many
+    bool keep;                // --userns keep-id: these two are the caller
+    int64_t keep_uid, keep_gid;
 };
 void runtime_config_fini(struct runtime_config *c);
 static inline void own_runtime_config(struct runtime_config *c)

@@ -22,14 +22,18 @@ static const struct {
     {"etc/resolv.conf", false},
 };
 
-static int fill(int fd, struct err *e)
+static int fill(int fd, const struct runtime_ids *ids, struct err *e)
 {
     for (size_t i = 0; i < sizeof stubs / sizeof *stubs; i++) {
         int rc = stubs[i].dir ? mkdirat(fd, stubs[i].path, 0755)
                               : mknodat(fd, stubs[i].path, S_IFREG | 0644, 0);
         if (rc != 0 || fchmodat(fd, stubs[i].path, stubs[i].dir ? 0755 : 0644, 0) != 0)
             return err_sys(e, "make the mount point '%s'", stubs[i].path);
+        if (ids && ids->own && fchownat(fd, stubs[i].path, userns_uid(ids, 0), userns_gid(ids, 0), 0) != 0)
+            return err_sys(e, "give away the mount point '%s'", stubs[i].path);
     }
+    if (ids && ids->own && fchown(fd, userns_uid(ids, 0), userns_gid(ids, 0)) != 0)
+        return err_sys(e, "give away the mount points");
     // What shows through in a bare image must not depend on when this was made.
     const struct timespec zero[2] = {{0}, {0}};
     for (size_t i = sizeof stubs / sizeof *stubs; i-- > 0;)
@@ -38,7 +42,7 @@ static int fill(int fd, struct err *e)
     return 0;
 }
 
-static int make(int parent, const char *name, struct err *e)
+static int make(int parent, const char *name, const struct runtime_ids *ids, struct err *e)
 {
     own(free) char *tmp = str_fmt("tmp-%s-%d", name, (int)getpid());
     if (fs_remove_tree(parent, tmp, e) < 0) return -1;
@@ -46,7 +50,7 @@ static int make(int parent, const char *name, struct err *e)
     own(fd) int fd = fs_open_dir(parent, tmp, e);
     if (fd < 0) return -1;
     if (fchmod(fd, 0755) != 0) return err_sys(e, "chmod '%s'", tmp);
-    int rc = fill(fd, e);
+    int rc = fill(fd, ids, e);
     // Another command may have been first; its folder is as good.
     if (rc == 0 && renameat(parent, tmp, parent, name) == 0) return 0;
     bool there = rc == 0 && (errno == EEXIST || errno == ENOTEMPTY);
@@ -56,7 +60,7 @@ static int make(int parent, const char *name, struct err *e)
     return there ? 0 : rc;
 }
 
-int runtime_stub_open(struct engine *en, struct err *e)
+int runtime_stub_open(struct engine *en, const struct runtime_ids *ids, struct err *e)
 {
     own(free) char *name = str_fmt("%s-" STUB_VERSION, en->form);
     own(free) char *path = str_fmt("stubs/%s", name);
@@ -64,6 +68,6 @@ int runtime_stub_open(struct engine *en, struct err *e)
     if (fd >= 0) return fd;
     if (fs_mkdirs(en->store_fd, "stubs", 0700, e) < 0) return -1;
     own(fd) int parent = fs_open_dir(en->store_fd, "stubs", e);
-    if (parent < 0 || make(parent, name, e) < 0) return err_wrap(e, "making the mount points");
+    if (parent < 0 || make(parent, name, ids, e) < 0) return err_wrap(e, "making the mount points");
     return fs_open_dir(en->store_fd, path, e);
 }

@@ -11,6 +11,7 @@
 #include "store/gc.h"
 #include "store/internal.h"
 #include "store/layer.h"
+#include "store/shift.h"
 #include "store/user.h"
 
 void store_df_fini(struct store_df *d)
@@ -298,6 +299,32 @@ static int df_cached_layers(struct engine *en, struct store_df *d, const struct 
     return rc;
 }
 
+// Layers that were copied for containers with other ids can be made again: cache as well.
+static int df_shifted(struct engine *en, struct store_df *d, const struct store_keep *keep,
+                      struct err *e)
+{
+    own(strv) struct strv forms = {0};
+    own(store_keep) struct store_keep used = {0};
+    if (fs_list(en->store_fd, "layers", &forms, e) < 0 || store_keep_containers(en, &used, e) < 0)
+        return -1;
+    for (size_t f = 0; f < forms.n; f++) {
+        own(strv) struct strv names = {0};
+        own(fd) int dir = -1;
+        own(free) char *path = str_fmt("layers/%s", forms.p[f]);
+        if (!store_shift_is_form(en, forms.p[f])) continue;
+        if (list_of(en, path, &dir, &names, e) < 0) return -1;
+        for (size_t i = 0; i < names.n; i++) {
+            uint64_t size = store_du(dir, names.p[i]);
+            if (map_has(&keep->hexes, names.p[i]))
+                add_item(&d->cache, &d->cache_sum, names.p[i], "mapped", size,
+                         map_has(&used.hexes, names.p[i]));
+            else
+                d->rubbish += size;
+        }
+    }
+    return 0;
+}
+
 int store_df(struct engine *en, struct store_df *out, struct err *e)
 {
     struct store_df d = {0};
@@ -307,7 +334,8 @@ int store_df(struct engine *en, struct store_df *out, struct err *e)
     if (store_user_list(en, &users, e) < 0 || store_keep_collect(en, &keep, e) < 0 ||
         df_images(en, &d, &users, e) < 0 || df_containers(en, &d, &users, e) < 0 ||
         df_volumes(en, &d, &users, e) < 0 || store_cache_walk(en, df_cache_item, &d, e) < 0 ||
-        df_cached_layers(en, &d, &keep, e) < 0 || df_blobs(en, &d, &keep, e) < 0 ||
+        df_cached_layers(en, &d, &keep, e) < 0 || df_shifted(en, &d, &keep, e) < 0 ||
+        df_blobs(en, &d, &keep, e) < 0 ||
         df_layers(en, &d, &keep, e) < 0) {
         store_df_fini(&d);
         return -1;

@@ -71,7 +71,9 @@ static bool find_elsewhere(struct engine *en, const struct oci_digest *diff,
     own(strv) struct strv forms = {0};
     if (fs_list(en->store_fd, "layers", &forms, &ignored) < 0) return false;
     for (size_t i = 0; i < forms.n; i++) {
-        if (strcmp(forms.p[i], en->form) == 0 || strlen(forms.p[i]) >= sizeof out->en.form) continue;
+        // One that was made for a container's ids has not the archive's owners (store/shift.h).
+        if (strcmp(forms.p[i], en->form) == 0 || strchr(forms.p[i], '+')) continue;
+        if (strlen(forms.p[i]) >= sizeof out->en.form) continue;
         out->en = *en;
         snprintf(out->en.form, sizeof out->en.form, "%s", forms.p[i]);
         if (store_layer_find(&out->en, diff, chain, &out->layer, &ignored) == 1) return true;
@@ -182,7 +184,7 @@ int store_layer_resolve(struct engine *en, const struct oci_digest *diff_ids, si
 
 int store_layer_remove(struct engine *en, const char *id, struct err *e)
 {
-    char form[64];
+    char form[ENGINE_FORM + 8];
     snprintf(form, sizeof form, "layers/%s", en->form);
     own(fd) int dir = fs_open_dir(en->store_fd, form, e);
     if (dir < 0) return e->sys == ENOENT ? 0 : -1;

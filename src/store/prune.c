@@ -15,6 +15,7 @@
 #include "store/internal.h"
 #include "store/layer.h"
 #include "store/lock.h"
+#include "store/shift.h"
 #include "store/tmp.h"
 #include "store/user.h"
 
@@ -106,9 +107,12 @@ static int prune_blobs(struct pruner *p, const struct store_keep *keep, struct e
     return 0;
 }
 
+// `used`: what containers need; of layers for a container's ids the cache is more than that.
 static int prune_form(struct pruner *p, const char *form, const struct store_keep *keep,
-                      struct err *e)
+                      const struct store_keep *used, struct err *e)
 {
+    bool cached = store_shift_is_form(p->en, form) && p->opt->cache && p->opt->until == 0;
+    if (cached) keep = used;
     own(strv) struct strv names = {0};
     own(free) char *path = str_fmt("layers/%s", form);
     own(fd) int dir = openat(p->en->store_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -119,17 +123,23 @@ static int prune_form(struct pruner *p, const char *form, const struct store_kee
         if (store_trash(p->en, dir, names.p[i], e) < 0) return -1;
         p->out->layers++;
     }
+    if (cached && unlinkat(p->en->store_fd, path, AT_REMOVEDIR) != 0 && errno != ENOTEMPTY)
+        return err_sys(e, "remove the empty folder '%s'", path);
     return 0;
 }
 
 static int prune_layers(struct pruner *p, const struct store_keep *keep, struct err *e)
 {
     own(strv) struct strv forms = {0};
-    if (fs_list(p->en->store_fd, "layers", &forms, e) < 0) return -1;
+    own(store_keep) struct store_keep used = {0};
+    if (fs_list(p->en->store_fd, "layers", &forms, e) < 0 ||
+        store_keep_containers(p->en, &used, e) < 0)
+        return -1;
     for (size_t i = 0; i < forms.n; i++) {
         // Files of another form belong to ids that only its user namespace can touch.
-        bool ours = strcmp(forms.p[i], p->en->form) == 0 || p->en->ids.mode == IDMAP_ROOT;
-        if (ours && prune_form(p, forms.p[i], keep, e) < 0) return -1;
+        bool ours = strcmp(forms.p[i], p->en->form) == 0 || p->en->ids.mode == IDMAP_ROOT ||
+                    store_shift_is_form(p->en, forms.p[i]);
+        if (ours && prune_form(p, forms.p[i], keep, &used, e) < 0) return -1;
     }
     return 0;
 }

@@ -154,13 +154,3 @@ test_setup() {
     try dewar run --rm --userns bogus $IMG true
     fails 125 bogus
 }
-
-@test "an ordinary user is told that every container is in one already" {
-    need_user
-    for mode in auto nomap; do
-        try dewar run --rm -q --network none --userns $mode $IMG true
-        fails 125 "are for root" && err_has "in a user namespace already" || return 1
-    done
-    try dewar run --rm -q --network none --userns host $IMG true
-    ok
-}
