@@ -263,6 +263,7 @@ struct plan {
     int sys_fd;       // detached read-only bind of the host's /sys; -1: a new sysfs
     int proc_fd;      // detached bind of the host's /proc (host_pid in user mode); -1: a new proc
     int shm_fd, pts_fd;
+    int doorstep_fd;  // helper/doorstep.c in the scratch tmpfs; -1: executed from a sealed copy
     bool cgroup2;     // mount a cgroup2 on /sys/fs/cgroup
     struct plan_file files[PLAN_FILES];
     VEC(struct plan_mount) mounts;
@@ -283,6 +284,7 @@ struct plan {
     char *workdir;
     char **argv;      // borrowed texts, NULL-terminated; with --init two slots in front
     char **envp;
+    char **doorstep_argv;  // room for its head, candidates, argv
     struct strv candidates;  // paths to try, in order
     struct strv env;
     char hostname[65];

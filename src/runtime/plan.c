@@ -16,6 +16,7 @@
 
 #include "base/own.h"
 #include "oci/image.h"
+#include "doorstep_program.h"
 #include "runtime/internal.h"
 
 #ifndef CGROUP2_SUPER_MAGIC
@@ -32,7 +33,7 @@
 void plan_fini(struct plan *p)
 {
     int *fds[] = {&p->root_fd, &p->scratch_fd, &p->null_fd, &p->init_fd, &p->sys_fd, &p->proc_fd,
-                  &p->shm_fd, &p->pts_fd, &p->status_fd, &p->io[0], &p->io[1], &p->io[2]};
+                  &p->shm_fd, &p->pts_fd, &p->doorstep_fd, &p->status_fd, &p->io[0], &p->io[1], &p->io[2]};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
         own_fd(fds[i]);
         *fds[i] = -1;
@@ -63,7 +64,8 @@ void plan_fini(struct plan *p)
     p->workdir = NULL;
     free(p->argv);
     free(p->envp);
-    p->argv = p->envp = NULL;
+    free(p->doorstep_argv);
+    p->argv = p->envp = p->doorstep_argv = NULL;
     strv_fini(&p->candidates);
     strv_fini(&p->env);
 }
@@ -204,6 +206,24 @@ static int fill_dev(struct plan *p, int dev, struct err *e)
     return 0;
 }
 
+// The container's own copy of the program that its first process executes before its own. Readable
+// by nobody who lacks the capability for that, so that it cannot be traced either.
+static int plan_doorstep(struct plan *p, struct err *e)
+{
+    const struct sv program = {(const char *)doorstep_program, sizeof doorstep_program};
+    own(fd) int fd = fs_openat(p->scratch_fd, "doorstep", O_WRONLY | O_CREAT | O_EXCL, 0111, e);
+    if (fd < 0 || fs_write_all(fd, program.p, program.n, e) < 0) return -1;
+    close(take_fd(fd));  // what is open for writing cannot be executed
+    p->doorstep_fd = fs_openat(p->scratch_fd, "doorstep", O_PATH, 0, e);
+    size_t n = 0, args = 0;
+    while (p->argv[args]) args++;
+    p->doorstep_argv = mem_alloc((p->candidates.n + args + 2) * sizeof *p->doorstep_argv);
+    n++;  // the head, which the child writes
+    for (size_t i = 0; i < p->candidates.n; i++) p->doorstep_argv[n++] = p->candidates.p[i];
+    for (size_t i = 0; i < args; i++) p->doorstep_argv[n++] = p->argv[i];
+    return p->doorstep_fd < 0 ? -1 : 0;
+}
+
 // One tmpfs serves /dev, the engine's files and the empty folder that masks others: a super block
 // each would be most of what a start costs.
 int plan_scratch(struct engine *en, struct plan *p, const struct root *root, struct err *e)
@@ -221,6 +241,7 @@ int plan_scratch(struct engine *en, struct plan *p, const struct root *root, str
     if (rc == 0) rc = give(p, p->scratch_fd, "empty", e);
     if (rc == 0) rc = fill_dev(p, dev, e);
     if (rc == 0) rc = engine_files(p, root, e);
+    if (rc == 0) rc = plan_doorstep(p, e);
     umask(old);
     return rc;
 }
@@ -339,8 +360,9 @@ static int plan_program(struct plan *p, struct err *e)
     }
     size_t lead = p->spec->init ? 2 : 0;
     p->argv = mem_alloc((args->n + lead + 1) * sizeof *p->argv);
-    static char init_path[] = INIT_PATH;
+    static char init_path[] = INIT_PATH, later[] = "";
     if (lead) p->argv[0] = init_path;
+    if (lead) p->argv[1] = later;
     for (size_t i = 0; i < args->n; i++) p->argv[lead + i] = args->p[i];
     if (strchr(args->p[0], '/')) {
         strv_add(&p->candidates, args->p[0]);
@@ -518,7 +540,8 @@ void plan_begin(struct engine *en, const struct runtime_spec *spec, struct plan 
 {
     memset(out, 0, sizeof *out);
     out->root_fd = out->scratch_fd = out->null_fd = out->init_fd = out->sys_fd = out->proc_fd =
-        out->shm_fd = out->pts_fd = out->status_fd = out->io[0] = out->io[1] = out->io[2] = -1;
+        out->shm_fd = out->pts_fd = out->doorstep_fd = out->status_fd = out->io[0] = out->io[1] =
+            out->io[2] = -1;
     out->spec = spec;
     out->parent = getpid();
     out->user_mode = en->ids.mode != IDMAP_ROOT;

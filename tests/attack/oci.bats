@@ -4,6 +4,7 @@
 # exchanged while it mounts, proc and dev that are not what they seem. Each with its legal twin.
 
 load ../e2e/helpers
+load trojan
 NO_IMAGE=1
 EXECS=${EXECS:-500}
 
@@ -42,50 +43,28 @@ EOF
     racer=$!
 }
 
-# Its interpreter is a trojan: what runs as "/proc/self/exe" hands on a descriptor of that file, and a
-# shell then tries to write to it, when nobody executes it any more.
-trojan() {
-    need_program cc gcc
-    cat >t.c <<'EOF'
-static long call(long n, long a, long b, long c)
-{
-    long r;
-    __asm__ volatile("syscall" : "=a"(r) : "a"(n), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
-    return r;
-}
-static char script[] =
-    "for i in 1 2 3 4 5 6 7 8 9 10; do if (echo x >>/proc/self/fd/9) 2>/dev/null; then "
-    "echo written >/result; exit; fi; sleep 0.1; done; echo safe >/result";
-void _start(void)
-{
-    static char sh[] = "/bin/sh", c[] = "-c", exe[] = "/proc/self/exe";
-    char *argv[] = {sh, c, script, 0}, *env[] = {0};
-    call(33, call(2, (long)exe, 0, 0), 9, 0); /* open, dup2 */
-    call(59, (long)sh, (long)argv, (long)env);
-    call(60, 1, 0, 0);
-}
+# A shell tries to write to what it was handed on, when nobody executes it any more.
+hostile() {
+    trojan r
+    cat >r/then <<'EOF'
+#!/bin/sh
+for i in 1 2 3 4 5 6 7 8 9 10; do
+    if (echo x >>/proc/self/fd/9) 2>/dev/null; then echo written >/result; exit; fi
+    sleep 0.1
+done
+echo safe >/result
 EOF
-    [ "$(uname -m)" = x86_64 ] || skip "the trojan is written for amd64"
-    cc -nostdlib -static-pie -fPIE -fno-stack-protector -O1 -o t t.c
-    mkdir -p r/lib64
-    cp t r/lib64/ld-linux-x86-64.so.2
-    printf '#!/proc/self/exe\n' >r/evil
-    printf '#!/bin/sh\necho good\n' >r/good
-    chmod 755 r/evil r/good
-    # A copy that this user may write: the attack needs that, and must fail all the same.
-    mkdir -p mine/bin mine/libexec/dewar
-    cp "$DEWAR" mine/bin/dewar
-    DEWAR=$WORK/mine/bin/dewar
-    sum=$(sha256sum <mine/bin/dewar)
+    chmod 755 r/then
+    my_dewar
 }
 
 @test "A1: an entry point that is the runtime itself cannot write it" {
-    trojan
+    hostile
     args /evil
     oci run -d "$ID" </dev/null >log 2>&1 || true
     wait_file r/result
     lacks_written
-    same "$(sha256sum <mine/bin/dewar)" "$sum"
+    dewar_is_whole
     args /good
     try oci run "$ID-good"
     ok
@@ -94,12 +73,12 @@ EOF
 lacks_written() { ! grep -q written r/result || { cat r/result >&2; return 1; }; }
 
 @test "A1: a program of exec that is the runtime itself cannot write it" {
-    trojan
+    hostile
     background
     oci exec -d "$ID" /evil </dev/null >log 2>&1 || true
     wait_file r/result
     lacks_written
-    same "$(sha256sum <mine/bin/dewar)" "$sum"
+    dewar_is_whole
     try oci exec "$ID" /good
     ok
     has good

@@ -149,6 +149,7 @@ rows() {
 
 @test "C2: a public registry cannot send us into this machine" {
     need_root # to be a public host in a network of its own
+    need_program ip iproute2
     need_kernel "network namespace" unshare -n true
     unshare -n sh -c 'ip link set lo up && ip address add 203.0.113.7/32 dev lo && exec "$@"' sh \
         "$TESTS_DIR/tools/regmatrix.py" run "$BATS_FILE_TMPDIR/matrix" "$BATS_FILE_TMPDIR/layout" \

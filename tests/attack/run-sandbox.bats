@@ -3,6 +3,7 @@
 # bats file_tags=attack,run
 # What a hostile image, program or command line tries against `run`, each with its legal twin.
 load ../e2e/helpers
+load trojan
 
 R() { dewar run --rm -q --network none "$@"; }
 PROBE=${TOOLS:-$(dirname "$DEWAR")/../../tests/tools}/probe
@@ -24,6 +25,45 @@ evil() {
     local name=$1
     shift
     tar -C root --owner=0 --group=0 --numeric-owner -c . | dewar image import "$@" - "$name" >/dev/null
+}
+
+# An image whose /evil hands on a descriptor of whatever file executed it, for `probe rewrite`.
+hostile() {
+    new_root
+    trojan root
+    cp "$PROBE" root/then
+    evil hostile:1
+    my_dewar
+    OURS=$(stat -c %d:%i "$DEWAR")
+}
+
+@test "A1: no program of a container gets hold of the file that dewar was started from" {
+    hostile
+    try R hostile:1 /good
+    ok && has good || return 1
+    for how in "" --init "-u 1234" --read-only "--userns auto"; do
+        [[ $how != *auto ]] || is_root || continue
+        # shellcheck disable=SC2086
+        try timeout -s KILL 3 "$DEWAR" run --name hostile -q --network none $how hostile:1 /evil
+        "$DEWAR" rm -f hostile >/dev/null 2>&1 || true
+        [ "$status" != 0 ] && lacks "$OURS" || return 1
+    done
+    printf 'FROM hostile:1\nRUN ["/evil"]\n' >Dockerfile
+    try timeout -s KILL 5 "$DEWAR" build --progress plain .
+    [ "$status" != 0 ] && lacks "$OURS" && [[ $stderr != *"$OURS"* ]] || return 1
+    dewar_is_whole
+}
+
+@test "A1: dewar is not written when a monitor is killed and nobody executes it any more" {
+    hostile
+    for _ in 1 2 3 4 5 6 7 8; do
+        id=$("$DEWAR" run -d --network none hostile:1 /evil 2>/dev/null || true)
+        monitor=$(sed -n 's/.*"monitor":\([1-9][0-9]*\).*/\1/p' "$DEWAR_RUN/containers/$id/state" 2>/dev/null || true)
+        sleep 0.3 # for its trying again and again
+        [ -z "$monitor" ] || kill -9 "$monitor" || true
+        for _ in 1 2 3 4 5; do sleep 0.05; dewar_is_whole || return 1; done
+        "$DEWAR" rm -f "$id" >/dev/null 2>&1 || true
+    done
 }
 
 @test "A2: a working directory below /proc/self/fd gives no way out" {

@@ -326,6 +326,16 @@ R() { dewar run --rm -q --network none "$@"; }
     fails 125 p.json
 }
 
+@test "a profile that allows no more than execve before the program is enough" {
+    printf '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["execveat","fcntl","fstatat64","newfstatat"],"action":"SCMP_ACT_ERRNO","errnoRet":1}]}' >p.json
+    try R --security-opt seccomp=p.json $IMG echo there
+    ok && same "$output" there || return 1
+    try R --security-opt seccomp=p.json "$IMG" /nowhere
+    fails 127 /nowhere
+    try R --security-opt seccomp=p.json "$IMG" /etc/passwd
+    fails 126 /etc/passwd
+}
+
 @test "a wrong value is one clear error" {
     try R --pull sometimes $IMG true
     fails 125 "it is always, missing, newer or never"

@@ -5,6 +5,7 @@
 //   probe call32 NR [ARG...]   the same through the 32-bit entry
 //   probe tiocsti [HIGH]       types a line into stdin's terminal, also with high bits set
 //   probe fds                  open descriptors
+//   probe rewrite FD           says which file that is, and writes into it as soon as it may
 //   probe exchange DIR A B N   swaps DIR/A and DIR/B for ever (N 0) or N times
 #include <errno.h>
 #include <stdbool.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -67,6 +69,22 @@ static int list_fds(void)
     return 0;
 }
 
+static int rewrite(const char *fd)
+{
+    char path[64];
+    struct stat st;
+    snprintf(path, sizeof path, "/proc/self/fd/%s", fd);
+    if (stat(path, &st) != 0) return say(-1);
+    printf("%lu:%lu\n", (unsigned long)st.st_dev, (unsigned long)st.st_ino);
+    fflush(stdout);
+    for (int i = 0; i < 3 && fork() != 0; i++) continue;
+    for (;;) {
+        int file = open(path, O_WRONLY | O_APPEND);
+        if (file >= 0 && write(file, "rewritten", 9) == 9) return say(0);
+        if (file >= 0) close(file);
+    }
+}
+
 static int exchange(char **argv)
 {
     if (chdir(argv[2]) != 0) return 1;
@@ -84,6 +102,7 @@ int main(int argc, char **argv)
     if (strcmp(what, "call32") == 0) return any_call32(argc, argv);
     if (strcmp(what, "tiocsti") == 0) return tiocsti(argc > 2);
     if (strcmp(what, "fds") == 0) return list_fds();
+    if (strcmp(what, "rewrite") == 0 && argc == 3) return rewrite(argv[2]);
     if (strcmp(what, "exchange") == 0 && argc == 6) return exchange(argv);
     return 2;
 }

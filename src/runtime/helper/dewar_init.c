@@ -6,67 +6,14 @@
 //
 //   dewar-init PATH ARGV0 [ARG...]
 #include <linux/wait.h>
-#include <asm/unistd.h>
-#include <stddef.h>
-#include <stdint.h>
+
+#include "runtime/helper/bare.h"
 
 #define SIG_BLOCK_ 0
 #define SIG_SETMASK_ 2
 #define SIGCHLD_ 17
 #define EINTR_ 4
-#define ENOENT_ 2
 #define TIOCSPGRP_ 0x5410
-
-#if defined(__x86_64__)
-static long call(long nr, long a, long b, long c, long d, long f)
-{
-    long ret;
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = f;
-    __asm__ volatile("syscall"
-                     : "=a"(ret)
-                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
-                     : "rcx", "r11", "memory");
-    return ret;
-}
-__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tandq $-16, %rsp\n\tcall "
-        "begin\n");
-#elif defined(__aarch64__)
-static long call(long nr, long a, long b, long c, long d, long f)
-{
-    register long x8 __asm__("x8") = nr;
-    register long x0 __asm__("x0") = a;
-    register long x1 __asm__("x1") = b;
-    register long x2 __asm__("x2") = c;
-    register long x3 __asm__("x3") = d;
-    register long x4 __asm__("x4") = f;
-    __asm__ volatile("svc 0"
-                     : "+r"(x0)
-                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4)
-                     : "memory");
-    return x0;
-}
-__asm__(".globl _start\n_start:\n\tmov x29, #0\n\tmov x0, sp\n\tbl begin\n");
-#else
-#error "write the system call for this machine"
-#endif
-
-__attribute__((noreturn)) void begin(long *stack);
-
-static _Noreturn void leave(int code)
-{
-    for (;;) call(__NR_exit_group, code, 0, 0, 0, 0);
-}
-
-static void complain(const char *what, const char *name)
-{
-    const char *parts[] = {"dewar: error: cannot run '", name, "': ", what, "\n"};
-    for (int i = 0; i < 5; i++) {
-        long n = 0;
-        while (parts[i][n]) n++;
-        call(__NR_write, 2, (long)parts[i], n, 0, 0);
-    }
-}
 
 static _Noreturn void start_program(char **argv, char **envp)
 {
@@ -77,9 +24,7 @@ static _Noreturn void start_program(char **argv, char **envp)
     call(__NR_ioctl, 0, TIOCSPGRP_, (long)&me, 0, 0);
     call(__NR_rt_sigprocmask, SIG_SETMASK_, (long)&none, 0, 8, 0);
     long code = -call(__NR_execve, (long)argv[1], (long)(argv + 2), (long)envp, 0, 0);
-    complain(code == ENOENT_ ? "it or its interpreter is not there" : "it cannot be executed",
-             argv[2]);
-    leave(code == ENOENT_ ? 127 : 126);
+    leave_unexecuted(code, argv[2]);
 }
 
 // Reaps all that has ended; leaves with the program's code when it is among them.
