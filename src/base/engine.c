@@ -161,6 +161,13 @@ int engine_enter(struct engine *en, struct err *e)
     return engine_reopen(en, e);
 }
 
+int engine_enter_in(struct engine *en, int userns_fd, struct err *e)
+{
+    if (en->ids.inside) return 0;
+    if (idmap_enter_in(&en->ids, userns_fd, e) < 0) return -1;
+    return engine_reopen(en, e);
+}
+
 int engine_helper(const char *name, char *out, size_t size, struct err *e)
 {
     // bin/dewar -> libexec/dewar/NAME when installed; beside the program in a build folder.

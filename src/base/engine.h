@@ -54,6 +54,9 @@ static inline void own_engine(struct engine *en)
 // process is id 0 with CAP_SYS_ADMIN over its namespace in every mode. ERR_UNSUPPORTED, with a
 // hint, where user namespaces or id ranges are missing.
 int engine_enter(struct engine *en, struct err *e);
+// The same for who joins a container of the same user: into a user namespace that is there. It must
+// have the mapping of en->ids.
+int engine_enter_in(struct engine *en, int userns_fd, struct err *e);
 // Opens both folders again. Needed after unshare(CLONE_NEWNS): overlayfs and open_tree refuse
 // descriptors whose mount belongs to another mount namespace. (engine_enter does it itself.)
 int engine_reopen(struct engine *en, struct err *e);

@@ -226,6 +226,25 @@ static int enter_mapped(struct idmap *m, struct err *e)
     return proc_worker_wait(&w, e);
 }
 
+static int become_root(struct idmap *m, struct err *e)
+{
+    if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)
+        return err_sys(e, "become id 0 of the user namespace");
+    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
+        return err_sys(e, "make mounts private");
+    m->inside = true;
+    return 0;
+}
+
+int idmap_enter_in(struct idmap *m, int userns_fd, struct err *e)
+{
+    if (m->inside) return 0;
+    prctl(PR_SET_DUMPABLE, 1);
+    if (setns(userns_fd, CLONE_NEWUSER) != 0) return err_sys(e, "enter a user namespace");
+    if (unshare(CLONE_NEWNS) != 0) return err_sys(e, "make a mount namespace");
+    return become_root(m, e);
+}
+
 int idmap_enter(struct idmap *m, struct err *e)
 {
     if (m->inside) return 0;
@@ -237,13 +256,7 @@ int idmap_enter(struct idmap *m, struct err *e)
     // A process whose executable it cannot read is not dumpable, and its /proc files belong to
     // root: newuidmap would refuse. We are readable, so only make sure.
     prctl(PR_SET_DUMPABLE, 1);
-    if (enter_mapped(m, e) < 0) return -1;
-    if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)
-        return err_sys(e, "become id 0 of the user namespace");
-    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
-        return err_sys(e, "make mounts private");
-    m->inside = true;
-    return 0;
+    return enter_mapped(m, e) < 0 ? -1 : become_root(m, e);
 }
 
 static int write_map_file(pid_t pid, const char *file, const struct idmap_side *s, struct err *e)

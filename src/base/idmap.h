@@ -38,6 +38,8 @@ int idmap_plan(struct idmap *out, struct err *e);
 // Puts this process into the planned user namespace (plus a mount namespace of its own) as id 0.
 // No-op for IDMAP_ROOT and when already inside.
 int idmap_enter(struct idmap *m, struct err *e);
+// The same, but into a user namespace that is there and has the planned mapping.
+int idmap_enter_in(struct idmap *m, int userns_fd, struct err *e);
 bool idmap_has(const struct idmap_side *s, uint32_t inside);
 // The id outside for one inside; false: it is not mapped.
 bool idmap_find(const struct idmap_side *s, uint32_t inside, uint32_t *out);

@@ -113,7 +113,7 @@ static int make(struct engine *en, const struct runtime_run_options *o, struct p
                 struct err *e)
 {
     own(strv) struct strv env = {0};
-    if (create_read(en, o, &p->config, &env, e) < 0 || engine_enter(en, e) < 0 ||
+    if (create_read(en, o, &p->config, &env, e) < 0 || others_enter(en, &p->config, e) < 0 ||
         runtime_sweep(en, e) < 0)
         return -1;
     if (create_make(en, o, &env, &p->config, &p->record, &p->spec, e) == 0) return 0;
@@ -195,10 +195,11 @@ int runtime_start(struct engine *en, const char *id, const struct runtime_attach
 {
     own(prepared) struct prepared p = PREPARED_NONE;
     own(fd) int sock = -1;
-    if (runtime_sweep(en, e) < 0 || engine_enter(en, e) < 0 ||
-        record_adopt(en, id, &p.record, e) < 0)
+    if (runtime_sweep(en, e) < 0 || runtime_config_load(en, id, &p.config, e) < 0 ||
+        others_enter(en, &p.config, e) < 0 || record_adopt(en, id, &p.record, e) < 0)
         return -1;
-    int rc = runtime_config_load(en, id, &p.config, e);
+    runtime_config_fini(&p.config);
+    int rc = runtime_config_load(en, id, &p.config, e); // as it is now that it is ours
     if (rc == 0) {
         p.record.rm = p.config.brief.rm;
         snprintf(p.record.name, sizeof p.record.name, "%s", p.config.brief.name);

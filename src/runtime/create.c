@@ -192,31 +192,6 @@ int runtime_restart_parse(const char *text, enum runtime_restart *out, int64_t *
     return err_hint(e, "it is no, on-failure[:MAX], always or unless-stopped");
 }
 
-static int mode_option(struct engine *en, const char *text, const char *what, char **out,
-                       struct err *e)
-{
-    const char *other = text && strncmp(text, "container:", 10) == 0 ? text + 10 : NULL;
-    if (!text || !text[0] || strcmp(text, "private") == 0 || strcmp(text, "host") == 0 ||
-        (strcmp(what, "ipc") == 0 && strcmp(text, "shareable") == 0)) {
-        *out = str_dup(text && text[0] ? text : NULL);
-        return 0;
-    }
-    bool joins = strcmp(what, "pid") == 0;
-    if (!other || !joins) {
-        err_set(e, ERR_USAGE, "invalid value '%s' for --%s", text, what);
-        return err_hint(e,
-                        joins ? "it is private, host or container:NAME" : "it is private or host");
-    }
-    if (en->ids.mode != IDMAP_ROOT) {
-        err_set(e, ERR_UNSUPPORTED, "--%s container:NAME is for root, so far", what);
-        return err_hint(e, "containers of an ordinary user are in user namespaces of their own");
-    }
-    char id[RUNTIME_ID];
-    if (runtime_container_find(en, other, id, e) < 0) return err_wrap(e, "reading --%s", what);
-    *out = str_fmt("container:%s", id);
-    return 0;
-}
-
 static int health_options(const struct runtime_run_options *o, struct runtime_config *c,
                           struct err *e)
 {
@@ -328,6 +303,13 @@ static void security_options(const struct runtime_run_options *o, struct runtime
     }
 }
 
+static int check_hostname(const struct runtime_config *c, struct err *e)
+{
+    const char *uts = c->uts_mode;
+    if (!uts || strcmp(uts, "private") == 0 || (!c->hostname && !c->domainname)) return 0;
+    return err_set(e, ERR_USAGE, "conflicting options: hostname and the UTS mode");
+}
+
 // All that can be wrong on the command line, before anything is touched.
 int create_read(struct engine *en, const struct runtime_run_options *o, struct runtime_config *c,
                 struct strv *env, struct err *e)
@@ -336,9 +318,9 @@ int create_read(struct engine *en, const struct runtime_run_options *o, struct r
     copy_plain(o, c);
     security_options(o, c);
     if (check_terminal(o, e) < 0 || pull_option(o, &pull, e) < 0 || restart_option(o, c, e) < 0 ||
-        health_options(o, c, e) < 0 || mode_option(en, o->pid_mode, "pid", &c->pid_mode, e) < 0 ||
-        mode_option(en, o->ipc_mode, "ipc", &c->ipc_mode, e) < 0 ||
-        mode_option(en, o->uts_mode, "uts", &c->uts_mode, e) < 0)
+        health_options(o, c, e) < 0 || others_mode(en, o->pid_mode, "pid", &c->pid_mode, e) < 0 ||
+        others_mode(en, o->ipc_mode, "ipc", &c->ipc_mode, e) < 0 ||
+        others_mode(en, o->uts_mode, "uts", &c->uts_mode, e) < 0)
         return -1;
     if (o->name && !parse_name_ok(o->name)) {
         struct record none = RECORD_NONE;
@@ -356,7 +338,7 @@ int create_read(struct engine *en, const struct runtime_run_options *o, struct r
         return err_hint(e, "another container may still run; remove the file if not");
     }
     if (add_volumes(en, o, c, e) < 0 || add_mounts(o, c, e) < 0) return -1;
-    if (network_option(en, o, c, e) < 0) return -1;
+    if (network_option(en, o, c, e) < 0 || check_hostname(c, e) < 0) return -1;
     own(runtime_spec) struct runtime_spec check = {.rootfs_fd = -1};
     return start_spec(en, c, &check, e);
 }
@@ -423,9 +405,17 @@ static int check_platform(const struct runtime_run_options *o, const struct oci_
                    o->platform);
 }
 
-static void merge_hostname(struct runtime_config *c)
+// With another container's UTS namespace, the name is that one's.
+static void merge_hostname(struct engine *en, struct runtime_config *c)
 {
+    struct err ignored;
+    own(runtime_config) struct runtime_config other = {0};
     if (c->hostname) return;
+    if (c->uts_mode && strncmp(c->uts_mode, "container:", 10) == 0 &&
+        runtime_config_load(en, c->uts_mode + 10, &other, &ignored) == 0) {
+        c->hostname = str_dup(other.hostname);
+        return;
+    }
     char name[65] = "";
     bool host = c->uts_mode && strcmp(c->uts_mode, "host") == 0;
     if (host || strcmp(c->network, "host") == 0) gethostname(name, sizeof name - 1);
@@ -491,7 +481,7 @@ static int merge(struct engine *en, const struct runtime_run_options *o,
     if (c->stop_timeout < 0) c->stop_timeout = config->stop_timeout;
     merge_health(&c->health, &config->health);
     merge_volumes(config, c);
-    merge_hostname(c);
+    merge_hostname(en, c);
     merge_env(env, config, c);
     for (size_t i = 0; i < config->exposed_ports.n; i++)
         strv_add(&c->exposed, config->exposed_ports.p[i].key);

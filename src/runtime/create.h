@@ -24,5 +24,16 @@ int start_spec(struct engine *en, const struct runtime_config *c, struct runtime
 int start_open(struct engine *en, const struct runtime_config *c, struct record *r,
                const struct image_view *im, const struct image_progress *progress,
                struct runtime_spec *s, struct err *e);
+
+// --- others.c: namespaces of other containers ---------------------------------------------------
+// As engine_enter, for a container that may join others: an ordinary user then enters their user
+// namespace.
+int others_enter(struct engine *en, const struct runtime_config *c, struct err *e);
+// Opens what is to be joined (s->join, s->shm_fd ...). They must run now.
+int others_join(struct engine *en, const struct runtime_config *c, struct runtime_spec *s,
+                struct err *e);
+// What stands behind --pid, --ipc or --uts; names become ids.
+int others_mode(struct engine *en, const char *text, const char *option, char **out, struct err *e);
+
 int runtime_restart_parse(const char *text, enum runtime_restart *out, int64_t *out_max,
                           struct err *e);

@@ -339,9 +339,11 @@ static void mount_dev(const struct plan *p, struct views *v)
 {
     enter_mount_at(p, v->dev, "/dev", STEP_MOUNT_DEV);
     enter_need(p, enter_attach(p->pts_fd, v->dev, "pts") == 0, STEP_MOUNT_PTS);
-    enter_need(p, enter_attach(p->shm_fd, v->dev, "shm") == 0, STEP_MOUNT_SHM);
-    if (!p->spec->host_ipc) {
-        int mq = enter_new_fs("mqueue", NODEV_ALL);
+    if (p->shm_fd >= 0)
+        enter_need(p, enter_attach(p->shm_fd, v->dev, "shm") == 0, STEP_MOUNT_SHM);
+    bool joins = join_has(p->join, JOIN_IPC);
+    if (p->spec->mqueue_fd > 0 || (!p->spec->host_ipc && !joins)) {
+        int mq = joins ? p->spec->mqueue_fd : enter_new_fs("mqueue", NODEV_ALL);
         enter_need(p, mq >= 0 && enter_attach(mq, v->dev, "mqueue") == 0, STEP_MOUNT_MQUEUE);
         close(mq);
     }
@@ -509,7 +511,7 @@ void enter_workdir_at(const struct plan *p, int at)
 
 static void name_host(const struct plan *p)
 {
-    if (p->spec->host_uts) return;
+    if (p->spec->host_uts || join_has(p->join, JOIN_UTS)) return;
     enter_need(p, sethostname(p->hostname, strlen(p->hostname)) == 0, STEP_HOSTNAME);
     const char *d = p->spec->domainname;
     if (d) enter_need(p, setdomainname(d, strlen(d)) == 0, STEP_HOSTNAME);

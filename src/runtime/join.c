@@ -155,6 +155,8 @@ static _Noreturn void go_between(const struct plan *p, int pid_fd)
     if (join_enter(p->join, &which) != 0) enter_fail(p, STEP_JOIN, which);
     if (p->join->time_offsets && make_clocks(p->join->time_offsets) != 0)
         enter_fail(p, STEP_JOIN, JOIN_TIME);
+    // Whoever is not dumpable has /proc files of the real root's: a user could not write its maps.
+    if (p->own_userns && p->user_mode) prctl(PR_SET_DUMPABLE, 1);
     pid_t pid = fork_sibling(p->clone_flags);
     if (pid == 0) {
         close(pid_fd);

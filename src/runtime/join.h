@@ -54,6 +54,10 @@ static inline void own_join(struct join *j)
 {
     join_fini(j);
 }
+static inline bool join_has(const struct join *j, enum join_ns which)
+{
+    return j && j->fd[which] >= 0;
+}
 const char *join_name(uint32_t which);   // "user", "mnt", as in /proc/PID/ns; "" when unknown
 uint64_t join_flag(enum join_ns which);  // CLONE_NEWUSER ...
 // Opens a namespace by its path and checks that it is one of that kind.

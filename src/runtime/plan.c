@@ -269,6 +269,17 @@ static int plan_pts(struct plan *p, struct err *e)
 // default is what the kernel itself would choose: half of the memory, with a cap.
 static int plan_shm(struct plan *p, struct err *e)
 {
+    const uint64_t safe = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    if (p->spec->no_shm) return 0;
+    if (p->spec->shm_fd > 0) {
+        p->shm_fd = fcntl(p->spec->shm_fd, F_DUPFD_CLOEXEC, 3);
+        return p->shm_fd < 0 ? err_sys(e, "use '/dev/shm' of another container") : 0;
+    }
+    if (p->spec->host_ipc && !p->spec->shm_size) {
+        own(fd) int host = open("/dev/shm", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (host >= 0) p->shm_fd = mounts_clone(host, true, false, safe, NULL, e);
+        if (host >= 0) return p->shm_fd < 0 ? err_wrap(e, "binding the host's /dev/shm") : 0;
+    }
     struct tmpfs_options o = {
         .size = p->spec->shm_size,
         .mode = 01777,
@@ -490,10 +501,9 @@ static void plan_namespaces(struct plan *p)
     const struct runtime_spec *s = p->spec;
     p->clone_flags = CLONE_NEWNS;
     p->join = s->join;
-    bool joins_pid = s->join && s->join->fd[JOIN_PID] >= 0;
-    if (!s->host_pid && !joins_pid) p->clone_flags |= CLONE_NEWPID;
-    if (!s->host_ipc) p->clone_flags |= CLONE_NEWIPC;
-    if (!s->host_uts) p->clone_flags |= CLONE_NEWUTS;
+    if (!s->host_pid && !join_has(s->join, JOIN_PID)) p->clone_flags |= CLONE_NEWPID;
+    if (!s->host_ipc && !join_has(s->join, JOIN_IPC)) p->clone_flags |= CLONE_NEWIPC;
+    if (!s->host_uts && !join_has(s->join, JOIN_UTS)) p->clone_flags |= CLONE_NEWUTS;
     if (s->net == RUNTIME_NET_NONE) p->clone_flags |= CLONE_NEWNET;
     if (p->own_userns) p->clone_flags |= CLONE_NEWUSER;
 }

@@ -63,6 +63,10 @@ static int check_scope(const struct runtime_spec *s, const char *name, struct er
             return refuse(name, "it shares the host's network", e);
         if (allowed[i].scope == SCOPE_IPC && s->host_ipc)
             return refuse(name, "it shares the host's IPC", e);
+        if (allowed[i].scope == SCOPE_IPC && join_has(s->join, JOIN_IPC))
+            return refuse(name, "it shares another container's IPC", e);
+        if (allowed[i].scope == SCOPE_UTS && join_has(s->join, JOIN_UTS))
+            return refuse(name, "it shares another container's name", e);
         if (allowed[i].scope == SCOPE_UTS && s->host_uts)
             return refuse(name, "it shares the host's name", e);
         return 0;

@@ -47,6 +47,8 @@ void runtime_spec_fini(struct runtime_spec *s)
     if (s->rootfs_fd > 2) close(s->rootfs_fd);
     if (s->ids.userns_fd > 2) close(s->ids.userns_fd);
     if (s->ids.lock_fd > 2) close(s->ids.lock_fd);
+    if (s->shm_fd > 2) close(s->shm_fd);
+    if (s->mqueue_fd > 2) close(s->mqueue_fd);
     if (s->join) join_fini(s->join);
     free(s->join);
     memset(s, 0, sizeof *s);

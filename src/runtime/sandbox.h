@@ -125,6 +125,8 @@ struct runtime_spec {
     bool home_env;    // set HOME from passwd unless in env
     bool host_pid, host_ipc, host_uts;
     struct join *join;  // namespaces of others, heap (join.h); NULL: none
+    int shm_fd, mqueue_fd;  // of the IPC namespace that is joined, detached mounts; 0: none
+    bool no_shm;            // nothing is mounted on /dev/shm
     bool detach;  // the program outlives the process that started it
     enum runtime_userns userns;
     uint32_t userns_size;  // of auto; 0: RUNTIME_IDS

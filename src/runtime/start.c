@@ -3,7 +3,6 @@
 // same for the first start and for every later one, by whoever does it.
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +105,7 @@ static void fill_plain(const struct runtime_config *c, struct runtime_spec *s)
     s->host_pid = is_host(c->pid_mode);
     s->host_ipc = is_host(c->ipc_mode);
     s->host_uts = is_host(c->uts_mode);
+    s->no_shm = c->ipc_mode && strcmp(c->ipc_mode, "none") == 0;
     if (c->brief.id[0]) s->cgroup_name = str_fmt("%.32s", c->brief.id);
 }
 
@@ -261,25 +261,6 @@ static int add_volumes(struct engine *en, const struct runtime_config *c, struct
     return 0;
 }
 
-// Another container's process namespace: it must run now. Where both have a user namespace of their
-// own the kernel lets neither into the other's.
-static int join_others(struct engine *en, const struct runtime_config *c, struct runtime_spec *s,
-                       struct err *e)
-{
-    struct runtime_state state;
-    if (!c->pid_mode || strncmp(c->pid_mode, "container:", 10) != 0) return 0;
-    own(fd) int init = runtime_init_open(en, c->pid_mode + 10, &state, e);
-    if (init < 0) return err_wrap(e, "joining the processes of another container (--pid)");
-    s->join = mem_alloc(sizeof *s->join);
-    *s->join = JOIN_NONE;
-    own(free) char *path = str_fmt("/proc/%d/ns/pid", (int)state.pid);
-    if (join_open(s->join, JOIN_PID, path, e) < 0) return -1;
-    // It was its namespace, and not that of one who got its number since.
-    struct pollfd p = {.fd = init, .events = POLLIN};
-    if (poll(&p, 1, 0) == 0) return 0;
-    return err_set(e, ERR_CONFLICT, "container %.12s has just ended", c->pid_mode + 10);
-}
-
 // The copy of a profile that was kept beside the record.
 static void use_profile(const struct runtime_config *c, const struct record *r, struct engine *en,
                         struct runtime_spec *s)
@@ -306,7 +287,7 @@ int start_open(struct engine *en, const struct runtime_config *c, struct record 
 {
     if (start_spec(en, c, s, e) < 0) return -1;
     use_profile(c, r, en, s);
-    if (join_others(en, c, s, e) < 0) return -1;
+    if (others_join(en, c, s, e) < 0) return -1;
     recall_ids(c, &s->ids);
     if (userns_take(en, r->id, im, s, e) < 0) return -1;
     s->rootfs_fd = open_root(en, r, im, &s->ids, progress, e);

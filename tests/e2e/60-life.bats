@@ -261,30 +261,6 @@ end"
 
 @test "--pid, --ipc and --uts of the host, and wrong ones" {
     same "$(R --rm --uts host $IMG hostname)" "$(hostname)"
-    try R --rm --ipc container:x $IMG true
-    fails 125 "invalid value"
-    try R --rm --uts container:x $IMG true
-    fails 125 "invalid value"
-    if ! is_root; then
-        try R --rm --pid container:x $IMG true
-        fails 125 "is for root"
-    fi
-}
-
-@test "--pid container:NAME sees and signals the processes of another container" {
-    need_root
-    try R --rm --pid container:nobody $IMG true
-    fails 125 "No such container: nobody"
-    id=$(D --name first $IMG sleep 4242)
-    try R --rm --pid container:first $IMG ps
-    ok && has "sleep 4242" || return 1
-    try R --rm --log-driver json-file --pid container:first $IMG sh -c 'echo $$; exit 6'
-    fails 6
-    [ "$output" -gt 1 ]
-    dewar kill first
-    same "$(timeout 10 "$DEWAR" wait first)" 137
-    try R --rm --pid container:first $IMG true
-    fails 125 "not running"
 }
 
 @test "a store has one run folder, however it is named" {
