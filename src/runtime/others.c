@@ -163,7 +163,8 @@ static int fetch_mounts(void *arg, struct err *e)
     struct fetch *f = arg;
     uint32_t which;
     if (join_enter(f->join, &which) != 0) return err_sys(e, "enter the other container");
-    own(fd) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    own(fd) int root = fs_open("/", O_PATH | O_DIRECTORY, 0, e);
+    if (root < 0) return -1;
     own(fd) int shm = copy_mount(root, "dev/shm", TMPFS_MAGIC);
     own(fd) int queue = copy_mount(root, "dev/mqueue", MQUEUE_MAGIC);
     if (shm < 0) return err_set(e, ERR_UNSUPPORTED, "its '/dev/shm' is not a tmpfs of its own");
