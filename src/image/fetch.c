@@ -7,7 +7,8 @@
 //     `--the blob is in the store--> OWNED, with all bytes there
 //
 // A worker follows the part file: an eventfd holds how many bytes were added since it last looked,
-// so it sleeps in read(2) while there is nothing new. It always hashes from the first byte on, so
+// so it sleeps in read(2) while there is nothing new. The file's offset, which the registry client
+// sees, tells how far it has come: downloads run ahead of unpacking by a few MiB only. It always hashes from the first byte on, so
 // what an earlier run left is checked like the rest; if that turns out to be damaged, the job
 // begins anew once. Whoever waits for another's lock holds nothing that the other one needs, so
 // nobody waits in a circle: an unpacked layer that needs the ones below (an open one) gives up its
@@ -162,7 +163,7 @@ static int larger(const void *a, const void *b, void *arg)
 static unsigned worker_count(unsigned asked)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned n = asked ? asked : cpus > 2 ? (unsigned)cpus : 2;
+    unsigned n = asked ? asked : cpus > DOWNLOADS_MAX ? (unsigned)cpus : DOWNLOADS_MAX;
     return n < WORKERS_MAX ? n : WORKERS_MAX;
 }
 
@@ -234,6 +235,7 @@ static ssize_t tail_read(void *arg, void *buf, size_t n, struct err *e)
     if (got < 0) return err_sys(e, "read the download");
     if (got == 0) return err_set(e, ERR_INTERNAL, "the download is shorter than it was said to be");
     t->at += (uint64_t)got;
+    if (lseek(t->fd, (off_t)t->at, SEEK_SET) < 0) return err_sys(e, "seek in the download");
     return got;
 }
 
@@ -301,7 +303,7 @@ static int ask_for(struct image_fetch *f, struct job *j, struct err *e)
                                  .digest = j->d->digest,
                                  .size = j->d->size,
                                  .offset = j->have,
-                                 .flags = f->opt.flags | TRANSFER_HASHED};
+                                 .flags = f->opt.flags | TRANSFER_HASHED | TRANSFER_PACED};
     if (image_remote_send(f->opt.remote, &q, j->part.fd, e) < 0) return -1;
     j->request = q.id;
     f->downloads++;

@@ -14,7 +14,7 @@ struct image_fetch_options {
     uint32_t flags;            // TRANSFER_INSECURE ...
     const struct oci_manifest *manifest;
     const struct oci_image *image; // as many layers as the manifest
-    unsigned workers;              // 0: one per CPU, at least 2
+    unsigned workers;              // 0: one per CPU, at least as many as downloads at a time
 };
 struct image_fetch;
 // Enters the user namespace. The caller holds store_lock_shared. The options are borrowed.

@@ -60,6 +60,11 @@ struct transfer_request {
 #define TRANSFER_INSECURE 1U  // --tls-verify=false: http and unknown certificates for this host
 #define TRANSFER_ANONYMOUS 2U // send no credentials
 #define TRANSFER_HASHED 4U    // BLOB_GET: the reader hashes; check the size only
+// BLOB_GET: somebody reads the file while it grows, and tells by its offset (lseek; the open file
+// description is shared) how far they have come. No more than TRANSFER_AHEAD bytes are fetched
+// ahead of them, and what lies behind them leaves the page cache as soon as it is on disk.
+#define TRANSFER_PACED 8U
+#define TRANSFER_AHEAD ((uint64_t)16 << 20)
 
 enum transfer_answer {
     TRANSFER_PROGRESS, // `size` bytes of `total` so far; BLOB_GET: they are in the file

@@ -77,6 +77,7 @@ static int follow(struct http *http, struct call_home *home, struct call *c,
                            .begin = c->begin,
                            .take = c->take,
                            .sent = c->sent,
+                           .full = c->full,
                            .arg = c->arg,
                            .body_max = c->body_max};
     bool starts_home = strcmp(c->url.host, home->url.host) == 0 && home->named;

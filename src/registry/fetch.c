@@ -2,9 +2,13 @@
 // Downloads: manifests whole and hashed, blobs straight into the asker's file. A blob that breaks
 // off goes on where it stopped: by range when the registry grants exactly the range that was asked
 // for, else by reading the beginning once more and throwing it away. So what is in the file only
-// grows, and whoever reads it meanwhile sees no byte change.
+// grows, and whoever reads it meanwhile sees no byte change. A paced download (oci/transfer.h) keeps
+// near its reader: an archive of gigabytes then passes through the page cache in a few MiB, and
+// most of it is on disk when the store is synced.
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/engine.h"
 #include "base/num.h"
@@ -17,6 +21,8 @@
 #define ACCEPT                                                                                     \
     "Accept: " OCI_TYPE_INDEX ", " OCI_TYPE_MANIFEST ", " DOCKER_TYPE_LIST ","                     \
     " " DOCKER_TYPE_MANIFEST
+
+#define SETTLE_STEP ((uint64_t)4 << 20)
 
 // --- manifests -------------------------------------------------------------------------------
 
@@ -103,6 +109,8 @@ struct blob {
     bool bad_range; // it just sent another part than asked for
     bool hashing;
     struct codec_sha256 hash;
+    uint64_t settled; // up to here writing back has begun
+    uint64_t told;    // how much there was when the reader was told by blob_full
 };
 
 static void blob_prepare(void *arg, struct strv *headers)
@@ -144,6 +152,34 @@ static int blob_begin(void *arg, const struct http_answer *a, struct err *e)
     return 0;
 }
 
+static uint64_t reader_at(const struct blob *b)
+{
+    off_t at = lseek(b->s->j->fd, 0, SEEK_CUR);
+    return at < 0 ? 0 : (uint64_t)at;
+}
+
+static bool blob_full(void *arg)
+{
+    struct blob *b = arg;
+    if (b->done <= reader_at(b) + TRANSFER_AHEAD) return false;
+    if (b->told == b->done) return true;
+    b->told = b->done;
+    b->s->j->told_ns = 0; // the reader is to see all that there is
+    job_progress(b->s->j, b->done, b->size);
+    return true;
+}
+
+// Hints to the kernel: where they do not work nothing is lost.
+static void settle(struct blob *b)
+{
+    int fd = b->s->j->fd;
+    if (b->done - b->settled < SETTLE_STEP && b->done < b->size) return;
+    sync_file_range(fd, (off_t)b->settled, (off_t)(b->done - b->settled), SYNC_FILE_RANGE_WRITE);
+    b->settled = b->done;
+    uint64_t read = reader_at(b);
+    if (read > 0) posix_fadvise(fd, 0, (off_t)read, POSIX_FADV_DONTNEED); // what is clean of it
+}
+
 static int blob_take(void *arg, const void *p, size_t n, struct err *e)
 {
     struct blob *b = arg;
@@ -158,6 +194,7 @@ static int blob_take(void *arg, const void *p, size_t n, struct err *e)
     if (job_write(b->s->j, p, n, b->done, e) < 0) return -1;
     if (b->hashing) codec_sha256_add(&b->hash, p, n);
     b->done += n;
+    if (b->s->j->q.flags & TRANSFER_PACED) settle(b);
     job_progress(b->s->j, b->done, b->size);
     return 0;
 }
@@ -214,7 +251,7 @@ static int blob_rounds(struct blob *b, struct call *c, struct err *e)
 static int blob_get_at(struct session *s, struct err *e)
 {
     const struct transfer_request *q = &s->j->q;
-    struct blob b = {.s = s, .size = q->size, .done = s->j->done};
+    struct blob b = {.s = s, .size = q->size, .done = s->j->done, .settled = s->j->done};
     char digest[OCI_DIGEST_TEXT];
     if (b.done > b.size)
         return err_set(e, ERR_INTERNAL, "the offset of the request is behind the blob's end");
@@ -225,6 +262,7 @@ static int blob_get_at(struct session *s, struct err *e)
                                .prepare = blob_prepare,
                                .begin = blob_begin,
                                .take = blob_take,
+                               .full = q->flags & TRANSFER_PACED ? blob_full : NULL,
                                .arg = &b,
                                .progress = &b.done};
     if (session_url(s, &c.url, e, "/v2/%s/blobs/%s", s->place.name,

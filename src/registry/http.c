@@ -28,16 +28,23 @@
 #define EXPECT_FROM ((uint64_t)4 << 20) // ask before sending a body of this size
 #define IDLE_CONNECTIONS 32L
 #define TASK_FDS 64
+#define PAUSE_MS 4 // how soon whoever was full is asked again
 
 struct http {
     CURLM *multi;
     struct task_loop *tasks;
+    struct exchange *paused; // a list
     unsigned stall_s;
     bool hashed_cas;
 };
 
 // One exchange under way.
 struct exchange {
+    struct http *h;
+    CURL *easy;
+    struct exchange *next_paused;
+    bool paused;
+    bool may_pause;
     const struct http_ask *q;
     struct http_answer *a;
     struct err *e;
@@ -140,30 +147,48 @@ static int take_body(struct exchange *x, const char *p, size_t n)
 }
 
 // The status is known when the body, or the end, comes.
-static int begin_body(struct exchange *x, CURL *easy)
+static int begin_body(struct exchange *x)
 {
     if (x->began) return 0;
     x->began = true;
-    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &x->a->status);
+    long version = 0;
+    curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &x->a->status);
+    curl_easy_getinfo(x->easy, CURLINFO_HTTP_VERSION, &version);
+    x->may_pause = x->q->full && version <= CURL_HTTP_VERSION_1_1;
     bool good = x->a->status >= 200 && x->a->status < 300;
     x->a->body.max = good && x->q->body_max ? x->q->body_max : HTTP_TEXT_MAX;
     return good && x->q->begin ? x->q->begin(x->q->arg, x->a, x->e) : 0;
 }
 
-struct write_arg {
-    struct exchange *x;
-    CURL *easy;
-};
+static void pause_it(struct exchange *x)
+{
+    x->paused = true;
+    x->next_paused = x->h->paused;
+    x->h->paused = x;
+}
+
+static void unlist(struct exchange *x)
+{
+    if (!x->paused) return;
+    struct exchange **at = &x->h->paused;
+    while (*at != x) at = &(*at)->next_paused;
+    *at = x->next_paused;
+    x->paused = false;
+}
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
-    struct write_arg *w = arg;
+    struct exchange *x = arg;
     n *= size;
-    if (begin_body(w->x, w->easy) < 0 || take_body(w->x, p, n) < 0) {
-        w->x->failed = true;
-        return n + 1; // anything but n ends the exchange
+    int rc = begin_body(x);
+    if (rc == 0 && x->may_pause && x->q->full(x->q->arg)) {
+        pause_it(x);
+        return CURL_WRITEFUNC_PAUSE; // the same piece comes again
     }
-    return n;
+    if (rc == 0) rc = take_body(x, p, n);
+    if (rc == 0) return n;
+    x->failed = true;
+    return n + 1; // anything but n ends the exchange
 }
 
 static size_t on_send(char *p, size_t size, size_t n, void *arg)
@@ -210,7 +235,7 @@ static int on_time(void *arg, curl_off_t d_total, curl_off_t down, curl_off_t u_
     int64_t now = clock_mono_ns(), bytes = down + up;
     (void)d_total;
     (void)u_total;
-    if (!x->mark_ns || bytes - x->mark_bytes >= x->stall_ns / 1000000000 * STALL_RATE) {
+    if (!x->mark_ns || x->paused || bytes - x->mark_bytes >= x->stall_ns / 1000000000 * STALL_RATE) {
         x->mark_ns = now;
         x->mark_bytes = bytes;
     }
@@ -296,10 +321,11 @@ static void set_limits(CURL *easy, const struct http_ask *q)
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, q->take ? RECEIVE_BUFFER : 16L << 10);
 }
 
-static int set_up(CURL *easy, struct http *h, struct exchange *x, struct write_arg *w,
-                  struct curl_slist *headers, struct err *e)
+static int set_up(struct exchange *x, struct curl_slist *headers, struct err *e)
 {
     const struct http_ask *q = x->q;
+    struct http *h = x->h;
+    CURL *easy = x->easy;
     curl_easy_setopt(easy, CURLOPT_URL, q->url->text);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -312,7 +338,7 @@ static int set_up(CURL *easy, struct http *h, struct exchange *x, struct write_a
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, x);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, w);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, x);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, x);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, x);
@@ -464,16 +490,17 @@ static int exchange_once(struct http *h, const struct http_ask *q, struct http_a
     own(headers) struct curl_slist *headers = make_headers(q);
     own(easy) CURL *easy = curl_easy_init();
     if (!easy) return err_set(e, ERR_INTERNAL, "make a handle of libcurl");
-    struct exchange x = {.q = q, .a = a, .e = e, .task = task_self(h->tasks)};
-    struct write_arg w = {&x, easy};
+    struct exchange x = {
+        .h = h, .easy = easy, .q = q, .a = a, .e = e, .task = task_self(h->tasks)};
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, detail);
-    if (set_up(easy, h, &x, &w, headers, e) < 0) return -1;
+    if (set_up(&x, headers, e) < 0) return -1;
     CURLMcode rc = curl_multi_add_handle(h->multi, easy);
     if (rc) return err_set(e, ERR_INTERNAL, "libcurl: %s", curl_multi_strerror(rc));
     while (!x.done) task_wait(h->tasks);
+    unlist(&x);
     curl_multi_remove_handle(h->multi, easy);
     note_address(easy, a);
-    if (x.code == CURLE_OK && begin_body(&x, easy) < 0) x.failed = true;
+    if (x.code == CURLE_OK && begin_body(&x) < 0) x.failed = true;
     if (x.code != CURLE_OK || x.failed) return fail(easy, &x, detail, e);
     a->failure = HTTP_FAIL_NONE;
     return 0;
@@ -529,6 +556,18 @@ static struct curl_waitfd wait_of(const struct pollfd *p)
     return w;
 }
 
+// Those that are still full stay as they are.
+static void go_on(struct http *h)
+{
+    struct exchange *next;
+    for (struct exchange *x = h->paused; x; x = next) {
+        next = x->next_paused;
+        if (x->q->full(x->q->arg)) continue;
+        unlist(x);
+        curl_easy_pause(x->easy, CURLPAUSE_CONT); // may call on_body, which may pause it again
+    }
+}
+
 int http_poll(struct http *h, int extra_fd, short extra_events, int timeout_ms, struct err *e)
 {
     int running;
@@ -539,7 +578,9 @@ int http_poll(struct http *h, int extra_fd, short extra_events, int timeout_ms, 
     if (extra_fd >= 0) fds[n++] = (struct pollfd){.fd = extra_fd, .events = extra_events};
     for (size_t i = 0; i < n; i++) extra[i] = wait_of(&fds[i]);
     if (more && timeout_ms > TASK_LOOK_MS) timeout_ms = TASK_LOOK_MS;
+    if (h->paused && (timeout_ms < 0 || timeout_ms > PAUSE_MS)) timeout_ms = PAUSE_MS;
     CURLMcode rc = curl_multi_poll(h->multi, extra, (unsigned)n, timeout_ms, NULL);
+    go_on(h);
     if (!rc) rc = curl_multi_perform(h->multi, &running);
     if (rc) return err_set(e, ERR_INTERNAL, "libcurl: %s", curl_multi_strerror(rc));
     // A task that is woken may take its handle out and add another one: ask again each time.

@@ -74,6 +74,9 @@ struct http_ask {
     int (*begin)(void *arg, const struct http_answer *a, struct err *e);
     int (*take)(void *arg, const void *p, size_t n, struct err *e);
     void (*sent)(void *arg, uint64_t n);
+    // Whether `take` wants no more for now: asked before each piece, and again every few milliseconds
+    // until it says no. NULL: never. (Not asked with HTTP/2, where libcurl would go on and buffer.)
+    bool (*full)(void *arg);
     void *arg;
     size_t body_max; // of answer.body; 0: HTTP_TEXT_MAX
 };

@@ -108,6 +108,7 @@ struct call {
     int (*begin)(void *arg, const struct http_answer *a, struct err *e);
     int (*take)(void *arg, const void *p, size_t n, struct err *e);
     void (*sent)(void *arg, uint64_t n);
+    bool (*full)(void *arg); // see http.h
     void *arg;
     const uint64_t *progress; // grows while bytes arrive: then a break costs no try. May be NULL
     struct url ended;         // where redirects led

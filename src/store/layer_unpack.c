@@ -27,6 +27,7 @@
 
 #define CACHE_SLOTS 64
 #define COPY_BUFFER ((size_t)256 << 10)
+#define EARLY_BYTES ((uint64_t)1 << 20)  // from here on a file is written back at once
 
 struct slot {
     char *path;
@@ -444,6 +445,8 @@ static int put_file(struct unpack *u, int parent, const char *name, struct str *
     if ((t->mode & 07000) && fchmod(fd, t->mode) != 0) return err_sys(e, "chmod '%s'", t->name);
     struct timespec times[2] = {time_of(t), time_of(t)};
     if (futimens(fd, times) != 0) return err_sys(e, "set the time of '%s'", t->name);
+    // A hint: the sync at the end finds the large ones on disk, or on their way.
+    if (t->size >= EARLY_BYTES) sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     u->meta.bytes += t->size;
     return 0;
 }

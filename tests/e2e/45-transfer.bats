@@ -228,6 +228,24 @@ asked() { # PATTERN: requests that the scripted registry saw, as "METHOD PATH" l
     cmp got big
 }
 
+@test "a paced download stays near its reader, however late that one comes" {
+    registry_start
+    head -c 60000000 /dev/zero >large
+    # shellcheck disable=SC2046
+    T blob-put "$REGISTRY/a" $(blob large) >out
+    # The reader sleeps longer than a download may stall.
+    # shellcheck disable=SC2046
+    DEWAR_REGISTRY_STALL=1 T --reader 2500 blob-get "$REGISTRY/a" $(blob large back) hashed paced >out
+    cmp large back
+    local ahead
+    ahead=$(sed -n 's/^reader ahead=//p' out)
+    [ "$ahead" -ge 8000000 ] && [ "$ahead" -le 20000000 ] || { cat out; false; }
+    # Without that wish nobody is waited for.
+    # shellcheck disable=SC2046
+    T --reader 2500 blob-get "$REGISTRY/a" $(blob large again) hashed >out
+    same "$(sed -n 's/^reader ahead=//p' out)" 60000000
+}
+
 @test "an upload goes on where it broke off" {
     evil_start '{"rules":[{"on":"upload_patch","refuse":3000000,"times":1}]}'
     # shellcheck disable=SC2046

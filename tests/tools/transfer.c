@@ -2,7 +2,7 @@
 // Drives the registry client alone: starts dewar-registry, sends it the requests of the command
 // line all at once, and prints one line for each answer.
 //
-//   transfer [--helper PATH] [--progress] [--tail FILE] WORDS [, WORDS]...
+//   transfer [--helper PATH] [--progress] [--tail FILE] [--reader MS] WORDS [, WORDS]...
 //
 //   WORDS: OP REF [key=value...], e.g.
 //     manifest-get localhost:5000/a:latest fd=out.json
@@ -12,12 +12,15 @@
 //     tags localhost:5000/a fd=out    login localhost:5000/- user=me fd=password
 //     url-get - url=http://... fd=out
 //   --tail: looks at FILE at each progress, and says "ahead" when it is shorter than was said
-//   keys: digest size offset type mount user url fd; flags: insecure anonymous hashed
+//   --reader: of a paced blob-get: waits MS ms, then reads as fast as the file grows, and says by
+//   how many bytes at most the file was ahead ("reader ahead=N")
+//   keys: digest size offset type mount user url fd; flags: insecure anonymous hashed paced
 //
 // An answer: "ID done found digest=... size=... type=... name=... url=... time=...", or "ID failed
 // KIND" with the error's frames behind it, each after " | ". Exit status 1 when one failed.
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -61,7 +64,8 @@ static int set_flag(struct transfer_request *q, struct sv word, struct err *e)
         uint32_t flag;
     } flags[] = {{"insecure", TRANSFER_INSECURE},
                  {"anonymous", TRANSFER_ANONYMOUS},
-                 {"hashed", TRANSFER_HASHED}};
+                 {"hashed", TRANSFER_HASHED},
+                 {"paced", TRANSFER_PACED}};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (sv_eqz(word, flags[i].word)) {
             q->flags |= flags[i].flag;
@@ -104,7 +108,33 @@ static int parse_words(char **w, int n, struct transfer_request *q, int *fd, str
     return 0;
 }
 
-static int send_all(int sock, char **w, int n, uint32_t *sent, struct err *e)
+// What the worker of a pull does, as far as the client can see it.
+struct reader {
+    long ms; // -1: none
+    int fd;
+    uint64_t size;
+};
+
+static int read_along(void *arg, struct err *e)
+{
+    const struct reader *r = arg;
+    uint64_t ahead = 0, at = 0;
+    (void)e;
+    usleep((useconds_t)r->ms * 1000);
+    while (at < r->size) {
+        struct stat st;
+        if (fstat(r->fd, &st) != 0) return err_sys(e, "stat the file");
+        if ((uint64_t)st.st_size - at > ahead) ahead = (uint64_t)st.st_size - at;
+        at = (uint64_t)st.st_size;
+        if (lseek(r->fd, (off_t)at, SEEK_SET) < 0) return err_sys(e, "seek in the file");
+        usleep(1000);
+    }
+    printf("reader ahead=%llu\n", (unsigned long long)ahead);
+    fflush(stdout);
+    return 0;
+}
+
+static int send_all(int sock, char **w, int n, uint32_t *sent, struct reader *reader, struct err *e)
 {
     for (int i = 0; i < n;) {
         int end = i;
@@ -113,6 +143,7 @@ static int send_all(int sock, char **w, int n, uint32_t *sent, struct err *e)
         own(fd) int fd = -1;
         if (parse_words(w + i, end - i, &q, &fd, e) < 0) return -1;
         if (transfer_send_request(sock, &q, fd, e) < 0) return -1;
+        if (reader->ms >= 0) *reader = (struct reader){reader->ms, take_fd(fd), q.size};
         i = end + 1;
     }
     return 0;
@@ -174,7 +205,7 @@ static int receive_all(int sock, uint32_t count, bool progress, const char *tail
 }
 
 static int drive(const char *helper, char **w, int n, bool progress, const char *tail,
-                 struct err *e)
+                 long reader_ms, struct err *e)
 {
     extern char **environ;
     const char *const argv[] = {helper, NULL};
@@ -189,10 +220,16 @@ static int drive(const char *helper, char **w, int n, bool progress, const char 
     struct proc p;
     if (proc_start(&spec, &p, e) < 0) return -1;
     close(take_fd(theirs));
-    int rc = send_all(ours, w, n, &sent, e);
+    struct reader reader = {.ms = reader_ms, .fd = -1};
+    struct proc_worker reading;
+    int rc = send_all(ours, w, n, &sent, &reader, e);
+    bool along = rc == 0 && reader.fd >= 0;
+    if (along && proc_worker_start(read_along, &reader, &reading, e) < 0) return -1;
     if (rc == 0) rc = receive_all(ours, sent, progress, tail, e);
     close(take_fd(ours));
+    if (rc < 0 && along) proc_kill(&reading.proc, SIGKILL);
     struct err wait_err;
+    if (along && proc_worker_wait(&reading, &wait_err) < 0 && rc == 0) return *e = wait_err, -1;
     proc_wait(&p, &status, &wait_err);
     return rc;
 }
@@ -203,15 +240,20 @@ int main(int argc, char **argv)
     char helper[4096] = "";
     bool progress = false;
     const char *tail = NULL;
+    long reader_ms = -1;
     int i = 1;
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
         if (strcmp(argv[i], "--progress") == 0) progress = true;
         if (strcmp(argv[i], "--tail") == 0 && i + 1 < argc) tail = argv[++i];
+        uint64_t ms;
+        if (strcmp(argv[i], "--reader") == 0 && i + 1 < argc &&
+            num_u64_max(sv_of(argv[++i]), 60000, &ms))
+            reader_ms = (long)ms;
         if (strcmp(argv[i], "--helper") == 0 && i + 1 < argc)
             snprintf(helper, sizeof helper, "%s", argv[++i]);
     }
     if (!helper[0] && engine_helper("dewar-registry", helper, sizeof helper, &e) < 0)
         return tool_fail(&e);
-    int rc = drive(helper, argv + i, argc - i, progress, tail, &e);
+    int rc = drive(helper, argv + i, argc - i, progress, tail, reader_ms, &e);
     return rc < 0 ? tool_fail(&e) : rc;
 }
