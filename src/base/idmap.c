@@ -31,8 +31,7 @@ const char *idmap_mode_name(enum idmap_mode mode)
     return (unsigned)mode < IDMAP_MODE_COUNT ? names[mode] : "?";
 }
 
-// The login name of a uid from /etc/passwd; we ask no name service: it would load libraries.
-static bool login_name(uid_t uid, char *out, size_t size)
+bool idmap_login_name(uid_t uid, char *out, size_t size)
 {
     struct err e;
     own(str) struct str text = {0};
@@ -93,7 +92,7 @@ int idmap_plan(struct idmap *out, struct err *e)
         return 0;
     }
     char name[256] = "";
-    login_name(getuid(), name, sizeof name);
+    idmap_login_name(getuid(), name, sizeof name);
     read_side("/etc/subuid", name, getuid(), &out->uid);
     read_side("/etc/subgid", name, getuid(), &out->gid);
     out->gid.range[0].outside = getgid();

@@ -48,6 +48,8 @@ void idmap_add(struct idmap_side *s, uint32_t inside, uint32_t outside, uint32_t
 // "root", "map-<16 hex of FNV over the ranges>", "single": names the on-disk form.
 void idmap_form(const struct idmap *m, char out[32]);
 const char *idmap_mode_name(enum idmap_mode mode);
+// The login name of a uid from /etc/passwd; no name service is asked: it would load libraries.
+bool idmap_login_name(uid_t uid, char *out, size_t size);
 // Writes the maps of a child in a new user namespace; for a caller with the rights over all ids.
 int idmap_write(pid_t child, const struct idmap_side *uid, const struct idmap_side *gid,
                 struct err *e);

@@ -143,6 +143,15 @@ void num_print_size(uint64_t bytes, struct str *out)
     str_addf(out, "%.3g%s", v >= 999.5 ? 999.0 : v, units[u]);
 }
 
+void num_print_binary(uint64_t bytes, struct str *out)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double v = (double)bytes;
+    unsigned u = 0;
+    while (v >= 1024 && u < 6) v /= 1024, u++;
+    str_addf(out, "%.4g%s", v, units[u]);
+}
+
 void num_print_ago(int64_t s, struct str *out)
 {
     static const struct {

@@ -18,5 +18,6 @@ int num_bytes(struct sv text, uint64_t *out, struct err *e);
 // Go durations: "1m30s", "1.5h", "300ms"; result in nanoseconds.
 int num_duration(struct sv text, int64_t *out_ns, struct err *e);
 void num_print_size(uint64_t bytes, struct str *out);  // "12.3MB": units of 1000 as `docker images`
+void num_print_binary(uint64_t bytes, struct str *out);  // "1.5GiB": as `docker stats` shows memory
 void num_print_ago(int64_t seconds, struct str *out);  // "3 weeks": as `docker images`
 void num_print_elapsed(int64_t ns, struct str *out);   // "0.4s", "1m02s"

@@ -62,6 +62,7 @@ void table_print(const struct table *t, struct str *out)
 {
     if (t->columns == 0) return;
     size_t *widths = mem_alloc(t->columns * sizeof *widths);
+    size_t least = t->least ? t->least : CELL_LEAST;
     for (size_t i = 0; i < t->cells.n; i++) {
         size_t w = table_width(sv_of(t->cells.p[i]));
         if (w > widths[i % t->columns]) widths[i % t->columns] = w;
@@ -69,7 +70,7 @@ void table_print(const struct table *t, struct str *out)
     for (size_t i = 0; i < t->cells.n; i++) {
         size_t column = i % t->columns, w = table_width(sv_of(t->cells.p[i]));
         bool last = column + 1 == t->columns, right = t->right_mask >> column & 1;
-        size_t cell = widths[column] + PADDING < CELL_LEAST ? CELL_LEAST : widths[column] + PADDING;
+        size_t cell = widths[column] + PADDING < least ? least : widths[column] + PADDING;
         if (right) add_blanks(out, widths[column] - w);
         str_addz(out, t->cells.p[i]);
         if (last)

@@ -12,6 +12,7 @@
 struct table {
     struct strv cells;  // row by row
     size_t columns;
+    size_t least;               // columns that a cell takes with its padding; 0: 10
     unsigned long right_mask;  // bit i: column i is right-aligned
 };
 

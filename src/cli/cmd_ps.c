@@ -84,6 +84,24 @@ static void add_status(const struct runtime_state *s, int64_t now_ns, struct str
         str_addf(out, " (%s)", runtime_health_name(s->health));
 }
 
+// As Go quotes: what is no plain text becomes visible, so that a line stays a line.
+static void add_quoted(struct sv text, struct str *out)
+{
+    static const char plain[] = "\a\b\t\n\v\f\r\"\\", letters[] = "abtnvfr\"\\";
+    str_addc(out, '"');
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        const char *hit = c ? strchr(plain, c) : NULL;
+        if (hit)
+            str_addf(out, "\\%c", letters[hit - plain]);
+        else if ((unsigned char)c < 0x20 || c == 0x7F)
+            str_addf(out, "\\x%02x", (unsigned)(unsigned char)c);
+        else
+            str_addc(out, c);
+    }
+    str_addc(out, '"');
+}
+
 // In quotes; a long one is cut after COMMAND_SHOWN characters with an ellipsis, as Docker does.
 static void add_command(const char *command, bool full, struct str *out)
 {
@@ -96,9 +114,10 @@ static void add_command(const char *command, bool full, struct str *out)
         shown++;
     }
     bool whole = full || shown <= COMMAND_SHOWN;
-    str_addc(out, '"');
-    str_add(out, (struct sv){text.p, whole ? text.n : cut});
-    str_addz(out, whole ? "\"" : "…\"");
+    own(str) struct str cell = {0};
+    str_add(&cell, (struct sv){text.p, whole ? text.n : cut});
+    if (!whole) str_addz(&cell, "…");
+    add_quoted(str_sv(&cell), out);
 }
 
 static void add_comma(struct str *out, const char *text)

@@ -490,6 +490,7 @@ static int create(struct cli *c, const void *options, struct err *e)
     int rc = prepare(c, options, &ro, &en, e);
     ro.progress = ro.quiet ? NULL : &progress;
     ro.mapping = ro.quiet ? NULL : &mapping;
+    ro.later = true;
     if (rc == 0) rc = runtime_create(&en, &ro, id, e);
     if (rc == 0) str_addf(&c->out, "%s\n", id);
     drop(&ro);

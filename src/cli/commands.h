@@ -9,7 +9,8 @@
 extern const struct cli_cmd cli_cmd_run, cli_cmd_build, cli_cmd_lock, cli_cmd_verify;
 extern const struct cli_cmd cli_cmd_create, cli_cmd_start, cli_cmd_stop, cli_cmd_restart, cli_cmd_kill,
     cli_cmd_rm, cli_cmd_wait, cli_cmd_pause, cli_cmd_unpause, cli_cmd_rename, cli_cmd_attach,
-    cli_cmd_logs, cli_cmd_probe, cli_cmd_ps, cli_cmd_exec, cli_cmd_update, cli_cmd_container_prune;
+    cli_cmd_logs, cli_cmd_probe, cli_cmd_ps, cli_cmd_exec, cli_cmd_update, cli_cmd_container_prune,
+    cli_cmd_top, cli_cmd_stats, cli_cmd_port, cli_cmd_events;
 extern const struct cli_cmd cli_cmd_images, cli_cmd_rmi, cli_cmd_tag, cli_cmd_history,
     cli_cmd_inspect, cli_cmd_image_inspect, cli_cmd_container_inspect, cli_cmd_image_prune;
 extern const struct cli_cmd cli_cmd_volume_create, cli_cmd_volume_ls, cli_cmd_volume_inspect,
@@ -19,7 +20,8 @@ extern const struct cli_cmd cli_cmd_image_copy, cli_cmd_manifest_create, cli_cmd
     cli_cmd_manifest_inspect, cli_cmd_manifest_push, cli_cmd_manifest_rm;
 extern const struct cli_cmd cli_cmd_save, cli_cmd_load, cli_cmd_import, cli_cmd_bootstrap;
 extern const struct cli_cmd cli_cmd_login, cli_cmd_logout, cli_cmd_search;
-extern const struct cli_cmd cli_cmd_df, cli_cmd_system_prune, cli_cmd_builder_prune, cli_cmd_check;
+extern const struct cli_cmd cli_cmd_df, cli_cmd_system_prune, cli_cmd_builder_prune, cli_cmd_check,
+    cli_cmd_service;
 extern const struct cli_cmd cli_cmd_doctor, cli_cmd_info, cli_cmd_version;
 extern const struct cli_cmd cli_cmd_oci;
 extern const struct cli_cmd cli_cmd_help, cli_cmd_completion, cli_cmd_complete;

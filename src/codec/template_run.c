@@ -24,6 +24,19 @@ static bool is_record(value object)
     return false;
 }
 
+// Docker's templates see the names of Go's fields where its JSON has others: .ID and "Id", .Status
+// and "status". Maps (labels) have no second names.
+static value other_case(value object, const char *name)
+{
+    void *it = NULL;
+    const char *key;
+    struct codec_json *v;
+    if (!is_record(object)) return NULL;
+    while (codec_json_next(object, &it, &key, &v))
+        if (sv_eq_nocase(sv_of(key), sv_of(name))) return v;
+    return NULL;
+}
+
 static int no_such_field(struct run *r, value object, const char *name, size_t at)
 {
     struct strv keys = {0};
@@ -57,6 +70,7 @@ static int take_field(struct run *r, value from, const char *name, size_t at, va
         return r->lenient ? 0
                           : codec_template_fail(r->e, at, "'.%s' is asked of a plain value", name);
     *out = codec_json_get(from, name);
+    if (!*out) *out = other_case(from, name);
     if (*out || r->lenient || !is_record(from)) return 0;
     return no_such_field(r, from, name, at);
 }

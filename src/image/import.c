@@ -51,5 +51,6 @@ int image_import(struct engine *en, const struct image_import_options *opt, stru
     if (image_rootfs_put(en, &single, out, e) < 0) {
         return err_wrap(e, "importing '%s'", piped ? "standard input" : opt->path);
     }
+    image_event(en, "import", &out->image, NULL);
     return 0;
 }

@@ -20,6 +20,12 @@ size_t image_peek_layers(struct engine *en, const struct oci_image *im, struct s
 uint64_t image_size(struct engine *en, const struct oci_image *im, bool *out_broken);
 size_t image_users(const struct store_users *all, const struct oci_digest *image);
 
+// Into the log of events. `ref` without a name: the image's ID stands for it, as Docker has it.
+void image_event(struct engine *en, const char *action, const struct oci_digest *image,
+                 const struct oci_ref *ref);
+// Of a transfer: the actor is the name, not the image.
+void image_event_named(struct engine *en, const char *action, const struct oci_ref *ref);
+
 // --- filters ("key=value") ----------------------------------------------------------------------
 // Splits and checks the key against `known` (NULL-terminated). "label!" is a key of its own.
 int image_filter_split(const char *text, const char *const *known, char **out_key,

@@ -460,10 +460,12 @@ static int set_names(struct image_load *l, const struct plan *p, struct image_lo
     for (size_t i = 0; i < p->refs.n; i++) {
         if (store_ref_set(l->en, &p->refs.p[i], &p->manifest_id, &p->id, e) < 0) return -1;
         vec_push(out, (struct image_loaded){.id = p->id, .ref = p->refs.p[i]});
+        image_event(l->en, "load", &p->id, &p->refs.p[i]);
     }
     if (p->refs.n > 0) return 0;
     if (store_ref_set_untagged(l->en, &p->manifest_id, &p->id, e) < 0) return -1;
     vec_push(out, (struct image_loaded){.id = p->id});
+    image_event(l->en, "load", &p->id, NULL);
     return 0;
 }
 

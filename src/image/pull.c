@@ -185,6 +185,7 @@ int image_pull(struct engine *en, const struct image_pull_options *opt, struct i
     if (lock < 0 || image_remote_open(en, &remote, e) < 0) return -1;
     p.remote = remote;
     int rc = pull(&p, out, e);
+    if (rc == 0) image_event_named(en, "pull", &p.ref);
     if (rc == 0 && !out->changed) return 0;
     store_download_sweep(en);
     store_sweep_later(en);

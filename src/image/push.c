@@ -221,6 +221,7 @@ int image_push(struct engine *en, const struct image_push_options *opt, struct i
     p.sender = sender;
     int rc = push(&p, !opt->as, out, e);
     image_drop(&p);
+    if (rc == 0) image_event_named(en, "push", &p.ref);
     if (rc == 0) return 0;
     image_pushed_fini(out);
     own(str) struct str name = {0};

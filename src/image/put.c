@@ -5,6 +5,7 @@
 #include "image/image.h"
 #include "image/internal.h"
 #include "store/blob.h"
+#include "store/event.h"
 #include "store/fresh.h"
 #include "store/lock.h"
 
@@ -79,6 +80,26 @@ static bool is_named(struct engine *en, const struct image_put *put, const struc
     return put->refs_n > 0;
 }
 
+void image_event(struct engine *en, const char *action, const struct oci_digest *image,
+                 const struct oci_ref *ref)
+{
+    own(free) char *id = str_fmt("sha256:%s", image->hex);
+    own(str) struct str name = {0};
+    if (ref && ref->name[0]) oci_ref_print(ref, &name);
+    store_event(en, "image", action, id,
+                (const char *const[]){"name", name.n ? name.p : id, NULL});
+}
+
+void image_event_named(struct engine *en, const char *action, const struct oci_ref *ref)
+{
+    own(str) struct str full = {0};
+    own(str) struct str name = {0};
+    oci_ref_print(ref, &full);
+    oci_ref_print_repository(ref, &name);
+    store_event(en, "image", action, str_z(&full),
+                (const char *const[]){"name", str_z(&name), NULL});
+}
+
 int image_put(struct engine *en, const struct image_put *put, struct store_ref *out,
               struct err *e)
 {
@@ -94,6 +115,7 @@ int image_put(struct engine *en, const struct image_put *put, struct store_ref *
     if (!named && store_sync(en, e) < 0) return -1;
     for (size_t i = 0; !named && i < put->refs_n; i++) {
         if (store_ref_set(en, &put->refs[i], &r.manifest, &r.image, e) < 0) return -1;
+        image_event(en, "tag", &r.image, &put->refs[i]);
     }
     if (put->refs_n == 0 && store_ref_set_untagged(en, &r.manifest, &r.image, e) < 0) return -1;
     if (put->refs_n > 0) r.ref = put->refs[0];
@@ -113,5 +135,7 @@ int image_tag(struct engine *en, const char *source, const char *target, struct 
     // Between the look and the new name the image must not be freed under us.
     own(fd) int lock = store_lock_shared(en, e);
     if (lock < 0 || store_ref_resolve(en, source, &r, e) < 0) return -1;
-    return store_ref_set(en, &ref, &r.manifest, &r.image, e);
+    if (store_ref_set(en, &ref, &r.manifest, &r.image, e) < 0) return -1;
+    image_event(en, "tag", &r.image, &ref);
+    return 0;
 }

@@ -4,6 +4,8 @@
 // - an ID with several names needs force; a name only loses itself unless it is the last one;
 // - an image that a container uses is kept: a running one cannot be forced, a stopped one can, and its
 //   layers stay as long as the container does.
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/own.h"
 #include "image/internal.h"
@@ -29,6 +31,13 @@ void image_removals_fini(struct image_removals *v)
 static void note(struct image_removals *out, enum image_change change, char *text)
 {
     vec_push(out, (struct image_removed){.change = change, .text = text});
+}
+
+static void note_deleted(struct engine *en, const struct oci_digest *image,
+                         struct image_removals *out)
+{
+    note(out, IMAGE_DELETED, str_fmt("sha256:%s", image->hex));
+    image_event(en, "delete", image, NULL);
 }
 
 static size_t names_of(const struct store_refs *all, const struct oci_digest *image)
@@ -77,6 +86,7 @@ static int drop_ref(struct engine *en, const struct store_ref *r, struct image_r
     struct str text = {0};
     oci_ref_print(&r->ref, &text);
     note(out, IMAGE_UNTAGGED, str_take(&text));
+    image_event(en, "untag", &r->image, &r->ref);
     return 0;
 }
 
@@ -110,7 +120,7 @@ static int remove_refs(struct engine *en, const char *name, const struct image_r
     }
     if (check_users(en, &r, name, opt->force, e) < 0) return -1;
     if (drop_all(en, &all, &r, out, e) < 0) return -1;
-    note(out, IMAGE_DELETED, str_fmt("sha256:%s", r.image.hex));
+    note_deleted(en, &r.image, out);
     *out_gone = true;
     return 0;
 }
@@ -198,9 +208,11 @@ static int prune_refs(struct engine *en, const struct prune_filters *f, struct i
     own(store_refs) struct store_refs left = {0};
     if (rc == 0) rc = store_ref_list(en, &left, e);
     for (size_t i = 0; rc == 0 && i < gone.n; i++) {
+        struct oci_digest image;
         bool still = false;
         for (size_t k = 0; k < left.n; k++) still |= strcmp(left.p[k].image.hex, gone.p[i].key) == 0;
-        if (!still) note(out, IMAGE_DELETED, str_fmt("sha256:%s", gone.p[i].key));
+        snprintf(image.hex, sizeof image.hex, "%s", gone.p[i].key);
+        if (!still) note_deleted(en, &image, out);
     }
     map_fini(&gone);
     return rc;

@@ -705,6 +705,8 @@ int image_save(struct engine *en, const struct image_save_options *opt, struct e
     if (!opt->names || opt->names->n == 0) return err_set(e, ERR_USAGE, "no image to save");
     v.buf = mem_alloc(OUT_BUFFER);
     int rc = save_to(&v, &t, e);
+    for (size_t i = 0; rc == 0 && i < v.images.n; i++)
+        image_event(en, "save", &v.images.p[i]->ref.image, NULL);
     target_fini(&t);
     if (v.tmp.fd >= 0) store_tmp_close(en, &v.tmp);
     for (size_t i = 0; i < v.images.n; i++) saved_free(v.images.p[i]);

@@ -286,6 +286,7 @@ int client_run(int sock, bool starter, const struct client_options *o, int *out_
                        .read_stdin = o->read_stdin};
     int rc = run(&c, starter, o, e);
     *out_code = c.code;
+    if (o->detached) *o->detached = rc == 0 && c.detached;
     return rc;
 }
 

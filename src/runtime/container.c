@@ -128,7 +128,7 @@ int runtime_create(struct engine *en, const struct runtime_run_options *o, char 
 {
     own(prepared) struct prepared p = PREPARED_NONE;
     if (make(en, o, &p, e) < 0) return -1;
-    runtime_event_container(en, &p.config.brief, "create", NULL);
+    runtime_event_container(en, &p.config, "create", NULL);
     memcpy(out_id, p.record.id, RUNTIME_ID);
     bool rm = p.record.rm; // it is for the time after its first run
     p.record.rm = false;
@@ -141,12 +141,16 @@ int runtime_create(struct engine *en, const struct runtime_run_options *o, char 
 static int run_attached(struct engine *en, const struct runtime_run_options *o, struct prepared *p,
                         int sock, int *out_code, struct err *e)
 {
+    bool detached = false;
     struct client_options c = {.no_sig_proxy = o->no_sig_proxy,
                                .read_stdin = o->interactive,
                                .keys = o->detach_keys,
                                .tty = p->config.tty,
-                               .id = p->config.brief.id};
-    if (client_run(sock, true, &c, out_code, e) == 0) return 0;
+                               .id = p->config.brief.id,
+                               .detached = &detached};
+    int rc = client_run(sock, true, &c, out_code, e);
+    if (detached) runtime_event_container(en, &p->config, "detach", NULL);
+    if (rc == 0) return 0;
     struct err ignored;
     if (e->kind == ERR_INTERNAL) record_await_dead(en, p->record.id);
     runtime_sweep(en, &ignored); // a monitor that was killed may have left its program
@@ -160,12 +164,12 @@ int runtime_run(struct engine *en, const struct runtime_run_options *o, char out
     own(fd) int sock = -1;
     if (make(en, o, &p, e) < 0) return -1;
     memcpy(out_id, p.record.id, RUNTIME_ID);
-    runtime_event_container(en, &p.config.brief, "create", NULL);
+    runtime_event_container(en, &p.config, "create", NULL);
     int attach = o->detach ? 0 : MESSAGE_OUT | MESSAGE_ERR | (o->interactive ? MESSAGE_IN : 0);
     // What is gone when it ends needs no log: then nothing stands between program and terminal.
     bool direct =
         attach && o->rm && !o->spec.tty && (!o->log_driver || strcmp(o->log_driver, "none") == 0);
-    if (attach) runtime_event_container(en, &p.config.brief, "attach", NULL);
+    if (attach) runtime_event_container(en, &p.config, "attach", NULL);
     // A copy: the spec goes to the monitor.
     own(free) char *script = attach ? str_dup(script_left_out(&p.spec)) : NULL;
     if (fork_monitor(en, &p, attach, direct, &sock, e) < 0) {
@@ -179,15 +183,20 @@ int runtime_run(struct engine *en, const struct runtime_run_options *o, char out
     return 0;
 }
 
-static int start_attached(struct prepared *p, const struct runtime_attach_options *a, int sock,
-                          int *out_code, struct err *e)
+static int start_attached(struct engine *en, struct prepared *p,
+                          const struct runtime_attach_options *a, int sock, int *out_code,
+                          struct err *e)
 {
+    bool detached = false;
     struct client_options c = {.no_sig_proxy = a->no_sig_proxy,
                                .read_stdin = p->config.interactive && !a->no_stdin,
                                .keys = a->keys,
                                .tty = p->config.tty,
-                               .id = p->config.brief.id};
-    return client_run(sock, true, &c, out_code, e);
+                               .id = p->config.brief.id,
+                               .detached = &detached};
+    int rc = client_run(sock, true, &c, out_code, e);
+    if (detached) runtime_event_container(en, &p->config, "detach", NULL);
+    return rc;
 }
 
 int runtime_start(struct engine *en, const char *id, const struct runtime_attach_options *attach,
@@ -209,12 +218,12 @@ int runtime_start(struct engine *en, const char *id, const struct runtime_attach
     int want = !attach ? 0
                        : MESSAGE_OUT | MESSAGE_ERR |
                              (p.config.interactive && !attach->no_stdin ? MESSAGE_IN : 0);
-    if (rc == 0 && want) runtime_event_container(en, &p.config.brief, "attach", NULL);
+    if (rc == 0 && want) runtime_event_container(en, &p.config, "attach", NULL);
     if (rc == 0) rc = fork_monitor(en, &p, want, false, &sock, e);
     if (rc < 0) {
         p.record.rm = false;
         record_end(en, &p.record, false);
         return -1;
     }
-    return want ? start_attached(&p, attach, sock, out_code, e) : await_start(sock, e);
+    return want ? start_attached(en, &p, attach, sock, out_code, e) : await_start(sock, e);
 }

@@ -58,6 +58,7 @@ struct runtime_run_options {
     int64_t stop_timeout;     // seconds
     const char *detach_keys;  // NULL: ctrl-p,ctrl-q
     bool detach;              // -d
+    bool later;               // runtime_create: what it is attached to shows when it starts
     const char *stop_signal;
     bool rm;
     bool interactive;         // -i

@@ -46,7 +46,7 @@ static int pull_option(const struct runtime_run_options *o, enum image_pull_poli
 
 static int check_terminal(const struct runtime_run_options *o, struct err *e)
 {
-    if (!o->spec.tty || !o->interactive || isatty(0)) return 0;
+    if (!o->spec.tty || !o->interactive || o->detach || o->later || isatty(0)) return 0;
     err_set(e, ERR_USAGE, "the input device is not a TTY");
     return err_hint(e, "leave out -t where stdin is a pipe or a file");
 }
@@ -457,11 +457,15 @@ static void merge_volumes(const struct oci_image *im, struct runtime_config *c)
     }
 }
 
+// As listings show it: arguments with blanks stand in quotes, and nothing is done about quotes in
+// them, as in Docker.
 static void set_command(struct runtime_config *c)
 {
     own(str) struct str text = {0};
-    for (size_t i = 0; i < c->args.n && text.n < COMMAND_MAX; i++)
-        str_addf(&text, "%s%s", i ? " " : "", c->args.p[i]);
+    for (size_t i = 0; i < c->args.n && text.n < COMMAND_MAX; i++) {
+        const char *quote = i && strchr(c->args.p[i], ' ') ? "'" : "";
+        str_addf(&text, "%s%s%s%s", i ? " " : "", quote, c->args.p[i], quote);
+    }
     if (text.n > COMMAND_MAX) str_cut(&text, COMMAND_MAX);
     c->brief.command = str_take(&text);
 }

@@ -1,39 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// The log of what happened to containers, images and volumes, in Docker's words: one line of JSON
-// an event, in the form that `docker events --format json` prints, appended with one write. It lies
-// in the run folder (`events`, before that `events.1`), holds the last few thousand and is no
-// record of truth: nothing fails because an event could not be written.
+// Events of containers into the log (store/event.h), and the verb that shows the log.
 #pragma once
 
-#include "base/engine.h"
-#include "base/str.h"
-
-struct runtime_brief;
-
-#define RUNTIME_EVENTS_MAX ((size_t)2 << 20) // bytes of one file; there are two
+#include "runtime/state.h"
+#include "store/event.h"
 
 // `more`: further attributes, pairs key and value, NULL at the end; or NULL. Actions of a
 // container: create attach detach start die kill stop restart pause unpause oom rename resize
-// exec_create: exec_start: exec_die health_status: destroy update commit copy export top.
-void runtime_event_container(struct engine *en, const struct runtime_brief *b, const char *action,
+// exec_create: exec_start: exec_detach exec_die health_status: destroy update commit copy export
+// top prune. The container's labels become attributes too.
+void runtime_event_container(struct engine *en, const struct runtime_config *c, const char *action,
                              const char *const *more);
-// type "image", "volume", "network"; actions create, destroy, mount, unmount, pull, push, tag,
-// untag, delete, import, load, save, prune.
-void runtime_event(struct engine *en, const char *type, const char *action, const char *id,
-                   const char *const *more);
+// Where the whole config is not at hand: no labels.
+void runtime_event_brief(struct engine *en, const struct runtime_brief *b, const char *action,
+                         const char *const *more);
 
-// Reads lines, oldest first, and across the change to a new file; the reader starts zeroed with fd
-// -1. runtime_events_next: 1 a line in *out (without its end), 0 none yet, -1 an error.
-struct runtime_events {
-    int fd;
-    struct str buf;
-    size_t at;
-    int stage;
+struct runtime_events_options {
+    bool has_since, has_until;
+    int64_t since_ns, until_ns; // since 1970
+    // container=ID|NAME image=NAME|ID volume=NAME network=NAME type=T event=ACTION label=K[=V]
+    // scope=local, and those of Docker that never fit here (daemon, plugin, node, service, secret,
+    // config); several of one key: any of them (labels: all of them)
+    const struct strv *filters;
+    int gone_fd; // nobody reads any more when this end of a pipe is closed; -1: do not look
 };
-void runtime_events_open(struct runtime_events *r);
-int runtime_events_next(struct engine *en, struct runtime_events *r, struct sv *out, struct err *e);
-void runtime_events_close(struct runtime_events *r);
-static inline void own_runtime_events(struct runtime_events *r)
-{
-    runtime_events_close(r);
-}
+// Calls `each` for every event that fits, oldest first, and goes on as they happen, until until_ns
+// or until somebody closed gone_fd. Without since_ns what happened before is left out, unless
+// there is an end. -1 from `each` ends it. A line of the log that cannot be read is left out.
+int runtime_events(struct engine *en, const struct runtime_events_options *o,
+                   int (*each)(void *arg, const struct codec_json *event, struct err *e), void *arg,
+                   struct err *e);

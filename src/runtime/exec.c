@@ -13,6 +13,9 @@
 #include "runtime/events.h"
 #include "runtime/join.h"
 #include "runtime/life.h"
+#include "runtime/record.h"
+
+#define PROGRAM_SHOWN 2000 // characters of it in an event
 
 static int add_env(struct runtime_spec *s, const struct runtime_exec_options *o, struct err *e)
 {
@@ -61,11 +64,29 @@ static int make_spec(struct engine *en, struct runtime_config *c,
     return add_env(s, o, e);
 }
 
-static void tell(struct engine *en, const struct runtime_config *c, const char *what, int code)
+// Which of several programs an event is about is told by an id, as in Docker. It names nothing else.
+struct telling {
+    struct engine *en;
+    const struct runtime_config *config;
+    char id[RUNTIME_ID];
+};
+
+static void tell(const struct telling *t, const char *what, int code)
 {
     own(free) char *number = str_fmt("%d", code);
-    const char *more[] = {"exitCode", number, NULL};
-    runtime_event_container(en, &c->brief, what, code < 0 ? NULL : more);
+    const char *more[] = {"execID", t->id, code < 0 ? NULL : "exitCode", number, NULL};
+    runtime_event_container(t->en, t->config, what, more);
+}
+
+// "exec_start: sh -c true"
+static void tell_program(const struct telling *t, const char *what,
+                         const struct runtime_exec_options *o)
+{
+    own(str) struct str text = {0};
+    str_addf(&text, "%s:", what);
+    for (size_t i = 0; i < o->args.n && text.n < PROGRAM_SHOWN; i++)
+        str_addf(&text, " %.*s", PROGRAM_SHOWN, o->args.p[i]);
+    tell(t, str_z(&text), -1);
 }
 
 // With a terminal that the person has left: somebody must read what the program goes on to write.
@@ -121,15 +142,18 @@ int runtime_exec(struct engine *en, const char *id, const struct runtime_exec_op
     struct runtime_stdio io = {o->interactive ? 0 : -1, 1, 2};
     if (o->detach || o->tty) io = (struct runtime_stdio){-1, -1, -1};
     struct runtime_sandbox box;
-    own(free) char *what = str_fmt("exec_start: %s", o->args.p[0]);
+    struct telling t = {.en = en, .config = &c};
+    if (record_new_id(t.id, e) < 0) return -1;
+    tell_program(&t, "exec_create", o);
     if (runtime_join_start(en, &join, &io, &box, e) < 0) return -1;
-    tell(en, &c, what, -1);
+    tell_program(&t, "exec_start", o);
     *out_code = 0;
     if (o->detach) {
         if (box.pty_fd >= 0) leave_reader(box.pty_fd);
         return 0;
     }
     int rc = follow(&box, o, out_code, e);
-    if (rc == 0) tell(en, &c, "exec_die", *out_code);
+    if (rc == 0) tell(&t, "exec_die", *out_code);
+    if (rc == 1) tell(&t, "exec_detach", -1);
     return rc < 0 ? -1 : 0;
 }

@@ -128,7 +128,7 @@ static void conclude(struct monitor *m, int code, const char *text)
     monitor_note(m);
     if (m->state.health == before) return;
     own(free) char *action = str_fmt("health_status: %s", runtime_health_name(m->state.health));
-    runtime_event_container(m->en, &m->config->brief, action, NULL);
+    runtime_event_container(m->en, m->config, action, NULL);
 }
 
 static void begin_probe(struct monitor *m)

@@ -171,7 +171,7 @@ int runtime_restart(struct engine *en, const char *id, const char *signal, int64
     if (runtime_stop(en, id, signal, timeout, e) < 0 || runtime_start(en, id, NULL, &code, e) < 0 ||
         runtime_config_load(en, id, &c, e) < 0)
         return -1;
-    runtime_event_container(en, &c.brief, "restart", NULL);
+    runtime_event_container(en, &c, "restart", NULL);
     runtime_config_fini(&c);
     return 0;
 }
@@ -247,15 +247,12 @@ static int removable(struct engine *en, const char *id, const struct runtime_rem
     return 0;
 }
 
-static void load_for_removal(struct engine *en, struct record *r, struct runtime_brief *brief)
+static void load_for_removal(struct engine *en, struct record *r, struct runtime_config *c)
 {
     struct err ignored;
-    own(runtime_config) struct runtime_config c = {0};
-    if (runtime_config_load(en, r->id, &c, &ignored) < 0) return;
-    *brief = c.brief;
-    c.brief = (struct runtime_brief){0};
-    snprintf(r->name, sizeof r->name, "%s", brief->name);
-    r->named = parse_name_ok(brief->name);
+    if (runtime_config_load(en, r->id, c, &ignored) < 0) return;
+    snprintf(r->name, sizeof r->name, "%s", c->brief.name);
+    r->named = parse_name_ok(c->brief.name);
 }
 
 // From here on whoever meets the container finishes the work: it is claimed like a running one, and
@@ -275,19 +272,18 @@ int runtime_remove(struct engine *en, const char *id, const struct runtime_remov
                    struct err *e)
 {
     struct record r = RECORD_NONE;
-    struct runtime_brief brief = {0};
+    own(runtime_config) struct runtime_config c = {0};
     if (runtime_sweep(en, e) < 0 || engine_enter(en, e) < 0) return -1;
     int rc = removable(en, id, o, e);
     if (rc == 0) rc = record_adopt(en, id, &r, e);
     if (rc == 0) {
-        load_for_removal(en, &r, &brief);
-        rc = mark_removal(&r, o->volumes || brief.rm, e);
+        load_for_removal(en, &r, &c);
+        rc = mark_removal(&r, o->volumes || c.brief.rm, e);
     }
     record_end(en, &r, rc == 0);
     if (rc < 0 && o->force && e->kind == ERR_NOT_FOUND) rc = 0; // --rm or a sweep was faster
-    if (rc == 0 && brief.id[0]) runtime_event_container(en, &brief, "destroy", NULL);
+    if (rc == 0 && c.brief.id[0]) runtime_event_container(en, &c, "destroy", NULL);
     if (rc == 0) record_purge(en, &r);
-    runtime_brief_fini(&brief);
     record_close(&r);
     return rc;
 }
@@ -320,7 +316,7 @@ int runtime_rename(struct engine *en, const char *id, const char *name, struct e
     if (runtime_config_change(en, id, rename_one, &n, e) < 0) return -1;
     record_free_name(en, &n.old);
     if (runtime_config_load(en, id, &c, e) < 0) return -1;
-    runtime_event_container(en, &c.brief, "rename",
+    runtime_event_container(en, &c, "rename",
                             (const char *const[]){"oldName", n.old.name, NULL});
     runtime_config_fini(&c);
     return 0;
@@ -348,10 +344,14 @@ int runtime_attach(struct engine *en, const char *id, const struct runtime_attac
         return err_set(e, ERR_CONFLICT, "the input device is not a TTY");
     own(fd) int sock = runtime_monitor_connect(en, id, e);
     if (sock < 0) return -1;
+    bool detached = false;
     struct client_options client = {.no_sig_proxy = o->no_sig_proxy || c.tty,
                                     .read_stdin = c.interactive && !o->no_stdin,
                                     .keys = o->keys,
                                     .tty = c.tty,
-                                    .id = id};
-    return client_run(sock, false, &client, out_code, e);
+                                    .id = id,
+                                    .detached = &detached};
+    int rc = client_run(sock, false, &client, out_code, e);
+    if (detached) runtime_event_container(en, &c, "detach", NULL);
+    return rc;
 }

@@ -13,7 +13,8 @@ const char *message_kind_name(enum message_kind kind)
 {
     static const char *const names[MESSAGE_COUNT] = {
         "started", "ok",    "failed",  "ended",  "exited", "behind", "signal",
-        "stop",    "pause", "unpause", "attach", "resize", "wait",   "reload"};
+        "stop",    "pause", "unpause", "attach", "resize", "wait",   "reload",
+        "down"};
     return (unsigned)kind < MESSAGE_COUNT ? names[kind] : "?";
 }
 

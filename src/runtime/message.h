@@ -32,6 +32,7 @@ enum message_kind {
     MESSAGE_RESIZE, // `value` rows, `extra` columns
     MESSAGE_WAIT,   // ENDED follows; `value` 1: EXITED is enough
     MESSAGE_RELOAD, // read config.json again (rename, update)
+    MESSAGE_DOWN,   // the machine goes down: as STOP, and it is to be started again at boot
     MESSAGE_COUNT,
 };
 enum { MESSAGE_IN = 1, MESSAGE_OUT = 2, MESSAGE_ERR = 4, MESSAGE_TTY = 8 };

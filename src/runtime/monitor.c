@@ -89,7 +89,7 @@ static void answer(struct relay_peer *p, int rc, const struct err *e, const int 
 
 static void event(struct monitor *m, const char *action, const char *const *more)
 {
-    runtime_event_container(m->en, &m->config->brief, action, more);
+    runtime_event_container(m->en, m->config, action, more);
 }
 
 void monitor_note(struct monitor *m)
@@ -289,6 +289,15 @@ static void begin_stop(struct monitor *m, int sig, int64_t timeout)
     m->stopping = true;
 }
 
+// The machine goes down: the program is stopped in good order, but nobody stopped it for good.
+static void go_down(struct monitor *m)
+{
+    bool stopped = m->state.stopped;
+    begin_stop(m, 0, -2);
+    m->state.stopped = stopped;
+    m->going_down = true;
+}
+
 static int do_attach(struct monitor *m, struct relay_peer *p, const struct message *msg,
                      struct err *e)
 {
@@ -348,7 +357,11 @@ static int do_resize(struct monitor *m, const struct message *msg, struct err *e
     struct winsize w = {.ws_row = (unsigned short)msg->value, .ws_col = (unsigned short)msg->extra};
     if (!m->relay.tty || m->relay.in < 0)
         return err_set(e, ERR_CONFLICT, "container %.12s has no terminal", m->record->id);
-    return ioctl(m->relay.in, TIOCSWINSZ, &w) == 0 ? 0 : err_sys(e, "set the terminal's size");
+    if (ioctl(m->relay.in, TIOCSWINSZ, &w) != 0) return err_sys(e, "set the terminal's size");
+    own(free) char *height = str_fmt("%hu", w.ws_row);
+    own(free) char *width = str_fmt("%hu", w.ws_col);
+    event(m, "resize", (const char *const[]){"height", height, "width", width, NULL});
+    return 0;
 }
 
 // 1: answered already, or later.
@@ -359,6 +372,10 @@ static int obey(struct monitor *m, struct relay_peer *p, const struct message *m
         return do_signal(m, msg, e);
     case MESSAGE_STOP:
         begin_stop(m, msg->value, msg->extra);
+        p->stops = true;
+        return 1;
+    case MESSAGE_DOWN:
+        go_down(m);
         p->stops = true;
         return 1;
     case MESSAGE_PAUSE:
@@ -420,7 +437,6 @@ static void reap_others(pid_t init, pid_t probe)
     }
 }
 
-// The machine goes down: the program is stopped in good order, but nobody stopped it for good.
 static void take_signal(struct monitor *m)
 {
     struct signalfd_siginfo si;
@@ -429,10 +445,7 @@ static void take_signal(struct monitor *m)
             reap_others(m->alive ? m->box.proc.pid : 0, m->health.probe.pid);
             continue;
         }
-        bool stopped = m->state.stopped;
-        begin_stop(m, 0, -2);
-        m->state.stopped = stopped;
-        m->going_down = true;
+        go_down(m);
     }
 }
 
@@ -607,6 +620,7 @@ static void finish(struct monitor *m)
     struct err ignored;
     if (!m->record->rm) release_mounts(m); // the next start mounts the same folders
     m->state.status = RUNTIME_EXITED;
+    if (m->going_down && !m->state.stopped) state_went_down(&m->state);
     m->state.monitor = 0;
     m->state.cgroup[0] = '\0';
     record_settle(m->record, &m->state, &ignored);

@@ -28,7 +28,7 @@ int monitor_pause(struct monitor *m, struct err *e)
     snprintf(m->state.cgroup, sizeof m->state.cgroup, "%s", group);
     m->state.status = RUNTIME_PAUSED;
     monitor_note(m);
-    runtime_event_container(m->en, &m->config->brief, "pause", NULL);
+    runtime_event_container(m->en, m->config, "pause", NULL);
     return 0;
 }
 
@@ -38,5 +38,5 @@ void monitor_resume(struct monitor *m)
     cgroup_thaw(m->en, group);
     m->state.status = RUNTIME_RUNNING;
     monitor_note(m);
-    runtime_event_container(m->en, &m->config->brief, "unpause", NULL);
+    runtime_event_container(m->en, m->config, "unpause", NULL);
 }

@@ -121,6 +121,6 @@ int runtime_update(struct engine *en, const char *id, const struct runtime_updat
     if (runtime_sweep(en, e) < 0 || runtime_config_change(en, id, change, &copy, e) < 0 ||
         runtime_config_load(en, id, &c, e) < 0)
         return -1;
-    runtime_event_container(en, &c.brief, "update", NULL);
+    runtime_event_container(en, &c, "update", NULL);
     return 0;
 }

@@ -390,8 +390,9 @@ static void sweep_dead(struct engine *en, const char *id, int run_fd, struct run
     cgroup_remove(group, NULL);
     note_end(en, &r, live);
     if (live->started && brief.id[0])
-        runtime_event_container(en, &brief, "die", (const char *const[]){"exitCode", "137", NULL});
+        runtime_event_brief(en, &brief, "die", (const char *const[]){"exitCode", "137", NULL});
     r.run_fd = run_fd;
+    if (r.rm && brief.id[0]) runtime_event_brief(en, &brief, "destroy", NULL);
     record_end(en, &r, false);
     r.run_fd = -1;
     if (r.rm) record_purge(en, &r);

@@ -51,6 +51,9 @@ void record_close(struct record *r); // descriptors and memory only
 // --- between config.c, state.c and record.c ------------------------------------------------------
 int config_brief_parse(struct sv line, const char *label, struct runtime_brief *out, struct err *e);
 void state_settle(struct engine *en, const char *id, struct runtime_state *s);
+// It ran when the machine went down, or was killed. The second notes that it is going down.
+bool state_was_up(const struct runtime_state *s);
+void state_went_down(struct runtime_state *s);
 int state_open_init(const struct runtime_state *s, struct err *e); // a checked pidfd
 bool state_is_locked(int dir);
 
@@ -82,6 +85,7 @@ struct client_options {
     const char *keys; // detach keys; NULL: the default
     bool tty;
     const char *id;
+    bool *detached; // client_run: set when the person left; NULL: nobody asks
 };
 // The same for a program of `exec`, which has no monitor: `program` is its pidfd, `pty` its terminal
 // (-1: it has our own stdin, stdout and stderr). Both stay the caller's. Returns when it has ended or

@@ -26,6 +26,7 @@
 #define HEAD_MAX 8192 // of the first line, mostly under 500 bytes
 #define KILLED "the container's monitor was killed; the exit status is unknown"
 #define REBOOTED "the machine was restarted while the container ran"
+#define WENT_DOWN "stopped because the machine went down"
 
 // --- folders -----------------------------------------------------------------------------------
 
@@ -117,6 +118,19 @@ void state_settle(struct engine *en, const char *id, struct runtime_state *s)
     s->pid = s->monitor = 0;
     if (!s->finished || s->finished < s->started) s->finished = s->started;
     snprintf(s->error, sizeof s->error, "%s", here ? KILLED : REBOOTED);
+}
+
+bool state_was_up(const struct runtime_state *s)
+{
+    static const char *const reasons[] = {KILLED, REBOOTED, WENT_DOWN};
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (strcmp(s->error, reasons[i]) == 0) return true;
+    return false;
+}
+
+void state_went_down(struct runtime_state *s)
+{
+    snprintf(s->error, sizeof s->error, "%s", WENT_DOWN);
 }
 
 int runtime_state_load(struct engine *en, const char *id, struct runtime_state *out, struct err *e)

@@ -111,7 +111,7 @@ static int publish(struct engine *en, int all, const char *name, const struct vo
         return lost(e);
     }
     if (fs_sync_dir(all, e) < 0) return -1;
-    runtime_event(en, "volume", "create", name, (const char *const[]){"driver", "local", NULL});
+    store_event(en, "volume", "create", name, (const char *const[]){"driver", "local", NULL});
     return 1;
 }
 
@@ -271,7 +271,7 @@ void volume_events(struct engine *en, const struct runtime_config *c, const char
                                     "read/write",
                                     v->readonly ? "false" : "true",
                                     NULL};
-        runtime_event(en, "volume", action, v->name, more);
+        store_event(en, "volume", action, v->name, more);
     }
 }
 
@@ -308,7 +308,7 @@ int runtime_volume_remove(struct engine *en, const char *name, bool force, struc
     if (all < 0 || volume_uses_load(en, &uses, e) < 0 || in_use(name, &uses, e) < 0 ||
         store_trash(en, all, name, e) < 0)
         return -1;
-    runtime_event(en, "volume", "destroy", name, (const char *const[]){"driver", "local", NULL});
+    store_event(en, "volume", "destroy", name, (const char *const[]){"driver", "local", NULL});
     return 0;
 }
 

@@ -72,6 +72,11 @@ R() { dewar run --rm -q --network none "$@"; }
 @test "-t with a stdin that is no terminal is refused when it is attached" {
     try R -it $IMG true
     fails 125 "not a TTY"
+    try R -dit $IMG true # and may be anything where it is not
+    ok
+    try dewar create -it --network none $IMG true
+    ok
+    dewar rm "$output" >/dev/null
 }
 
 @test "bundled short options work in any order" {

@@ -28,6 +28,22 @@ static void numbers_refuse_signs_blanks_and_wrap(void **state)
     assert_true(num_u64_max(SV("4294967295"), UINT32_MAX, &v));
 }
 
+static void memory_prints_as_docker_prints_it(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *want;
+    } rows[] = {{0, "0B"},          {1023, "1023B"},         {1024, "1KiB"},
+                {1536, "1.5KiB"},   {64 << 20, "64MiB"},     {123456789, "117.7MiB"},
+                {25276239872, "23.54GiB"}, {UINT64_MAX, "16EiB"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        own(str) struct str s = {0};
+        num_print_binary(rows[i].bytes, &s);
+        assert_string_equal(s.p, rows[i].want);
+    }
+}
+
 static void sizes_and_durations_read_as_docker_reads_them(void **state)
 {
     (void)state;
@@ -175,6 +191,7 @@ static void a_missing_program_is_reported_by_name(void **state)
 }
 
 RUN_TESTS("base", TEST(numbers_refuse_signs_blanks_and_wrap),
+          TEST(memory_prints_as_docker_prints_it),
           TEST(sizes_and_durations_read_as_docker_reads_them), TEST(times_print_and_parse_back),
           TEST(outside_text_is_escaped_for_terminals), TEST(maps_iterate_in_key_order),
           TEST(errors_print_from_command_to_cause), TEST(clean_paths_as_go_does),

@@ -32,6 +32,8 @@ static const struct row {
     {"{{.Nothing}}", "<no value>"},
     {"{{.Nothing.absent}}", "<no value>"},
     {"{{$.Name}}", "demo"},
+    {"{{.Id}} {{.name}}", "sha256:0123456789abcdef demo"}, // Go's name of a field, and JSON's
+    {"{{.Config.Labels.MAKER}}", "<no value>"},            // but a map has its keys only
     {"{{(index .Mounts 1).Type}}", "tmpfs"},
     {"{{/* a comment */}}x{{- /* and another */ -}} y", "xy"},
     // trimming
