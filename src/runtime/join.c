@@ -49,6 +49,7 @@ uint64_t join_flag(enum join_ns which)
 void join_fini(struct join *j)
 {
     if (j->pidfd >= 0) close(take_fd(j->pidfd));
+    if (j->root_fd >= 0) close(take_fd(j->root_fd));
     for (int i = 0; i < JOIN_COUNT; i++)
         if (j->fd[i] >= 0) close(take_fd(j->fd[i]));
 }
@@ -73,6 +74,16 @@ static bool same_namespace(int ours, int theirs, const char *name)
            a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
+static int open_root(pid_t pid, int *out, struct err *e)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/root", (int)pid);
+    int fd = fs_open(path, O_PATH | O_DIRECTORY, 0, e);
+    if (fd < 0) return err_wrap(e, "opening the container's root");
+    *out = fd;
+    return 0;
+}
+
 int join_open_process(struct join *j, int pidfd, pid_t pid, struct err *e)
 {
     char path[64];
@@ -90,6 +101,7 @@ int join_open_process(struct join *j, int pidfd, pid_t pid, struct err *e)
         }
         if (!same_namespace(ours, theirs, kinds[i].name)) flags |= kinds[i].flag;
     }
+    if (!(flags & CLONE_NEWNS) && open_root(pid, &j->root_fd, e) < 0) return -1;
     // Alive after its files were looked at: then they were its own, not a successor's.
     if (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) != 0)
         return err_set(e, ERR_CONFLICT, "the container's process %d has ended", (int)pid);
@@ -200,6 +212,8 @@ pid_t join_fork(const struct plan *p, struct proc *out, struct err *e)
 static _Noreturn void walk(const struct plan *p)
 {
     enter_begin(p);
+    int own_root = p->join->root_fd;  // no namespace brings it along
+    enter_need(p, own_root < 0 || (fchdir(own_root) == 0 && chroot(".") == 0), STEP_ROOT);
     int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     enter_need(p, root >= 0, STEP_ROOT);
     enter_workdir_at(p, enter_open_in(root, p->workdir, O_PATH | O_DIRECTORY, 0));
@@ -230,16 +244,6 @@ void join_plan(struct plan *p, const struct join *join, pid_t pid)
     p->join = join;
     p->walk = walk;
     p->keep_groups = groups_denied(pid);
-}
-
-static int open_root(pid_t pid, int *out, struct err *e)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/root", (int)pid);
-    int fd = fs_open(path, O_PATH | O_DIRECTORY, 0, e);
-    if (fd < 0) return err_wrap(e, "opening the container's root");
-    *out = fd;
-    return 0;
 }
 
 int runtime_join_start(struct engine *en, const struct runtime_join *j,

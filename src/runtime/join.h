@@ -44,11 +44,12 @@ struct join {
     int pidfd;              // enter `flags` of this process's namespaces in one step; -1: none
     uint64_t flags;         // CLONE_NEW*
     int fd[JOIN_COUNT];     // and these; -1: none
+    int root_fd;            // of a process that has our mount namespace; -1: it has another
     int32_t oom_score_adj;  // of what joins
     bool has_oom_score_adj;
     const char *time_offsets;  // a new time namespace with these ("" none); NULL: not a new one
 };
-#define JOIN_NONE ((struct join){.pidfd = -1, .fd = {-1, -1, -1, -1, -1, -1, -1, -1}})
+#define JOIN_NONE ((struct join){.pidfd = -1, .fd = {-1, -1, -1, -1, -1, -1, -1, -1}, .root_fd = -1})
 void join_fini(struct join *j);
 static inline void own_join(struct join *j)
 {

@@ -73,13 +73,22 @@ static void loopback(const struct plan *p)
 
 // --- mounts ------------------------------------------------------------------------------------
 
-static void attach_root(const struct plan *p)
+// Returns a tmpfs below the root, which goes with the old one, to attach things to; -1: none.
+static int attach_root(const struct plan *p)
 {
     const struct plan_oci *o = p->oci;
     enter_need(p, mount(NULL, "/", NULL, o->outer_propagation, NULL) == 0, STEP_PRIVATE);
+    bool at_top = strcmp(o->rootfs, "/") == 0;
+    int stage = o->listed && !at_top ? enter_new_fs("tmpfs", NODEV_ALL) : -1;
+    if (stage >= 0 && enter_attach(stage, AT_FDCWD, o->rootfs) != 0) {
+        close(stage);
+        stage = -1;
+    }
     // A user namespace may be shut out of the folders above; then over '/', which serves as well.
+    // Nothing else may lie there: what is uppermost at '/' after the pivot is taken as the old root.
     if (enter_attach(p->root_fd, AT_FDCWD, o->rootfs) != 0)
         enter_need(p, enter_attach(p->root_fd, AT_FDCWD, "/") == 0, STEP_ROOT);
+    return stage;
 }
 
 static int new_row(const struct oci_row *row)
@@ -124,7 +133,26 @@ static void propagate(const struct plan *p, const struct oci_row *row, int fd, u
     }
 }
 
-static void mount_rows(const struct plan *p)
+// /proc/self/mountinfo lists mounts by their age since Linux 6.8, and what the parent copied is
+// older than what we make: a copy of the copy has its place among the others. It must be attached
+// somewhere to be copied.
+static int young_copy(int stage, const struct oci_row *row, uint32_t index)
+{
+    char name[16];
+    snprintf(name, sizeof name, "%u", index);
+    int rc = row->dir ? mkdirat(stage, name, 0700) : mknodat(stage, name, S_IFREG | 0600, 0);
+    if (rc != 0 || enter_attach(row->fd, stage, name) != 0) return -1;
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE;
+    return open_tree(row->fd, "", flags);
+}
+
+static int mount_of(const struct oci_row *row, uint32_t index, int stage)
+{
+    if (row->kind == OCI_ROW_NEW) return new_row(row);
+    return row->listed && stage >= 0 ? young_copy(stage, row, index) : row->fd;
+}
+
+static void mount_rows(const struct plan *p, int stage)
 {
     for (size_t i = 0; i < p->oci->rows.n; i++) {
         const struct oci_row *row = &p->oci->rows.p[i];
@@ -142,13 +170,14 @@ static void mount_rows(const struct plan *p)
             errno = EPERM;
             enter_fail(p, STEP_TARGET_PROC, index);
         }
-        int fd = row->kind == OCI_ROW_BIND ? row->fd : new_row(row);
+        int fd = mount_of(row, index, stage);
         if (fd < 0 && row->may_fail) continue;
         if (fd < 0 || enter_attach(fd, at, "") != 0) enter_fail(p, STEP_OCI_MOUNT, index);
         propagate(p, row, fd, index);
         close(at);
-        if (row->kind == OCI_ROW_NEW) close(fd);
+        if (fd != row->fd) close(fd);
     }
+    if (stage >= 0) close(stage);
 }
 
 // --- /dev --------------------------------------------------------------------------------------
@@ -359,6 +388,18 @@ static void finish_root(const struct plan *p)
                    STEP_READONLY_ROOT);
 }
 
+// A bundle without a mount namespace has the host's: the program's root becomes a copy of all the
+// mounts that belongs to no namespace, and ends with its last user.
+static void back_to_host(struct plan *p)
+{
+    if (p->oci->host_mnt < 0) return;
+    struct mount_attr a = {.propagation = MS_PRIVATE};  // what is unbindable would be left out
+    enter_need(p, mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &a, sizeof a) == 0, STEP_PRIVATE);
+    p->root_fd = open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    enter_need(p, p->root_fd >= 0 && setns(p->oci->host_mnt, CLONE_NEWNS) == 0, STEP_PIVOT);
+    enter_need(p, fchdir(p->root_fd) == 0 && chroot(".") == 0, STEP_PIVOT);
+}
+
 // --- the program's own -------------------------------------------------------------------------
 
 static void name_host(const struct plan *p)
@@ -425,12 +466,12 @@ _Noreturn void oci_enter_walk(const struct plan *given)
     const struct plan *p = &here;
     const struct plan_oci *o = p->oci;
     enter_begin(p);
-    attach_root(p);
+    int stage = attach_root(p);
     int proc = own_proc(p);
     enter_sysctls(p, proc);
     put_oom_score(p, proc);
     if (o->new_net) loopback(p);
-    mount_rows(p);
+    mount_rows(p, stage);
     fill_dev(p);
     enter_wait(p);  // in its control groups from here on
     if (o->new_cgroupns) enter_need(p, unshare(CLONE_NEWCGROUP) == 0, STEP_CGROUP);
@@ -439,8 +480,9 @@ _Noreturn void oci_enter_walk(const struct plan *given)
     change_root(p);
     finish_root(p);
     name_host(p);
-    enter_workdir_at(p, enter_open_or_make(p, p->workdir, true));
     terminal(p);
+    back_to_host(&here);
+    enter_workdir_at(p, enter_open_or_make(p, p->workdir, true));
     enter_limit(p);
     if (!p->label) {
         close(proc);

@@ -88,6 +88,7 @@ struct oci_row {
     char *target;
     int fd;
     bool dir;
+    bool listed;  // a bind that the bundle has in its list: see young_copy
     bool strict;  // no links on the way: proc and sysfs
     char *type, *source;
     VEC(struct oci_option) options;
@@ -120,8 +121,10 @@ struct plan_oci {
     int empty_fd;   // detached read-only tmpfs
     int host_proc;  // for where no proc of our own can be made
     int gate_fd;    // listening; -1: no gate
+    int host_mnt;   // the mount namespace to go back to; -1: the new one is the container's
     char *rootfs;   // where it lies outside
     bool new_cgroupns, new_net, new_mnt, new_uts;
+    bool listed;     // there are such rows
     bool dev_setup;  // '/dev' is ours to fill
     bool ask_hooks;  // the parent has hooks to run, or we need to know our pid
     bool no_pivot;

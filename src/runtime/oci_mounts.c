@@ -145,6 +145,7 @@ static int bind_row(const struct oci_build *b, const struct oci_mount *m, const 
     if (fd < 0) return -1;
     if (fstat(fd, &st) != 0) return err_sys(e, "stat '%s'", path);
     row->dir = S_ISDIR(st.st_mode);
+    row->listed = true;
     row->fd = open_tree(fd, "",
                         OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
                             (w->recursive ? AT_RECURSIVE : 0));
@@ -220,6 +221,7 @@ static int add_mount(const struct oci_build *b, struct plan_oci *o, const struct
     if (w.bind || strcmp(type, "bind") == 0) {
         if (!w.bind) w.recursive = true;
         row->kind = OCI_ROW_BIND;
+        o->listed = true;
         return bind_row(b, m, &w, row, e);
     }
     if (strcmp(type, "cgroup") == 0 && !oci_cgroup_v2()) {

@@ -47,7 +47,7 @@ void oci_plan_fini(struct plan_oci *o)
         free(c->envp);
     }
     vec_fini(&o->calls);
-    int *fds[] = {&o->null_fd, &o->empty_fd, &o->host_proc, &o->gate_fd};
+    int *fds[] = {&o->null_fd, &o->empty_fd, &o->host_proc, &o->gate_fd, &o->host_mnt};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) own_fd(fds[i]);
     free(o->rootfs);
     free(o->state_head[0]);
@@ -55,7 +55,7 @@ void oci_plan_fini(struct plan_oci *o)
     free(o->state_tail);
     free(o->clocks);
     memset(o, 0, sizeof *o);
-    o->null_fd = o->empty_fd = o->host_proc = o->gate_fd = -1;
+    o->null_fd = o->empty_fd = o->host_proc = o->gate_fd = o->host_mnt = -1;
 }
 
 const char *oci_plan_what(const struct plan *p, const struct report *r)
@@ -129,14 +129,28 @@ static int one_namespace(const struct oci_namespace *n, struct join *join, struc
     return 0;
 }
 
+// Mounting a container's files in the host's own namespace would leave them there: a new one is
+// made for that, and left in the end (oci_enter.c). With a user namespace the kernel would not let
+// us back.
+static int no_mount_namespace(const struct oci_build *b, bool has_user, struct plan *p,
+                              struct err *e)
+{
+    p->clone_flags |= join_flag(JOIN_MNT);
+    if (has_user || b->in_userns) return 0;
+    event_warn(&b->context->sink,
+               "linux.namespaces: without a mount namespace the program is kept from the host's "
+               "files by its root alone");
+    p->oci->host_mnt = fs_open("/proc/self/ns/mnt", O_RDONLY, 0, e);
+    return p->oci->host_mnt < 0 ? -1 : 0;
+}
+
 static int namespaces(const struct oci_build *b, struct runtime_spec *s, struct join *join,
                       struct plan *p, struct err *e)
 {
     bool has[JOIN_COUNT] = {false};
     for (size_t i = 0; i < b->config->namespaces.n; i++)
         if (one_namespace(&b->config->namespaces.p[i], join, p, has, e) < 0) return -1;
-    // Mounting a container's files in the host's own namespace would leave them there.
-    if (!has[JOIN_MNT]) p->clone_flags |= join_flag(JOIN_MNT);
+    if (!has[JOIN_MNT] && no_mount_namespace(b, has[JOIN_USER], p, e) < 0) return -1;
     s->host_pid = !has[JOIN_PID];
     s->host_ipc = !has[JOIN_IPC];
     s->host_uts = !has[JOIN_UTS];

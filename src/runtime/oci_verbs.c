@@ -180,14 +180,21 @@ static int know_child(struct making *m, const struct proc *child, struct err *e)
     return 0;
 }
 
+static int hooks_of(struct making *m, enum oci_hook_kind kind, enum oci_status status,
+                    struct err *e)
+{
+    own(codec_json) struct codec_json *state = oci_box_state(m->box, status);
+    if (m->config->annotations)
+        codec_json_set(state, "annotations", codec_json_copy(m->config->annotations));
+    return oci_hooks_run(m->config, kind, state, &m->c->sink, e);
+}
+
 static int parents_hooks(struct making *m, const struct proc *child, int sock, struct err *e)
 {
     if (know_child(m, child, e) < 0) return -1;
-    own(codec_json) struct codec_json *state = oci_box_state(m->box, OCI_CREATING);
-    if (m->config->annotations)
-        codec_json_set(state, "annotations", codec_json_copy(m->config->annotations));
-    if (oci_hooks_run(m->config, OCI_HOOK_PRESTART, state, &m->c->sink, e) < 0 ||
-        oci_hooks_run(m->config, OCI_HOOK_CREATE_RUNTIME, state, &m->c->sink, e) < 0)
+    // Written for 1.0, where they come after `create`: that is the status they know.
+    if (hooks_of(m, OCI_HOOK_PRESTART, OCI_CREATED, e) < 0 ||
+        hooks_of(m, OCI_HOOK_CREATE_RUNTIME, OCI_CREATING, e) < 0)
         return -1;
     uint32_t pid = (uint32_t)child->pid;
     if (send(sock, &pid, sizeof pid, MSG_NOSIGNAL) == (ssize_t)sizeof pid) return 0;
@@ -287,7 +294,7 @@ static int launch(struct making *m, struct engine *en, const char *bundle, bool 
     own(runtime_spec) struct runtime_spec spec = {.rootfs_fd = -1};
     own(join) struct join join = JOIN_NONE;
     own(plan_oci) struct plan_oci extra = {
-        .null_fd = -1, .empty_fd = -1, .host_proc = -1, .gate_fd = -1};
+        .null_fd = -1, .empty_fd = -1, .host_proc = -1, .gate_fd = -1, .host_mnt = -1};
     own(fd) int cache = m->config->seccomp ? cache_folder(m->box) : -1;
     own(plan) struct plan plan = {0};
     plan_begin(en, &spec, &plan);

@@ -253,6 +253,51 @@ background() { sh_args "${1:-sleep 1000}"; oci run -d "$ID" </dev/null >"$BATS_T
     fails 1 "absent"
 }
 
+@test "mounts are listed in the order given, and none of the host's beside them" {
+    mkdir src && : >file
+    change '.mounts+=[
+        {"destination":"/tmp/a","type":"tmpfs","source":"tmpfs"},
+        {"destination":"/tmp/b","type":"bind","source":"src","options":["bind"]},
+        {"destination":"/tmp/c","type":"tmpfs","source":"tmpfs"},
+        {"destination":"/tmp/d","source":"src","options":["rbind","rslave"]},
+        {"destination":"/tmp/e","source":"file","options":["bind","ro"]}] | .root.path="r" | .root.readonly=false'
+    cp -a "$BATS_FILE_TMPDIR/rootfs" r
+    sh_args 'cut -d" " -f5 /proc/self/mountinfo'
+    try oci run "$ID"
+    ok
+    same "$(grep ^/tmp <<<"$output")" $'/tmp/a\n/tmp/b\n/tmp/c\n/tmp/d\n/tmp/e'
+    same "$(grep -vE '^/(proc|sys|dev|tmp)' <<<"$output")" /
+    is_root || return 0
+    # The host's own root as the container's: what is on top of it after the pivot must be found.
+    change '.root.path="/" | .root.readonly=true | .mounts|=map(select(.destination|startswith("/tmp/")|not))'
+    change ".mounts+=[{destination:\"$WORK/src\",source:\"$WORK\",options:[\"bind\"]}]"
+    sh_args "grep -c ' / / ' /proc/self/mountinfo; ls $WORK/src/file"
+    try oci run "$ID"
+    ok
+    same "$output" $'1\n'"$WORK/src/file"
+}
+
+@test "without a mount namespace it has the host's, its own root, and leaves no mount" {
+    change '.linux.namespaces|=map(select(.type!="mount"))'
+    sh_args 'readlink /proc/self/ns/mnt; echo /b* /proc/sel*; sleep 1000'
+    if ! is_root; then # the kernel would not let it back
+        sh_args 'readlink /proc/self/ns/mnt'
+        try oci run "$ID"
+        ok
+        [ "$output" != "$(readlink /proc/self/ns/mnt)" ]
+        return
+    fi
+    host=$(readlink /proc/self/ns/mnt)
+    oci --log log run -d "$ID" </dev/null >out 2>&1
+    grep -q "without a mount namespace" log
+    for _ in $(seq 50); do [ -s out ] && break; sleep 0.05; done
+    same "$(cat out)" "$host"$'\n/bin /proc/self'
+    try oci exec "$ID" sh -c 'readlink /proc/self/ns/mnt; echo /b* /proc/sel* /../../b*'
+    same "$output" "$host"$'\n/bin /proc/self /../../bin'
+    oci delete --force "$ID"
+    same "$(grep -c "$BATS_FILE_TMPDIR/rootfs" /proc/self/mounts)" 0
+}
+
 @test "masked and read-only paths, a read-only root" {
     change '.linux.maskedPaths+=["/etc/passwd","/etc/none","/home"] | .linux.readonlyPaths+=["/tmp"]'
     sh_args 'wc -c </etc/passwd; stat -c %t:%T /etc/passwd; ls -A /home | wc -l; (echo x >/tmp/x) 2>&1; (echo x >/home/x) 2>&1; (echo x >/x) 2>&1; test -s /proc/timer_list || echo masked'
@@ -281,7 +326,7 @@ EOF
     try oci run "$ID"
     ok
     has "startContainer created"
-    same "$(cat log)" $'prestart creating yes\ncreateRuntime creating yes\ncreateContainer creating yes\npoststart running yes\npoststop stopped yes'
+    same "$(cat log)" $'prestart created yes\ncreateRuntime creating yes\ncreateContainer creating yes\npoststart running yes\npoststop stopped yes'
     change ".hooks={createRuntime:[{path:\"/bin/false\"}]}"
     try oci run "$ID"
     fails 1 "the hook '/bin/false' failed with status 1"
