@@ -5,11 +5,15 @@ Commands run in turn (ours, theirs, ours, ...), so that a machine that drifts dr
 medians are compared. A peer that is not installed, or does not work on this machine, is named with
 the reason and never dropped in silence. A row prints lines of tab-separated words:
 what, who, our value, their value, ratio (ours by theirs), the goal, whether it is met.
+
+Only inputs outlive a script. Every engine starts with an empty store below PLACE, which is removed at
+the end and never between timed runs: see settle().
 """
 
 import atexit
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -20,6 +24,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 WORK = Path(os.environ.get("BENCH_WORK", "/tmp/dewar-bench"))
 INPUTS = WORK / "inputs"
+PLACE = WORK / f"run-{os.getpid()}"
+EMPTIED = WORK / "emptied"
 DEWAR = os.environ.get("DEWAR") or str(ROOT / "build/src/cli/dewar")
 IS_ROOT = os.geteuid() == 0
 IMAGE = "busybox:bench"
@@ -49,6 +55,7 @@ def seconds(words, **kw):
 def in_turn(runs, commands, before=None, warm=1):
     """{name: [seconds...]} of the commands, run in turn. A command that fails is left out, by name."""
     took = {name: [] for name in commands}
+    settle()
     for i in range(runs + warm):
         for name, words in list(commands.items()):
             if name not in took:
@@ -68,9 +75,32 @@ def in_turn(runs, commands, before=None, warm=1):
     return took
 
 
+def in_rounds(count, tools, prepare, work):
+    """{name: [seconds...]} of work(name, prepare(name, turn)), for what takes long and fills disks and
+    memory: another tool begins each round, and nobody pays for what another one left unwritten."""
+    took = {name: [] for name, words in tools.items() if words}
+    settle()
+    for turn in range(count):
+        names = list(took)
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            try:
+                ready = prepare(name, turn)
+                os.sync()
+                start = time.perf_counter()
+                work(name, ready)
+                took[name].append(time.perf_counter() - start)
+            except (RuntimeError, OSError, subprocess.SubprocessError) as e:
+                if name == "dewar":
+                    raise
+                say(f"{name} does not work here: {e}")
+                del took[name]
+    return took
+
+
 def row(what, who, ours, theirs, goal=None, unit="ms", bound=None, at_most=None):
     """bound: the most that ours/theirs may be; at_most: the most that ours alone may be."""
-    scale, digits = {"ms": (1e3, 1), "s": (1, 2), "MiB": (1 / (1 << 20), 0)}[unit]
+    scale, digits = {"ms": (1e3, 1), "s": (1, 2), "MiB": (1 / (1 << 20), 0), "KiB": (1 / 1024, 0)}[unit]
     show = lambda v: "-" if v is None else f"{v * scale:.{digits}f} {unit}"
     ratio = ours / theirs if theirs else None
     met = "-"
@@ -92,20 +122,50 @@ def compare(what, took, goals, unit="ms"):
     return ours
 
 
-# --- dewar and its peers --------------------------------------------------------------------------
+# --- places ---------------------------------------------------------------------------------------
 
-def own_env():
-    os.environ["DEWAR_STORE"] = str(WORK / "dewar" / "store")
-    os.environ["DEWAR_RUN"] = str(WORK / "dewar" / "run")
+def remove(folder):
+    """Also what a dead peer still has mounted in it; never a file of another file system."""
+    for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+        if line.split()[1].startswith(f"{folder}/"):
+            run(["umount", "-l", line.split()[1]], check=False)
+    # An ordinary user's stores hold files of the ids that the user's containers have.
+    inside = [] if IS_ROOT else ["unshare", "--user", "--map-root-user", "--map-auto"]
+    if run([*inside, "rm", "-rf", "--one-file-system", folder], check=False).returncode:
+        say(f"{folder} could not be removed")
+    os.sync()
+    EMPTIED.touch()
+
+
+def settle():
+    """ext4 looks for other inodes than those deleted in the last minute, so unpacking just after a
+    large removal is several times slower, for everybody."""
+    if EMPTIED.exists() and (left := EMPTIED.stat().st_mtime + 65 - time.time()) > 0:
+        say(f"waiting {left:.0f} s: files were removed just now")
+        time.sleep(left)
+
+
+def need_space(gib):
+    free = shutil.disk_usage(WORK).free >> 30
+    if free < gib:
+        sys.exit(f"{sys.argv[0]}: {gib} GiB needed below {WORK}, {free} are free")
+
+
+def own_place():
+    for old in WORK.glob("run-*"):
+        if not Path("/proc", old.name[4:]).exists():
+            remove(old)
+    PLACE.mkdir(parents=True)
+    INPUTS.mkdir(parents=True, exist_ok=True)
+    atexit.register(remove, PLACE)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ["LC_ALL"] = "C.UTF-8"
     for key in ("SOURCE_DATE_EPOCH", "DOCKER_HOST"):
         os.environ.pop(key, None)
-    (WORK / "dewar").mkdir(parents=True, exist_ok=True)
-    INPUTS.mkdir(parents=True, exist_ok=True)
+    fresh("dewar", [DEWAR])
 
 
-own_env()
-
+# --- dewar and its peers --------------------------------------------------------------------------
 
 def need(program, package=None):
     if shutil.which(program):
@@ -114,10 +174,10 @@ def need(program, package=None):
     return False
 
 
-def podman():
+def podman(name="podman"):
     if not need("podman"):
         return None
-    top = WORK / "podman"
+    top = PLACE / name
     return ["podman", "--root", top / "root", "--runroot", top / "run", "--storage-driver", "overlay",
             "--cgroup-manager", "cgroupfs", "--runtime", shutil.which("runc") or "/usr/sbin/runc"]
 
@@ -129,7 +189,7 @@ PODMAN_RUN = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
 def buildah():
     if not need("buildah"):
         return None
-    top = WORK / "buildah"
+    top = PLACE / "buildah"
     return ["buildah", "--root", top / "root", "--runroot", top / "run", "--storage-driver", "overlay"]
 
 
@@ -138,30 +198,29 @@ BUILDAH_BUILD = ["bud", "--layers", "--isolation", "chroot", "--network", "host"
 _dockerd = None
 
 
-def docker():
-    """Starts a dockerd of our own, with its data below our folder; None where that does not work."""
+def docker(name="docker"):
+    """Starts a dockerd of our own with an empty folder for its data (the one before it ends); None
+    where that does not work."""
     global _dockerd
     if not IS_ROOT or not need("dockerd", "docker.io"):
         return None
-    top = WORK / "docker"
-    top.mkdir(parents=True, exist_ok=True)
+    stop_docker()
+    top = PLACE / name
+    top.mkdir(parents=True)
     words = ["docker", "-H", f"unix://{top}/sock"]
-    if _dockerd is None:
-        _dockerd = subprocess.Popen(
-            ["dockerd", "--storage-driver", "overlay2", "--data-root", top / "data", "--exec-root",
-             top / "exec", "--pidfile", top / "pid", "-H", f"unix://{top}/sock", "--bridge", "none",
-             "--iptables=false", "--ip-forward=false", "--ip-masq=false"],
-            stdin=subprocess.DEVNULL, stdout=open(top / "log", "w"), stderr=subprocess.STDOUT)
-        atexit.register(stop_docker)
-        for _ in range(100):
-            if run([*words, "version"], check=False).returncode == 0:
-                break
-            time.sleep(0.2)
-        else:
-            say(f"dockerd does not start here; see {top}/log")
-            stop_docker()
-            return None
-    return words
+    _dockerd = subprocess.Popen(
+        ["dockerd", "--storage-driver", "overlay2", "--data-root", top / "data", "--exec-root",
+         top / "exec", "--pidfile", top / "pid", "-H", f"unix://{top}/sock", "--bridge", "none",
+         "--iptables=false", "--ip-forward=false", "--ip-masq=false"],
+        stdin=subprocess.DEVNULL, stdout=open(WORK / "dockerd.log", "a"), stderr=subprocess.STDOUT)
+    atexit.register(stop_docker)
+    for _ in range(150):
+        if run([*words, "version"], check=False).returncode == 0:
+            return words
+        time.sleep(0.2)
+    say(f"dockerd does not start here; see {WORK}/dockerd.log")
+    stop_docker()
+    return None
 
 
 def stop_docker():
@@ -238,21 +297,18 @@ def import_everywhere(tools):
 
 
 class Peak(threading.Thread):
-    """The most memory that processes whose command line holds one of the marks had together."""
+    """The most memory that the processes of dewar's programs had together, while it is entered."""
 
-    def __init__(self, marks):
+    def __init__(self):
         super().__init__(daemon=True)
-        self.marks, self.most, self.going = [m.encode() for m in marks], 0, True
+        self.most, self.going = 0, True
 
     def run(self):
         while self.going:
             total = 0
             for proc in Path("/proc").iterdir():
-                if not proc.name.isdigit():
-                    continue
                 try:
-                    line = (proc / "cmdline").read_bytes()
-                    if any(m in line for m in self.marks):
+                    if proc.name.isdigit() and Path(os.readlink(proc / "exe")).name.startswith("dewar"):
                         for entry in (proc / "smaps_rollup").read_text().splitlines():
                             if entry.startswith(("Pss_Anon:", "Pss_Shmem:")):
                                 total += int(entry.split()[1]) << 10
@@ -261,34 +317,44 @@ class Peak(threading.Thread):
             self.most = max(self.most, total)
             time.sleep(0.1)
 
-    def stop(self):
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
         self.going = False
         self.join()
-        return self.most
 
 
 # --- a registry -----------------------------------------------------------------------------------
 
 def registry(name):
-    """Starts Debian's docker-registry on loopback for this script; returns its host:port."""
-    folder = WORK / "registries" / f"{name}-{os.getpid()}"
-    shutil.rmtree(folder, ignore_errors=True)
+    """Starts Debian's docker-registry on loopback for this script, empty; returns its host:port."""
+    folder = PLACE / "registries" / name
     folder.mkdir(parents=True)
     done = run([ROOT / "tests/tools/registry", "start", folder, "plain", "--owner", str(os.getpid())],
                stdout=subprocess.PIPE)
     told = dict(line.split("=", 1) for line in done.stdout.decode().splitlines())
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(run, [ROOT / "tests/tools/registry", "stop", told["REGISTRY_PID"]], check=False)
     return told["REGISTRY"]
 
 
+def cached(folder):
+    """Reads all files, so that nobody waits for the disk."""
+    for path in Path(folder).rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as f:
+                while f.read(1 << 22):
+                    pass
+
+
 def fresh(name, words):
-    """A tool with a store of its own that is empty: unpacking after a large removal is slow for all."""
-    top = WORK / f"fresh-{name}-{os.getpid()}"
-    top.mkdir(parents=True)
-    atexit.register(shutil.rmtree, top, ignore_errors=True)
+    """The same tool with an empty store."""
     if words[0] == DEWAR:
-        os.environ["DEWAR_STORE"], os.environ["DEWAR_RUN"] = str(top / "store"), str(top / "run")
+        (PLACE / name).mkdir()
+        os.environ["DEWAR_STORE"], os.environ["DEWAR_RUN"] = f"{PLACE}/{name}/store", f"{PLACE}/{name}/run"
         return words
-    return [top / str(w).rsplit("/", 1)[1] if str(w).startswith(str(WORK / "podman")) else w
-            for w in words]
+    return podman(name) if words[0] == "podman" else docker(name)
+
+
+own_place()
