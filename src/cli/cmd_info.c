@@ -13,6 +13,7 @@
 #include "codec/json.h"
 #include "oci/platform.h"
 #include "runtime/doctor.h"
+#include "runtime/state.h"
 #include "store/ref.h"
 
 // --- version ------------------------------------------------------------------------------------
@@ -111,6 +112,22 @@ static size_t count_images(struct engine *en, struct err *e)
     return n;
 }
 
+static void set_containers(struct engine *en, struct codec_json *j)
+{
+    own(runtime_rows) struct runtime_rows rows = {0};
+    struct err ignored;
+    int64_t running = 0, paused = 0;
+    if (runtime_container_list(en, true, &rows, &ignored) < 0) return;
+    vec_each (r, &rows) {
+        running += r->state.status == RUNTIME_RUNNING || r->state.status == RUNTIME_RESTARTING;
+        paused += r->state.status == RUNTIME_PAUSED;
+    }
+    codec_json_set(j, "Containers", codec_json_new_int((int64_t)rows.n));
+    codec_json_set(j, "ContainersRunning", codec_json_new_int(running));
+    codec_json_set(j, "ContainersPaused", codec_json_new_int(paused));
+    codec_json_set(j, "ContainersStopped", codec_json_new_int((int64_t)rows.n - running - paused));
+}
+
 static struct codec_json *info_object(struct engine *en, struct err *e)
 {
     struct utsname u;
@@ -127,6 +144,7 @@ static struct codec_json *info_object(struct engine *en, struct err *e)
     codec_json_add(security, codec_json_new_text(SV("name=seccomp,profile=builtin")));
     if (en->ids.mode != IDMAP_ROOT)
         codec_json_add(security, codec_json_new_text(SV("name=rootless")));
+    set_containers(en, j);
     codec_json_set(j, "Images", codec_json_new_int((int64_t)count_images(en, e)));
     codec_json_set_text(j, "Driver", "overlay2");
     codec_json_set_text(j, "CgroupVersion", v2 ? "2" : "1");
@@ -159,7 +177,8 @@ static void info_line(struct cli *c, const struct codec_json *j, const char *lab
 static int run_info(struct cli *c, const void *options, struct err *e)
 {
     static const char *const lines[][2] = {
-        {"Version", "ServerVersion"},     {"Images", "Images"},
+        {"Version", "ServerVersion"},     {"Containers", "Containers"},
+        {"Images", "Images"},
         {"Storage Driver", "Driver"},     {"Store", "DockerRootDir"},
         {"Run Folder", "RunRoot"},        {"Id Mode", "IdMode"},
         {"Cgroup Version", "CgroupVersion"}, {"Kernel Version", "KernelVersion"},
