@@ -25,6 +25,14 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null; }
     ok && [ ${#lines[0]} = 64 ] || return 1
 }
 
+@test "a command is shown as one would type it, on one line" {
+    new --name quoted $IMG sh -c 'exit 3'
+    same "$(dewar ps -a --format '{{.Command}}')" "\"sh -c 'exit 3'\""
+    dewar rm quoted >/dev/null
+    new --name lines $IMG printf $'a\nb\t"\\' x
+    same "$(dewar ps -a --format '{{.Command}}')" '"printf a\nb\t\"\\ x"'
+}
+
 @test "a status says how it is and since when" {
     start --name up $IMG sleep 100
     dewar run --network none --name bad $IMG sh -c 'exit 3' || true
