@@ -43,6 +43,11 @@ int fs_in_beneath(const struct root *r, const char *path, int flags)
     return openat2_as(r->fd, path, flags, 0, RESOLVE_BENEATH);
 }
 
+int fs_in_plain(const struct root *r, const char *path, int flags)
+{
+    return openat2_as(r->fd, path, flags, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+}
+
 int fs_in_try(const struct root *r, const char *path, int flags, mode_t mode)
 {
     return openat2_in(r->fd, path, flags, mode);

@@ -31,6 +31,9 @@ int fs_in_try_link(const struct root *r, const char *path);
 // As fs_in_try, and a path that leads out (by "..", an absolute path or an absolute symlink) is
 // EXDEV instead of being kept inside: for names that have no business to point anywhere else.
 int fs_in_beneath(const struct root *r, const char *path, int flags);
+// As fs_in_beneath, and no symlink on the way is followed: for what somebody hostile may change
+// meanwhile.
+int fs_in_plain(const struct root *r, const char *path, int flags);
 // Opens the directory that holds `path`'s last component and copies that component (never "",
 // ".", ".." or with a slash) to out_name. ERR_INPUT when the path has no last component.
 int fs_in_parent(const struct root *r, const char *path, int *out_fd, char out_name[256],

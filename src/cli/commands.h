@@ -11,6 +11,7 @@ extern const struct cli_cmd cli_cmd_create, cli_cmd_start, cli_cmd_stop, cli_cmd
     cli_cmd_rm, cli_cmd_wait, cli_cmd_pause, cli_cmd_unpause, cli_cmd_rename, cli_cmd_attach,
     cli_cmd_logs, cli_cmd_probe, cli_cmd_ps, cli_cmd_exec, cli_cmd_update, cli_cmd_container_prune,
     cli_cmd_top, cli_cmd_stats, cli_cmd_port, cli_cmd_events;
+extern const struct cli_cmd cli_cmd_cp, cli_cmd_export, cli_cmd_diff, cli_cmd_commit;
 extern const struct cli_cmd cli_cmd_images, cli_cmd_rmi, cli_cmd_tag, cli_cmd_history,
     cli_cmd_inspect, cli_cmd_image_inspect, cli_cmd_container_inspect, cli_cmd_image_prune;
 extern const struct cli_cmd cli_cmd_volume_create, cli_cmd_volume_ls, cli_cmd_volume_inspect,

@@ -35,6 +35,10 @@ const struct cli_cmd *const cli_commands[] = {
     &cli_cmd_unpause,
     &cli_cmd_rename,
     &cli_cmd_update,
+    &cli_cmd_cp,
+    &cli_cmd_diff,
+    &cli_cmd_commit,
+    &cli_cmd_export,
     &cli_cmd_container_prune,
     &cli_cmd_probe,
     // volumes

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/output.h"
 #include "base/own.h"
 #include "base/proc.h"
 #include "image/internal.h"
@@ -590,67 +591,6 @@ static int write_all(struct save *v, struct err *e)
 
 // --- where to -----------------------------------------------------------------------------------
 
-// The user's file: written without a name beside its place, linked there when complete.
-struct target {
-    char *folder;
-    const char *name;
-    int dir;
-    int fd;
-    bool direct;  // a device, a fifo: written as it goes
-};
-
-static void target_fini(struct target *t)
-{
-    free(t->folder);
-    if (t->dir >= 0) close(t->dir);
-    if (t->fd >= 0) close(t->fd);
-}
-
-static int target_open(const char *path, struct target *t, struct err *e)
-{
-    struct stat st;
-    const char *slash = strrchr(path, '/');
-    t->name = slash ? slash + 1 : path;
-    t->folder = slash ? sv_dup((struct sv){path, (size_t)(slash - path) + 1}) : str_dup(".");
-    if (!t->name[0]) return err_set(e, ERR_USAGE, "the output '%s' is a folder", path);
-    t->dir = fs_open(t->folder, O_RDONLY | O_DIRECTORY, 0, e);
-    if (t->dir < 0) return -1;
-    bool there = fstatat(t->dir, t->name, &st, 0) == 0;
-    if (there && S_ISDIR(st.st_mode)) {
-        return err_set(e, ERR_USAGE, "the output '%s' is a folder", path);
-    }
-    t->direct = there && !S_ISREG(st.st_mode);
-    if (t->direct) {
-        t->fd = fs_open(path, O_WRONLY, 0, e);
-    } else {
-        t->fd = openat(t->dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
-        if (t->fd < 0) {
-            t->direct = true;
-            t->fd = fs_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600, e);
-        }
-    }
-    return t->fd < 0 ? -1 : 0;
-}
-
-static int target_commit(struct target *t, struct err *e)
-{
-    char self[64];
-    if (t->direct) return 0;
-    // Disks of other machines and quotas tell of a lack of space only now; the old file still stands.
-    if (fdatasync(t->fd) != 0) return err_sys(e, "sync '%s'", t->name);
-    snprintf(self, sizeof self, "/proc/self/fd/%d", t->fd);
-    if (linkat(AT_FDCWD, self, t->dir, t->name, AT_SYMLINK_FOLLOW) == 0) return 0;
-    if (errno != EEXIST) return err_sys(e, "create '%s'", t->name);
-    own(free) char *tmp = str_fmt(".%s.%d.tmp", t->name, (int)getpid());
-    if (linkat(AT_FDCWD, self, t->dir, tmp, AT_SYMLINK_FOLLOW) != 0) {
-        return err_sys(e, "create '%s'", tmp);
-    }
-    if (renameat(t->dir, tmp, t->dir, t->name) == 0) return 0;
-    err_sys(e, "replace '%s'", t->name);
-    unlinkat(t->dir, tmp, 0);
-    return -1;
-}
-
 static int open_folder(const char *path, struct err *e)
 {
     own(strv) struct strv names = {0};
@@ -674,7 +614,7 @@ static int plan_and_write(struct save *v, struct err *e)
     return write_all(v, e);
 }
 
-static int save_to(struct save *v, struct target *t, struct err *e)
+static int save_to(struct save *v, struct output *t, struct err *e)
 {
     const char *path = v->opt->path;
     if (v->opt->format == IMAGE_SAVE_OCI_DIR) {
@@ -684,7 +624,7 @@ static int save_to(struct save *v, struct target *t, struct err *e)
         t->direct = true;
         v->fd = t->fd;
     } else if (path) {
-        if (target_open(path, t, e) < 0) return -1;
+        if (output_open(path, t, e) < 0) return -1;
         v->fd = t->fd;
     } else if (isatty(v->opt->fd)) {
         err_set(e, ERR_USAGE, "an archive is not written to a terminal");
@@ -695,19 +635,19 @@ static int save_to(struct save *v, struct target *t, struct err *e)
     if (engine_enter(v->en, e) < 0) return -1;
     own(fd) int lock = store_lock_shared(v->en, e);
     if (lock < 0 || plan_and_write(v, e) < 0) return -1;
-    return path ? target_commit(t, e) : 0;
+    return path ? output_commit(t, e) : 0;
 }
 
 int image_save(struct engine *en, const struct image_save_options *opt, struct err *e)
 {
     struct save v = {.en = en, .opt = opt, .tmp = STORE_TMP_NONE, .fd = -1};
-    struct target t = {.dir = -1, .fd = -1};
+    struct output t = OUTPUT_NONE;
     if (!opt->names || opt->names->n == 0) return err_set(e, ERR_USAGE, "no image to save");
     v.buf = mem_alloc(OUT_BUFFER);
     int rc = save_to(&v, &t, e);
     for (size_t i = 0; rc == 0 && i < v.images.n; i++)
         image_event(en, "save", &v.images.p[i]->ref.image, NULL);
-    target_fini(&t);
+    output_fini(&t);
     if (v.tmp.fd >= 0) store_tmp_close(en, &v.tmp);
     for (size_t i = 0; i < v.images.n; i++) saved_free(v.images.p[i]);
     vec_fini(&v.images);

@@ -47,6 +47,8 @@ struct image_view;
 // is looked up in the image.
 int userns_take(struct engine *en, const char *id, const struct image_view *im,
                 struct runtime_spec *s, struct err *e);
+// The mapping alone, of what is remembered in ids: nothing is taken.
+void userns_map(const struct engine *en, const struct runtime_spec *s, struct runtime_ids *ids);
 // The engine's id for one of the container's. What is not in the mapping stays as it is.
 static inline uint32_t userns_uid(const struct runtime_ids *ids, uint32_t inside)
 {

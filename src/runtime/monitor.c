@@ -111,7 +111,11 @@ static int start_program(struct monitor *m, struct runtime_spec *spec, struct er
     } else if (!r->tty && relay_pipes(r, m->config->interactive, &io, e) < 0) {
         return -1;
     }
-    int rc = runtime_sandbox_start(m->en, spec, &io, NULL, &m->box, e);
+    own(strv) struct strv stubs = {0};
+    struct err ignored;
+    int rc = runtime_sandbox_start(m->en, spec, &io, &stubs, &m->box, e);
+    // Without the note `diff` shows a folder too many: no reason to stop.
+    if (stubs.n) record_add_stubs(m->record->fd, &stubs, &ignored);
     int *ends[] = {&io.in, &io.out, &io.err};
     for (int i = 0; i < 3 && !m->direct; i++) own_fd(ends[i]);
     if (rc < 0) {

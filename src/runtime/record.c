@@ -21,6 +21,7 @@
 #include "runtime/events.h"
 #include "runtime/volume_internal.h"
 
+#define STUBS "stubs"
 #define RECORD_MAX ((size_t)4 << 20)
 
 int record_new_id(char out[RUNTIME_ID], struct err *e)
@@ -315,6 +316,26 @@ void record_volumes(int dir, struct strv *out)
     for (size_t i = 0; i < names.n; i++)
         if (strncmp(names.p[i], "v-", 2) == 0 && state_is_id(names.p[i] + 2))
             strv_add(out, names.p[i] + 2);
+}
+
+void record_stubs(int dir, struct strv *out)
+{
+    struct err ignored;
+    own(str) struct str text = {0};
+    if (fs_read_at(dir, STUBS, RUNTIME_CONFIG_MAX, &text, &ignored) < 0) return;
+    for (struct sv rest = str_sv(&text); rest.p && rest.n;)
+        strv_take(out, sv_dup(sv_cut(&rest, '\0')));
+}
+
+int record_add_stubs(int dir, const struct strv *stubs, struct err *e)
+{
+    own(strv) struct strv all = {0};
+    own(str) struct str text = {0};
+    record_stubs(dir, &all);
+    for (size_t i = 0; i < stubs->n; i++)
+        if (strv_find(&all, stubs->p[i]) < 0) strv_add(&all, stubs->p[i]);
+    for (size_t i = 0; i < all.n; i++) str_add(&text, (struct sv){all.p[i], strlen(all.p[i]) + 1});
+    return fs_replace(dir, STUBS, str_sv(&text), 0600, e);
 }
 
 // Reads what a dead container's record says about its end.

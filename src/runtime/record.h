@@ -40,6 +40,10 @@ void record_sync(const struct record *r);
 // Notes an anonymous volume, before it is made.
 int record_volume(struct record *r, const char *id, struct err *e);
 void record_volumes(int dir, struct strv *out);
+// Mount points that a start had to make in its layer (paths without a leading '/'): they say nothing
+// about what the container changed.
+int record_add_stubs(int dir, const struct strv *stubs, struct err *e);
+void record_stubs(int dir, struct strv *out);
 int record_live(const struct record *r, const struct runtime_state *state, struct err *e);
 int record_settle(const struct record *r, const struct runtime_state *state, struct err *e);
 // Ends the run; with --rm (or `all`) folder and volumes go to the trash and the name is free.
@@ -57,9 +61,24 @@ void state_went_down(struct runtime_state *s);
 int state_open_init(const struct runtime_state *s, struct err *e); // a checked pidfd
 bool state_is_locked(int dir);
 
+// --- diff.c ------------------------------------------------------------------------------------
+// The container's layer to read, running or not. dir: runtime_container_dir. Needs engine_enter.
+int files_upper(int dir, struct err *e);
+
 // --- start.c: from a config to a program that runs -----------------------------------------------
 // What a start needs beside the config, opened: the root, the volumes, the ids. Needs engine_enter;
 // takes the store's lock for as long as it takes.
+// Which ids of ours a container's are, whether it runs or not.
+int start_ids(struct engine *en, const struct runtime_config *c, struct runtime_ids *out,
+              struct err *e);
+// The image of a container, opened, and a lock that keeps it. Needs engine_enter.
+struct image_view;
+int start_image(struct engine *en, const struct runtime_config *c, int *out_lock,
+                struct image_view *out, struct err *e);
+// Of what a start needs the root and, with `mounts`, the binds and volumes, for a container that does
+// not run. The caller holds the container's lock.
+int start_view(struct engine *en, const struct runtime_config *c, struct record *r, bool mounts,
+               struct runtime_spec *out, struct err *e);
 int start_prepare(struct engine *en, const struct runtime_config *c, struct record *r,
                   struct runtime_spec *out, struct err *e);
 

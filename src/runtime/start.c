@@ -139,9 +139,11 @@ static int make_upper(struct engine *en, const struct record *r, const struct im
     static const char *const names[] = {"upper", "work"};
     int fds[2] = {-1, -1};
     bool made = false;
+    // What a volatile mount leaves in the work folder makes every later mount fail.
+    if (fs_remove_tree(r->fd, names[1], e) < 0) return -1;
     for (int i = 0; i < 2; i++) {
         if (mkdirat(r->fd, names[i], 0755) == 0)
-            made = true;
+            made |= i == 0;
         else if (errno != EEXIST)
             return err_sys(e, "make the container's layer");
         fds[i] = fs_open_dir(r->fd, names[i], e);
@@ -281,6 +283,16 @@ static void recall_ids(const struct runtime_config *c, struct runtime_ids *ids)
     ids->keep_gid = (uint32_t)c->keep_gid;
 }
 
+int start_ids(struct engine *en, const struct runtime_config *c, struct runtime_ids *out,
+              struct err *e)
+{
+    struct runtime_spec s = {.rootfs_fd = -1};
+    if (userns_option(c->userns_mode, &s, e) < 0) return -1;
+    recall_ids(c, out);
+    userns_map(en, &s, out);
+    return 0;
+}
+
 int start_open(struct engine *en, const struct runtime_config *c, struct record *r,
                const struct image_view *im, const struct image_progress *progress,
                struct runtime_spec *s, struct err *e)
@@ -295,11 +307,12 @@ int start_open(struct engine *en, const struct runtime_config *c, struct record 
     return add_volumes(en, c, s, e);
 }
 
-int start_prepare(struct engine *en, const struct runtime_config *c, struct record *r,
-                  struct runtime_spec *out, struct err *e)
+// The image that it was made of, for one whose files have our ids. *out_lock: nothing of it is freed
+// while this is open.
+int start_image(struct engine *en, const struct runtime_config *c, int *out_lock,
+                struct image_view *out, struct err *e)
 {
     struct oci_digest image;
-    struct image_view view;
     if (strcmp(c->form, en->form) != 0) {
         err_set(e, ERR_UNSUPPORTED, "container %.12s was made with other ids (%s) than ours (%s)",
                 c->brief.id, c->form, en->form);
@@ -307,8 +320,45 @@ int start_prepare(struct engine *en, const struct runtime_config *c, struct reco
     }
     own(fd) int lock = store_lock_shared(en, e);
     if (lock < 0 || oci_digest_parse(sv_of(c->brief.image_id), &image, e) < 0 ||
-        image_view_open_id(en, &image, &view, e) < 0)
+        image_view_open_id(en, &image, out, e) < 0)
         return -1;
+    *out_lock = take_fd(lock);
+    return 0;
+}
+
+// The root and, with `mounts`, the binds and volumes alone: for who looks at a container that does
+// not run. A tmpfs would be empty.
+static int view_open(struct engine *en, const struct runtime_config *c, struct record *r,
+                     const struct image_view *im, bool mounts, struct runtime_spec *s,
+                     struct err *e)
+{
+    recall_ids(c, &s->ids);
+    if (userns_option(c->userns_mode, s, e) < 0 || userns_take(en, r->id, im, s, e) < 0) return -1;
+    s->rootfs_fd = open_root(en, r, im, &s->ids, NULL, e);
+    if (s->rootfs_fd < 0) return -1;
+    for (int pass = 0; mounts && pass < 2; pass++)
+        vec_each(v, &c->volumes) if (strcmp(v->type, "tmpfs") != 0 &&
+                                     (strcmp(v->type, "volume") == 0) == (pass == 1) &&
+                                     add_volume(en, v, s, e) < 0) return -1;
+    return 0;
+}
+
+int start_view(struct engine *en, const struct runtime_config *c, struct record *r, bool mounts,
+               struct runtime_spec *out, struct err *e)
+{
+    struct image_view view;
+    own(fd) int lock = -1;
+    if (start_image(en, c, &lock, &view, e) < 0) return -1;
+    own(image_view) struct image_view im = view;
+    return view_open(en, c, r, &im, mounts, out, e);
+}
+
+int start_prepare(struct engine *en, const struct runtime_config *c, struct record *r,
+                  struct runtime_spec *out, struct err *e)
+{
+    struct image_view view;
+    own(fd) int lock = -1;
+    if (start_image(en, c, &lock, &view, e) < 0) return -1;
     own(image_view) struct image_view im = view;
     return start_open(en, c, r, &im, NULL, out, e);
 }

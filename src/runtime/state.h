@@ -12,6 +12,7 @@
 //                                created (or --rm: gone with the run folder)
 //     log/                       container.log, container.log.1 ... (log.h)
 //     upper/ work/               the writable layer
+//     stubs                      mount points that starts made in it, each ending in a NUL
 //     v-<id>                     an anonymous volume is ours
 //     n-<name>                   we use a volume that has a name (volume.h)
 //   containers/names/<name>      symbolic link whose text is the id: names are unique by its

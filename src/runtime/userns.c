@@ -379,21 +379,33 @@ static int need_slot(struct engine *en, const char *id, const struct runtime_spe
     return ids->slot_uid ? retake_slot(en, ids, e) : take_slot(en, id, s->userns_size, ids, e);
 }
 
+// Where the caller is root inside there is nothing to do.
+static bool is_caller_root(const struct runtime_ids *ids)
+{
+    return ids->keep && !ids->keep_uid && !ids->keep_gid;
+}
+
+void userns_map(const struct engine *en, const struct runtime_spec *s, struct runtime_ids *ids)
+{
+    if (s->userns == RUNTIME_USERNS_HOST || is_caller_root(ids)) return;
+    ids->own = true;
+    if (en->ids.mode != IDMAP_ROOT) {
+        map_user(en, s, ids);
+        return;
+    }
+    map_slot(&ids->uid, ids->slot_uid, ids->slot_n, ids->keep, ids->keep_uid);
+    map_slot(&ids->gid, ids->slot_gid, ids->slot_n, ids->keep, ids->keep_gid);
+}
+
 int userns_take(struct engine *en, const char *id, const struct image_view *im,
                 struct runtime_spec *s, struct err *e)
 {
     struct runtime_ids *ids = &s->ids;
     if (s->userns == RUNTIME_USERNS_HOST) return 0;
     if (s->userns == RUNTIME_USERNS_KEEP && !ids->keep && find_keeper(en, im, s, e) < 0) return -1;
-    // Where the caller is root inside there is nothing to do.
-    if (ids->keep && !ids->keep_uid && !ids->keep_gid) return 0;
+    if (is_caller_root(ids)) return 0;
     if (need_slot(en, id, s, ids, e) < 0) return -1;
-    ids->own = true;
-    if (en->ids.mode != IDMAP_ROOT) {
-        map_user(en, s, ids);
-        return 0;
-    }
-    map_slot(&ids->uid, ids->slot_uid, ids->slot_n, ids->keep, ids->keep_uid);
-    map_slot(&ids->gid, ids->slot_gid, ids->slot_n, ids->keep, ids->keep_gid);
+    userns_map(en, s, ids);
+    if (en->ids.mode != IDMAP_ROOT) return 0;
     return idmap_userns_open(&ids->uid, &ids->gid, &ids->userns_fd, e);
 }

@@ -64,7 +64,7 @@ static void drop_stubs(const struct root *fs, const struct strv *stubs)
     }
 }
 
-static bool same_bytes(int a, int b)
+bool store_layer_same_bytes(int a, int b)
 {
     static char x[65536], y[65536];
     for (;;) {
@@ -113,7 +113,7 @@ static bool unchanged_file(const struct norm *n, int dirfd, const char *name, co
     if (!touched && st->st_mtim.tv_sec != old.st_mtim.tv_sec) return false;
     own(fd) int a = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     own(fd) int b = openat(below, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    return a >= 0 && b >= 0 && same_xattrs(a, b) && same_bytes(a, b);
+    return a >= 0 && b >= 0 && same_xattrs(a, b) && store_layer_same_bytes(a, b);
 }
 
 static int clamp(const struct norm *n, int dirfd, const char *name, const struct timespec *mtime,

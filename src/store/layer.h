@@ -68,6 +68,9 @@ struct store_commit {
 int store_layer_commit(struct engine *en, int dirfd, const char *name,
                        const struct store_commit *opt, struct store_layer *out, struct err *e);
 
+// Both files, from where they stand to their ends.
+bool store_layer_same_bytes(int a, int b);
+
 // --- using --------------------------------------------------------------------------------------
 // 1 found, 0 not. parent_chain: chain id of what lies below (unset for the bottom).
 int store_layer_find(struct engine *en, const struct oci_digest *diff,
@@ -103,6 +106,11 @@ struct store_tar_options {
     bool whiteouts;   // overlay form -> .wh. names; false: a plain tree
     bool user_xattrs; // opaque marks are user.overlay.opaque (made in a user namespace)
     int64_t newest;   // clamp; INT64_MAX: none
+    // On disk stand the outer ids of these maps, and what they mean inside goes into the archive (the
+    // layer of a container with ids of its own); NULL: as they are.
+    const struct idmap_side *uid, *gid;
+    // Others change the tree meanwhile: what vanishes is left out, what is cut off is filled with zeros.
+    bool live;
 };
 int store_tar_tree(int fs_fd, const struct store_tar_options *opt, struct codec_sink dst,
                    struct err *e);

@@ -91,6 +91,15 @@ static int64_t time_of(const struct tree *t, const struct stat *st)
     return st->st_mtim.tv_sec > t->opt->newest ? t->opt->newest : st->st_mtim.tv_sec;
 }
 
+static uint64_t unshift(const struct idmap_side *map, uint32_t id)
+{
+    for (unsigned i = 0; map && i < map->n; i++) {
+        const struct idmap_range *r = &map->range[i];
+        if (id >= r->outside && id - r->outside < r->count) return r->inside + (id - r->outside);
+    }
+    return id;
+}
+
 static int put_content(struct tree *t, int fd, const struct codec_tar_entry *entry, struct err *e)
 {
     uint64_t left = entry->size;
@@ -98,7 +107,12 @@ static int put_content(struct tree *t, int fd, const struct codec_tar_entry *ent
         ssize_t n = read(fd, t->buf, left < BUF_SIZE ? (size_t)left : BUF_SIZE);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return err_sys(e, "read '%s'", entry->name);
-        if (n == 0) return err_set(e, ERR_CORRUPT, "'%s' is shorter than it was", entry->name);
+        if (n == 0 && !t->opt->live)
+            return err_set(e, ERR_CORRUPT, "'%s' is shorter than it was", entry->name);
+        if (n == 0) { // zeros in the place of what was cut off
+            n = left < BUF_SIZE ? (ssize_t)left : (ssize_t)BUF_SIZE;
+            memset(t->buf, 0, (size_t)n);
+        }
         if (codec_tar_write_data(&t->w, t->buf, (size_t)n, e) < 0) return -1;
         left -= (uint64_t)n;
     }
@@ -125,13 +139,19 @@ static int put_link(struct tree *t, const struct stat *st, struct codec_tar_entr
     return put(t, &link, e) < 0 ? -1 : 1;
 }
 
+// Another thing, or nothing, has the name by now.
+static bool is_gone(const struct tree *t, const struct err *e)
+{
+    return t->opt->live && (e->sys == ENOENT || e->sys == ELOOP || e->sys == ENOTDIR);
+}
+
 static int put_file(struct tree *t, int dirfd, const char *name, const struct stat *st,
                     struct codec_tar_entry *entry, struct err *e)
 {
+    own(fd) int fd = fs_openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, e);
+    if (fd < 0) return is_gone(t, e) ? 0 : -1;
     int linked = put_link(t, st, entry, e);
     if (linked != 0) return linked < 0 ? -1 : 0;
-    own(fd) int fd = fs_openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, e);
-    if (fd < 0) return -1;
     entry->size = (uint64_t)st->st_size;
     int rc = store_tartree_xattrs(fd, entry->name, &entry->xattrs, e);
     if (rc == 0) rc = put(t, entry, e);
@@ -147,6 +167,7 @@ static int put_symlink(struct tree *t, int dirfd, const char *name, const struct
     int linked = put_link(t, st, entry, e);
     if (linked != 0) return linked < 0 ? -1 : 0;
     ssize_t n = readlinkat(dirfd, name, link, sizeof link - 1);
+    if (n < 0 && t->opt->live && (errno == ENOENT || errno == EINVAL)) return 0;
     if (n < 0) return err_sys(e, "read link '%s'", entry->name);
     link[n] = '\0';
     entry->link = link;
@@ -169,7 +190,7 @@ static int put_folder(struct tree *t, int dirfd, const char *name, struct codec_
                       struct err *e)
 {
     own(fd) int fd = fs_openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, e);
-    if (fd < 0) return -1;
+    if (fd < 0) return is_gone(t, e) ? 0 : -1;
     own(free) char *slashed = str_fmt("%s/", entry->name);
     entry->name = slashed;
     int rc = store_tartree_xattrs(fd, slashed, &entry->xattrs, e);
@@ -187,12 +208,14 @@ static int put_one(struct tree *t, int dirfd, const char *folder, const char *na
     struct stat st;
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         // A mounted overlay lists a whiteout that has nothing to hide, and then does not find it.
-        if (errno == ENOENT && !t->opt->whiteouts) return 0;
+        if (errno == ENOENT && (!t->opt->whiteouts || t->opt->live)) return 0;
         return err_sys(e, "stat '%s%s'", folder, name);
     }
     own(free) char *full = str_fmt("%s%s", folder, name);
-    struct codec_tar_entry entry = {.name = full, .mode = st.st_mode & 07777, .uid = st.st_uid,
-                                    .gid = st.st_gid, .mtime = time_of(t, &st)};
+    struct codec_tar_entry entry = {.name = full, .mode = st.st_mode & 07777,
+                                    .uid = unshift(t->opt->uid, st.st_uid),
+                                    .gid = unshift(t->opt->gid, st.st_gid),
+                                    .mtime = time_of(t, &st)};
     switch (st.st_mode & S_IFMT) {
     case S_IFDIR:
         entry.type = CODEC_TAR_DIR;
@@ -238,10 +261,11 @@ static int put_root(struct tree *t, int fs_fd, struct err *e)
     struct stat st;
     char name[] = "./";
     if (fstat(fs_fd, &st) != 0) return err_sys(e, "stat the root of the layer");
-    bool plain = (st.st_mode & 07777) == 0755 && st.st_uid == 0 && st.st_gid == 0;
+    uint64_t uid = unshift(t->opt->uid, st.st_uid), gid = unshift(t->opt->gid, st.st_gid);
+    bool plain = (st.st_mode & 07777) == 0755 && uid == 0 && gid == 0;
     if (plain) return 0;
     struct codec_tar_entry entry = {.type = CODEC_TAR_DIR, .name = name, .mode = st.st_mode & 07777,
-                                    .uid = st.st_uid, .gid = st.st_gid, .mtime = time_of(t, &st)};
+                                    .uid = uid, .gid = gid, .mtime = time_of(t, &st)};
     uint64_t before = t->sum.entries;
     int rc = put(t, &entry, e);
     t->sum.entries = before;  // the root alone makes no layer
