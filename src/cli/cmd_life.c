@@ -635,8 +635,8 @@ const struct cli_cmd cli_cmd_update = {
     .alias = update_aliases,
     .usage = "CONTAINER [CONTAINER...]",
     .help = "Change the limits and the restart policy of containers",
-    .more = "Limits of a running container change at once when it was started with such a limit, "
-            "else from its next start on.",
+    .more = "Limits of a running container change at once; of one that shares its process namespace "
+            "only those that it was started with, else from its next start on.",
     .examples = "dewar update --restart unless-stopped web\ndewar update -m 2g training\n",
     CLI_OPTIONS(update_rows, struct update_opts),
     .min_words = 1,

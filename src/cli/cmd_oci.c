@@ -38,7 +38,7 @@ static const struct opt oci_options[] = {
     {"log-format", 0, OPT_ENUM, AT(log_format), .arg = "FORMAT", .choices = log_formats,
      .help = "How the log file looks"},
     {"systemd-cgroup", 0, OPT_BOOL, AT(systemd_cgroup),
-     .help = "Not supported: an error at create"},
+     .help = "linux.cgroupsPath is slice:prefix:name of a scope that systemd makes"},
     {"debug", 0, OPT_BOOL, AT(debug), .help = "Accepted, says nothing more"},
     {"rootless", 0, OPT_ENUM, AT(rootless), .arg = "MODE", .choices = root_modes, .implied = "true",
      .help = "Accepted: what we may is found out"},

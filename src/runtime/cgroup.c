@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Resource limits through control groups: v2 where the whole tree is v2, else v1 as root. A group
 // is made only when a limit asks for one, because making and removing it costs more than a start.
-// It lies below our own group, so that a limit on dewar holds for its containers too. Where a limit
-// cannot be had, the error names the controller and what to do; a limit is never dropped in
-// silence.
+// It lies below our own group, so that a limit on dewar holds for its containers too. A user's own
+// group is used where it was delegated; else systemd, where it is there, is asked for a scope that
+// is. Where a limit cannot be had, the error names the controller and what to do; a limit is never
+// dropped in silence.
+//
+// The name of a container's group: on v1 "dewar-<id>", in each controller's tree below our own
+// group there; on v2 its path below the mount, "/.../dewar-<id>", which everybody can find.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,16 +17,19 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/own.h"
 #include "runtime/internal.h"
+#include "runtime/systemd.h"
 
 #define TOP "/sys/fs/cgroup"
 #define CGROUP2_MAGIC 0x63677270
 #define CFS_PERIOD 100000
 #define FREEZER "freezer"
+#define SEARCH_DEPTH 5
 
 enum controller { MEMORY, CPU, PIDS, CPUSET, DEVICES, CONTROLLERS };
 static const char *const names[CONTROLLERS] = {"memory", "cpu", "pids", "cpuset", "devices"};
@@ -46,12 +53,14 @@ static bool is_v2(void)
     return statfs(TOP, &fs) == 0 && fs.f_type == CGROUP2_MAGIC;
 }
 
-// Our own group of a controller ("" for v2), as a path below its mount.
-static void own_path(const char *controller, struct str *out)
+// The group of a process in a controller's tree ("" for v2), as a path below its mount.
+static void path_of(const char *process, const char *controller, struct str *out)
 {
     struct err ignored;
+    char file[64];
     own(str) struct str text = {0};
-    if (fs_read_at(AT_FDCWD, "/proc/self/cgroup", 65536, &text, &ignored) < 0) return;
+    snprintf(file, sizeof file, "/proc/%.20s/cgroup", process);
+    if (fs_read_at(AT_FDCWD, file, 65536, &text, &ignored) < 0) return;
     struct sv rest = str_sv(&text);
     while (rest.p) {
         struct sv line = sv_cut(&rest, '\n');
@@ -90,12 +99,21 @@ static int missing(enum controller c, bool v2, bool user, struct err *e)
             "%s cannot be applied: the cgroup controller '%s' is not available%s", flags[c],
             names[c], code == EACCES || code == EPERM ? " to this user" : "");
     e->sys = code;
+    if (v2 && user && code == ENOENT)
+        return err_hint(e, "root hands it down: 'systemctl edit user@.service' and there, below "
+                           "[Service], Delegate=cpu cpuset io memory pids");
     if (v2 && user)
-        return err_hint(e, "start dewar in a delegated group: systemd-run --user --scope -p "
+        return err_hint(e, "log in through systemd with a user bus (package dbus-user-session), or "
+                           "start dewar in a delegated group: systemd-run --user --scope -p "
                            "Delegate=yes dewar run ...");
     if (user) return err_hint(e, "this machine has cgroup v1, where only root can set limits");
     return err_hint(
         e, "mount or enable it (kernel option cgroup_enable=%s), or leave out the limit", names[c]);
+}
+
+static void own_path(const char *controller, struct str *out)
+{
+    path_of("self", controller, out);
 }
 
 // --- v1 ----------------------------------------------------------------------------------------
@@ -251,6 +269,7 @@ static int v2_values(int dir, const struct runtime_spec *s, struct err *e)
 
 static void v2_parent(bool user, struct str *out)
 {
+    str_clear(out);
     str_addz(out, TOP);
     if (user) {
         own_path("", out);
@@ -258,18 +277,87 @@ static void v2_parent(bool user, struct str *out)
     }
 }
 
-static int v2_make(const struct runtime_spec *s, unsigned need, bool user, struct cgroup *out,
-                   struct err *e)
+// systemd marks what it has given away. Anybody else's group is ours when we may write to it.
+static bool v2_delegated(const char *path)
+{
+    char mark[4];
+    return getxattr(path, "user.delegate", mark, sizeof mark) == 1 && mark[0] == '1';
+}
+
+static bool v2_writable(const char *path)
+{
+    own(free) char *file = str_fmt("%s/cgroup.subtree_control", path);
+    return faccessat(AT_FDCWD, file, W_OK, AT_EACCESS) == 0;
+}
+
+// Where groups can be made, with this process in it or below: the group of `path`, or a scope of
+// systemd's, into which we move.
+static int v2_home(struct engine *en, const char *name, struct str *path, struct err *e)
+{
+    bool user = en->ids.mode != IDMAP_ROOT;
+    v2_parent(user, path);
+    if (!user || v2_delegated(path->p) || !systemd_here(&en->ids)) return 0;
+    own(free) char *unit = str_fmt("%s.scope", name);
+    const struct systemd_scope scope = {
+        .unit = unit, .text = "A container of dewar's", .pid = getpid()};
+    if (systemd_scope(&en->ids, &scope, e) < 0 && !v2_writable(path->p)) return -1;
+    err_clear(e);
+    v2_parent(user, path);
+    return 0;
+}
+
+const char *cgroup_way(struct engine *en)
 {
     own(str) struct str path = {0};
-    v2_parent(user, &path);
-    own(fd) int parent = fs_open_dir(AT_FDCWD, path.p, e);
-    if (parent < 0) return -1;
+    v2_parent(true, &path);
+    if (v2_delegated(path.p)) return "in our own group, which is delegated";
+    if (systemd_here(&en->ids)) return "in scopes of systemd's user manager";
+    return v2_writable(path.p) ? "in our own group" : NULL;
+}
+
+// The folder of a container's group, as its name tells.
+static void v2_path(const char *name, bool user, struct str *out)
+{
+    if (name[0] == '/') {
+        str_clear(out);
+        str_addz(out, TOP);
+    } else {
+        v2_parent(user, out);
+        str_addc(out, '/');
+    }
+    str_addz(out, name);
+}
+
+static int v2_enable_all(int parent, unsigned need, bool user, struct err *e)
+{
     for (unsigned c = 0; c < DEVICES; c++)
         if (need >> c & 1 && v2_enable(parent, (enum controller)c, user, e) < 0) return -1;
-    if (mkdirat(parent, out->name, 0755) != 0)
-        return err_sys(e, "make the control group '%s'", out->name);
-    own(fd) int dir = fs_open_dir(parent, out->name, e);
+    return 0;
+}
+
+// Makes a folder of this name below our home and makes the name the whole one.
+static int v2_folder(struct engine *en, unsigned need, char *name, size_t size, struct err *e)
+{
+    bool user = en->ids.mode != IDMAP_ROOT;
+    own(str) struct str path = {0};
+    if (v2_home(en, name, &path, e) < 0) return -1;
+    own(fd) int parent = fs_open_dir(AT_FDCWD, path.p, e);
+    if (parent < 0 || v2_enable_all(parent, need, user, e) < 0) return -1;
+    if (path.n + strlen(name) + 2 > size)
+        return err_set(e, ERR_LIMIT, "the path of the control group is too long");
+    if (mkdirat(parent, name, 0755) != 0 && errno != EEXIST)
+        return err_sys(e, "make the control group '%s'", name);
+    own(fd) int dir = fs_open_dir(parent, name, e);
+    if (dir < 0) return -1;
+    own(free) char *whole = str_fmt("%s/%s", path.p + strlen(TOP), name);
+    snprintf(name, size, "%s", whole);
+    return take_fd(dir);
+}
+
+static int v2_make(struct engine *en, const struct runtime_spec *s, unsigned need,
+                   struct cgroup *out, struct err *e)
+{
+    own(fd) int dir = v2_folder(en, need, out->name, sizeof out->name, e);
     if (dir < 0 || v2_values(dir, s, e) < 0) return -1;
     int join = fs_openat(dir, "cgroup.procs", O_WRONLY, 0, e);
     if (join < 0) return -1;
@@ -294,7 +382,7 @@ int cgroup_make(struct engine *en, const struct runtime_spec *s, bool need_devic
         snprintf(out->name, sizeof out->name, "dewar-%02x%02x%02x%02x%02x%02x", raw[0], raw[1],
                  raw[2], raw[3], raw[4], raw[5]);
     int rc = 0;
-    if (v2) rc = v2_make(s, need, user, out, e);
+    if (v2) rc = v2_make(en, s, need, out, e);
     for (unsigned c = 0; !v2 && c < CONTROLLERS && rc == 0; c++)
         if (need >> c & 1) rc = v1_one((enum controller)c, s, user, out, e);
     if (rc == 0) return 0;
@@ -304,25 +392,42 @@ int cgroup_make(struct engine *en, const struct runtime_spec *s, bool need_devic
     return -1;
 }
 
-int cgroup_open(const char *name, struct cgroup *out, struct err *e)
+// The group of this name that a process is in or below: "/a/dewar-x" of "/a/dewar-x/y".
+static bool holds(struct str *path, const char *name)
 {
-    bool v2 = is_v2();
+    own(free) char *part = str_fmt("/%s", name);
+    char *at = path->n ? strstr(path->p, part) : NULL;
+    if (!at || (at[strlen(part)] != '\0' && at[strlen(part)] != '/')) return false;
+    str_cut(path, (size_t)(at - path->p) + strlen(part));
+    return true;
+}
+
+static int open_procs(const char *group, struct cgroup *out, struct err *e)
+{
+    own(free) char *path = str_fmt("%s/cgroup.procs", group);
+    int join = fs_open(path, O_WRONLY, 0, e);
+    if (join < 0) return err_wrap(e, "entering the container's control group");
+    out->join[out->n++] = join;
+    return 0;
+}
+
+// What joins has the same limits, or does not join: where the container's groups are is told by its
+// init, for we may be in quite another group than who started it.
+int cgroup_open(const char *name, pid_t init, struct cgroup *out, struct err *e)
+{
+    char process[16];
     snprintf(out->name, sizeof out->name, "%s", name);
-    for (unsigned c = 0; c < (v2 ? 2 : CONTROLLERS); c++) {
+    snprintf(process, sizeof process, "%d", (int)init);
+    if (is_v2()) {
         own(str) struct str path = {0};
-        if (v2) {
-            v2_parent(c == 1, &path);
-        } else {
-            str_addf(&path, TOP "/%s", names[c]);
-            own_path(names[c], &path);
-        }
-        str_addf(&path, "/%s/cgroup.procs", name);
-        int join = open(path.p, O_WRONLY | O_CLOEXEC);
-        if (join >= 0)
-            out->join[out->n++] = join;
-        else if (errno != ENOENT)
-            return err_sys(e, "open the control group '%s'", name);
-        if (v2 && out->n) break;
+        v2_path(name, true, &path);
+        return open_procs(path.p, out, e);
+    }
+    for (unsigned c = 0; c < CONTROLLERS; c++) {
+        own(str) struct str path = {0};
+        str_addf(&path, TOP "/%s", names[c]);
+        path_of(process, names[c], &path);
+        if (holds(&path, name) && open_procs(path.p, out, e) < 0) return -1;
     }
     return 0;
 }
@@ -352,34 +457,158 @@ static bool oom_killed(const char *dir, const char *file)
     return at && at[9] != '0';
 }
 
-void cgroup_remove(const char *name, bool *out_oom)
+// Groups of the dead whose starter was in another group than we are: looked for, not too deep.
+static bool find_group(int dirfd, const char *name, int depth, struct str *path)
 {
-    if (out_oom) *out_oom = false;
-    if (!name[0]) return;
-    for (int user = 0; user < 2 && is_v2(); user++) {
+    struct err ignored;
+    own(strv) struct strv names_here = {0};
+    if (fs_exists(dirfd, name)) {
+        str_addf(path, "/%s", name);
+        return true;
+    }
+    if (depth == 0 || fs_list(dirfd, ".", &names_here, &ignored) < 0) return false;
+    for (size_t i = 0; i < names_here.n; i++) {
+        own(fd) int sub = openat(dirfd, names_here.p[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        size_t before = path->n;
+        str_addf(path, "/%s", names_here.p[i]);
+        if (sub >= 0 && find_group(sub, name, depth - 1, path)) return true;
+        str_cut(path, before);
+    }
+    return false;
+}
+
+static bool v1_find(const char *controller, const char *name, bool search, struct str *path)
+{
+    str_addf(path, TOP "/%s", controller);
+    own_path(controller, path);
+    str_addf(path, "/%s", name);
+    if (fs_exists(AT_FDCWD, path->p)) return true;
+    str_clear(path);
+    str_addf(path, TOP "/%s", controller);
+    own(fd) int top = open(path->p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return search && top >= 0 && find_group(top, name, SEARCH_DEPTH, path);
+}
+
+static void v2_remove(const char *name, bool *out_oom)
+{
+    for (int user = 0; user < 2; user++) {
         own(str) struct str path = {0};
-        v2_parent(user, &path);
-        str_addf(&path, "/%s", name);
+        v2_path(name, user, &path);
         if (out_oom && !*out_oom) *out_oom = oom_killed(path.p, "memory.events");
         remove_dir(path.p);
     }
-    if (is_v2()) return;
+}
+
+static void remove_all(const char *name, bool search, bool *out_oom)
+{
+    if (out_oom) *out_oom = false;
+    if (!name[0]) return;
+    if (is_v2()) {
+        v2_remove(name, out_oom);
+        return;
+    }
     for (unsigned c = 0; c <= CONTROLLERS; c++) {
-        const char *controller = c < CONTROLLERS ? names[c] : FREEZER;
         own(str) struct str path = {0};
-        str_addf(&path, TOP "/%s", controller);
-        own_path(controller, &path);
-        str_addf(&path, "/%s", name);
+        if (!v1_find(c < CONTROLLERS ? names[c] : FREEZER, name, search, &path)) continue;
         if (out_oom && c == MEMORY) *out_oom = oom_killed(path.p, "memory.oom_control");
         remove_dir(path.p);
     }
+}
+
+void cgroup_remove(const char *name, bool *out_oom)
+{
+    remove_all(name, false, out_oom);
+}
+
+void cgroup_sweep(const char *name)
+{
+    remove_all(name, true, NULL);
+}
+
+// --- processes that run already ----------------------------------------------------------------
+
+static bool same_namespace(const char *pid, ino_t namespace)
+{
+    char path[64];
+    struct stat st;
+    snprintf(path, sizeof path, "%.20s/ns/pid", pid);
+    own(fd) int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fstatat(proc, path, &st, 0) == 0 && st.st_ino == namespace;
+}
+
+// Where the way from its old group to ours leads through groups of others, only systemd can.
+static int move(struct engine *en, int dir, const char *name, const char *pid, struct err *e)
+{
+    char unit[256];
+    const char *below;
+    if (put(dir, "cgroup.procs", pid, e) == 0) return 0;
+    if ((e->sys != EACCES && e->sys != EPERM) || !systemd_split(name, unit, &below)) return -1;
+    err_clear(e);
+    return systemd_attach(&en->ids, unit, below, (pid_t)strtol(pid, NULL, 10), e);
+}
+
+int cgroup_move(struct engine *en, const struct cgroup *group, pid_t pid, struct err *e)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%d", (int)pid);
+    for (unsigned i = 0; i < group->n; i++) {
+        ssize_t n = write(group->join[i], text, strlen(text));
+        if (n == (ssize_t)strlen(text)) continue;
+        char unit[256];
+        const char *below;
+        err_sys(e, "put the container into its control group");
+        if ((e->sys != EACCES && e->sys != EPERM) || !systemd_split(group->name, unit, &below))
+            return -1;
+        err_clear(e);
+        if (systemd_attach(&en->ids, unit, below, pid, e) < 0) return -1;
+    }
+    return 0;
+}
+
+// Moves every process of init's pid namespace into the group. How many had to be moved, or -1.
+static int gather_once(struct engine *en, int dir, const char *name, pid_t init, struct err *e)
+{
+    char path[64];
+    struct stat st;
+    int moved = 0;
+    own(strv) struct strv pids = {0};
+    own(str) struct str there = {0};
+    snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)init);
+    if (fstatat(AT_FDCWD, path, &st, 0) != 0) return err_sys(e, "find the container's processes");
+    if (fs_read_at(dir, "cgroup.procs", (size_t)8 << 20, &there, e) < 0 ||
+        fs_list(AT_FDCWD, "/proc", &pids, e) < 0)
+        return -1;
+    for (size_t i = 0; i < pids.n; i++) {
+        if (pids.p[i][0] < '1' || pids.p[i][0] > '9' || !same_namespace(pids.p[i], st.st_ino))
+            continue;
+        own(free) char *line = str_fmt("\n%s\n", pids.p[i]);
+        bool in =
+            there.n && (strstr(there.p, line) || strncmp(there.p, line + 1, strlen(line + 1)) == 0);
+        if (in) continue;
+        if (move(en, dir, name, pids.p[i], e) == 0)
+            moved++;
+        else if (e->sys != ESRCH) // ended meanwhile
+            return err_wrap(e, "moving the container's processes into its control group");
+    }
+    return moved;
+}
+
+// What is forked meanwhile is found by the next round.
+static int gather(struct engine *en, int dir, const char *name, pid_t init, struct err *e)
+{
+    int rc = 1;
+    for (int i = 0; i < 20 && rc > 0; i++) rc = gather_once(en, dir, name, init, e);
+    if (rc <= 0) return rc;
+    return err_set(e, ERR_SYSTEM, "the container starts processes faster than they can be found");
 }
 
 // --- changing ----------------------------------------------------------------------------------
 
 static int no_group(const char *flag, struct err *e)
 {
-    err_set(e, ERR_UNSUPPORTED, "%s cannot be changed now: the container was started without it",
+    err_set(e, ERR_UNSUPPORTED,
+            "%s cannot be changed now: the container was started without it, and shares its "
+            "process namespace",
             flag);
     return err_hint(e, "it is noted and holds from the next start on");
 }
@@ -397,38 +626,57 @@ static int v1_change_memory(int dir, const struct runtime_spec *s, struct err *e
     return v1_memory(dir, s, e);
 }
 
-static int v1_change(enum controller c, const char *name, const struct runtime_spec *s,
-                     struct err *e)
+static int v1_change(struct engine *en, enum controller c, const char *name, pid_t init,
+                     const struct runtime_spec *s, struct err *e)
 {
+    bool user = en->ids.mode != IDMAP_ROOT;
     own(str) struct str parent = {0}, path = {0};
-    struct err absent;
     str_addf(&parent, TOP "/%s", names[c]);
     own_path(names[c], &parent);
     str_addf(&path, "%s/%s", parent.p, name);
-    own(fd) int dir = fs_open_dir(AT_FDCWD, path.p, &absent);
-    if (dir < 0) return no_group(flags[c], e);
+    bool fresh = !fs_exists(AT_FDCWD, path.p);
+    if (fresh && !init) return no_group(flags[c], e);
+    if (fresh && mkdir(path.p, 0755) != 0) return missing(c, false, user, e);
+    own(fd) int dir = fs_open_dir(AT_FDCWD, path.p, e);
+    if (dir < 0) return -1;
     int rc = c == MEMORY ? v1_change_memory(dir, s, e)
              : c == CPU  ? v1_cpu(dir, s, e)
              : c == PIDS ? putn(dir, "pids.max", s->pids_limit, e)
                          : v1_cpuset(dir, parent.p, s, e);
+    if (rc == 0 && fresh) rc = gather(en, dir, name, init, e);
     return rc < 0 ? err_wrap(e, "applying %s", flags[c]) : 0;
 }
 
-int cgroup_update(struct engine *en, const char *name, const struct runtime_spec *s, struct err *e)
+static int v2_change(struct engine *en, unsigned need, char *name, size_t size, pid_t init,
+                     const struct runtime_spec *s, struct err *e)
+{
+    bool user = en->ids.mode != IDMAP_ROOT, fresh = name[0] != '/';
+    own(str) struct str path = {0};
+    own(fd) int dir = -1;
+    if (fresh) {
+        if (!init) return no_group("a limit", e);
+        dir = v2_folder(en, need, name, size, e);
+    } else {
+        v2_path(name, user, &path);
+        dir = fs_open_dir(AT_FDCWD, path.p, e);
+        str_cut(&path, (size_t)sv_rfind(str_sv(&path), '/'));
+        own(fd) int parent = dir < 0 ? -1 : fs_open_dir(AT_FDCWD, path.p, e);
+        // One of them may not have been wanted so far.
+        if (parent < 0 || v2_enable_all(parent, need, user, e) < 0) return -1;
+    }
+    if (dir < 0 || v2_values(dir, s, e) < 0) return -1;
+    return fresh ? gather(en, dir, name, init, e) : 0;
+}
+
+int cgroup_update(struct engine *en, char *name, size_t size, pid_t init,
+                  const struct runtime_spec *s, struct err *e)
 {
     unsigned need = needs(s, false);
     if (!need) return 0;
-    if (!name[0]) return no_group("a limit", e);
-    if (is_v2()) {
-        own(str) struct str path = {0};
-        struct err absent;
-        v2_parent(en->ids.mode != IDMAP_ROOT, &path);
-        str_addf(&path, "/%s", name);
-        own(fd) int dir = fs_open_dir(AT_FDCWD, path.p, &absent);
-        return dir < 0 ? no_group("a limit", e) : v2_values(dir, s, e);
-    }
+    if (!name[0]) snprintf(name, size, "dewar-%s", s->cgroup_name);
+    if (is_v2()) return v2_change(en, need, name, size, init, s, e);
     for (unsigned c = 0; c < DEVICES; c++)
-        if (need >> c & 1 && v1_change((enum controller)c, name, s, e) < 0) return -1;
+        if (need >> c & 1 && v1_change(en, (enum controller)c, name, init, s, e) < 0) return -1;
     return 0;
 }
 
@@ -437,11 +685,11 @@ int cgroup_update(struct engine *en, const char *name, const struct runtime_spec
 static void freezer_path(const char *name, bool user, struct str *out)
 {
     if (is_v2()) {
-        v2_parent(user, out);
-    } else {
-        str_addz(out, TOP "/" FREEZER);
-        own_path(FREEZER, out);
+        v2_path(name, user, out);
+        return;
     }
+    str_addz(out, TOP "/" FREEZER);
+    own_path(FREEZER, out);
     str_addf(out, "/%s", name);
 }
 
@@ -460,41 +708,6 @@ static int no_freezer(bool user, struct err *e)
     return err_hint(e, "mount the cgroup controller 'freezer'");
 }
 
-static bool same_namespace(const char *pid, ino_t namespace)
-{
-    char path[64];
-    struct stat st;
-    snprintf(path, sizeof path, "%.20s/ns/pid", pid);
-    own(fd) int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return fstatat(proc, path, &st, 0) == 0 && st.st_ino == namespace;
-}
-
-// Moves every process of init's pid namespace into the group: those that are forked meanwhile are
-// found by the next round. How many had to be moved, or -1.
-static int gather(int dir, pid_t init, struct err *e)
-{
-    char path[64];
-    struct stat st;
-    int moved = 0;
-    own(strv) struct strv pids = {0};
-    own(str) struct str there = {0};
-    snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)init);
-    if (fstatat(AT_FDCWD, path, &st, 0) != 0) return err_sys(e, "find the container's processes");
-    if (fs_read_at(dir, "cgroup.procs", (size_t)8 << 20, &there, e) < 0 ||
-        fs_list(AT_FDCWD, "/proc", &pids, e) < 0)
-        return -1;
-    for (size_t i = 0; i < pids.n; i++) {
-        if (pids.p[i][0] < '1' || pids.p[i][0] > '9' || !same_namespace(pids.p[i], st.st_ino))
-            continue;
-        own(free) char *line = str_fmt("\n%s\n", pids.p[i]);
-        bool in =
-            there.n && (strstr(there.p, line) || strncmp(there.p, line + 1, strlen(line + 1)) == 0);
-        struct err gone;
-        if (!in && put(dir, "cgroup.procs", pids.p[i], &gone) == 0) moved++;
-    }
-    return moved;
-}
-
 // The state is there when the last one has stopped; v1 must be asked again now and then.
 static bool frozen(int dir, bool v2)
 {
@@ -510,17 +723,29 @@ static bool frozen(int dir, bool v2)
     return false;
 }
 
-int cgroup_freeze(struct engine *en, const char *name, pid_t init, struct err *e)
+static int freezer_folder(struct engine *en, char *name, size_t size, struct err *e)
 {
-    bool user = en->ids.mode != IDMAP_ROOT, v2 = is_v2();
+    bool user = en->ids.mode != IDMAP_ROOT;
     own(str) struct str path = {0};
+    if (is_v2() && name[0] != '/') {
+        int dir = v2_folder(en, 0, name, size, e);
+        if (dir >= 0 || !e->sys) return dir;
+        errno = e->sys;
+        return no_freezer(user, e);
+    }
     freezer_path(name, user, &path);
     if (mkdir(path.p, 0755) != 0 && errno != EEXIST) return no_freezer(user, e);
-    own(fd) int dir = fs_open_dir(AT_FDCWD, path.p, e);
-    if (dir < 0 || gather(dir, init, e) < 0) return -1;
+    return fs_open_dir(AT_FDCWD, path.p, e);
+}
+
+int cgroup_freeze(struct engine *en, char *name, size_t size, pid_t init, struct err *e)
+{
+    bool v2 = is_v2();
+    own(fd) int dir = freezer_folder(en, name, size, e);
+    // Once before, so that it is short, and once after: what was forked meanwhile goes on no more.
+    if (dir < 0 || gather(en, dir, name, init, e) < 0) return -1;
     if (put(dir, v2 ? "cgroup.freeze" : "freezer.state", v2 ? "1" : "FROZEN", e) < 0) return -1;
-    int rc = 1;
-    for (int i = 0; i < 20 && rc > 0; i++) rc = gather(dir, init, e);
+    int rc = gather(en, dir, name, init, e);
     if (rc == 0 && frozen(dir, v2)) return 0;
     cgroup_thaw(en, name);
     return rc < 0 ? -1 : err_set(e, ERR_SYSTEM, "the container could not be frozen in 2 seconds");

@@ -173,10 +173,12 @@ static void check_cgroup(struct engine *en, struct runtime_check *c)
         own(str) struct str text = {0};
         fs_read_at(AT_FDCWD, "/sys/fs/cgroup/cgroup.controllers", 4096, &text, &ignored);
         struct sv list = sv_trim(str_sv(&text));
-        say(c, list.n ? RUNTIME_CHECK_OK : RUNTIME_CHECK_WARN,
-            "enable controllers, or start dewar with systemd-run --user --scope -p Delegate=yes",
-            "cgroup v2, controllers: %.*s", list.n > 120 ? 120 : (int)list.n,
-            list.n ? list.p : "none");
+        const char *way = user ? cgroup_way(en) : "";
+        say(c, list.n && way ? RUNTIME_CHECK_OK : RUNTIME_CHECK_WARN,
+            "a user bus (package dbus-user-session), or systemd-run --user --scope -p Delegate=yes",
+            "cgroup v2, controllers: %.*s%s%s", list.n > 120 ? 120 : (int)list.n,
+            list.n ? list.p : "none", user ? "; limits " : "",
+            !user ? "" : way ? way : "for root only");
     } else {
         static const char *const dirs[] = {"memory", "cpu", "pids", "cpuset", "devices"};
         own(str) struct str have = {0};

@@ -101,20 +101,27 @@ int proc_sysctl(const struct runtime_spec *s, const char *text, char **out_path,
 struct cgroup {
     int join[CGROUP_FDS];  // the child writes "0" to each
     unsigned n;
-    char name[256];  // as in runtime_sandbox.cgroup; "" when none was needed
+    char name[RUNTIME_CGROUP]; // as in runtime_sandbox.cgroup; "" when none was needed
 };
 // Makes what the limits of `s` need. need_devices: restrict device nodes as well (v1, root).
 int cgroup_make(struct engine *en, const struct runtime_spec *s, bool need_devices,
                 struct cgroup *out, struct err *e);
 // Opens the groups of a container that runs, for one more process of it.
-int cgroup_open(const char *name, struct cgroup *out, struct err *e);
+int cgroup_open(const char *name, pid_t init, struct cgroup *out, struct err *e);
+// Puts a process of ours into them.
+int cgroup_move(struct engine *en, const struct cgroup *group, pid_t pid, struct err *e);
 void cgroup_close(struct cgroup *c);                 // the descriptors
 void cgroup_remove(const char *name, bool *out_oom); // the folders; asks first whether OOM struck
-// Stops every process of init's pid namespace, in a group that is made for it where there is none.
-int cgroup_freeze(struct engine *en, const char *name, pid_t init, struct err *e);
-// Changes the limits of a group that is there. ERR_UNSUPPORTED where one has no group to be set in.
-int cgroup_update(struct engine *en, const char *name, const struct runtime_spec *s,
-                  struct err *e);
+void cgroup_sweep(const char *name); // the same for one who was started by somebody else
+// Stops every process of init's pid namespace, in a group that is made for it where there is none:
+// `name` (of `size` bytes) is then "dewar-<id>" before and the group's name afterwards.
+int cgroup_freeze(struct engine *en, char *name, size_t size, pid_t init, struct err *e);
+// Changes the limits of a container that runs. A group that is missing is made, and all processes
+// of init's pid namespace go into it; init 0: that is not the container's own, ERR_UNSUPPORTED.
+int cgroup_update(struct engine *en, char *name, size_t size, pid_t init,
+                  const struct runtime_spec *s, struct err *e);
+// How an ordinary user comes to groups on v2; NULL: not at all.
+const char *cgroup_way(struct engine *en);
 void cgroup_thaw(struct engine *en, const char *name);
 
 // --- the plan ----------------------------------------------------------------------------------
@@ -238,6 +245,7 @@ struct plan_sysctl {
 };
 
 struct plan {
+    struct engine *en;
     const struct runtime_spec *spec;
     void (*walk)(const struct plan *p);  // the child's, never returns; NULL: as for an image
     struct plan_oci *oci;  // what only bundles have; NULL: none. Borrowed

@@ -212,6 +212,7 @@ pid_t join_fork(const struct plan *p, struct proc *out, struct err *e)
 static _Noreturn void walk(const struct plan *p)
 {
     enter_begin(p);
+    if (p->parent_joins) enter_wait(p);
     int own_root = p->join->root_fd;  // no namespace brings it along
     enter_need(p, own_root < 0 || (fchdir(own_root) == 0 && chroot(".") == 0), STEP_ROOT);
     int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -263,6 +264,8 @@ int runtime_join_start(struct engine *en, const struct runtime_join *j,
     const struct root root = {root_fd, "the container"};
     if (caps_plan(j->spec, &plan.caps, e) < 0 || plan_process(&plan, &root, NULL, io, e) < 0)
         return -1;
-    if (j->cgroup && j->cgroup[0] && cgroup_open(j->cgroup, &plan.cgroup, e) < 0) return -1;
+    if (j->cgroup && j->cgroup[0] && cgroup_open(j->cgroup, j->pid, &plan.cgroup, e) < 0) return -1;
+    // The way from our own group to that one may be systemd's alone: then we ask it.
+    plan.parent_joins = plan.user_mode && plan.cgroup.n;
     return sandbox_launch(&plan, NULL, out, e);
 }

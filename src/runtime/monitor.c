@@ -339,7 +339,14 @@ static int change_limits(struct monitor *m, struct err *e)
 {
     own(runtime_spec) struct runtime_spec s = {.rootfs_fd = -1};
     if (start_spec(m->en, m->config, &s, e) < 0) return -1;
-    return cgroup_update(m->en, m->box.cgroup, &s, e);
+    const char *mode = m->config->pid_mode;
+    bool own_pids = !mode || !mode[0] || strcmp(mode, "private") == 0;
+    int rc = cgroup_update(m->en, m->box.cgroup, sizeof m->box.cgroup,
+                           own_pids ? m->box.proc.pid : 0, &s, e);
+    // Whatever was made goes with the container.
+    snprintf(m->state.cgroup, sizeof m->state.cgroup, "%s", m->box.cgroup);
+    monitor_note(m);
+    return rc;
 }
 
 static int do_reload(struct monitor *m, struct err *e)

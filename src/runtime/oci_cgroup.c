@@ -456,16 +456,29 @@ int oci_cgroup_open(const struct strv *groups, struct cgroup *out, struct err *e
     return 0;
 }
 
-int oci_cgroup_make(const struct oci_context *c, const struct oci_runtime *r, const char *id,
-                    bool in_userns, struct strv *groups, struct cgroup *out, struct err *e)
+static int add_scope(const struct oci_runtime *r, const char *id, const struct idmap *ids,
+                     struct oci_scope *scope, struct strv *groups, struct err *e)
 {
-    if (c->systemd_cgroup) {
-        err_set(e, ERR_UNSUPPORTED, "--systemd-cgroup is not supported");
+    own(free) char *group = NULL;
+    if (!oci_cgroup_v2()) {
+        err_set(e, ERR_UNSUPPORTED, "--systemd-cgroup needs control groups version 2");
         return err_hint(
             e, "leave it out: groups are then made below the folder that the bundle names");
     }
-    int rc = oci_cgroup_v2() ? add_group(r, id, TOP, SV(""), in_userns, groups, e)
-                             : add_v1(r, id, in_userns, groups, e);
+    if (oci_scope_enter(ids, r->cgroups_path, id, scope, &group, e) < 0) return -1;
+    own(free) char *top = sv_dup(sv_part(sv_of(group), 0, (size_t)sv_rfind(sv_of(group), '/')));
+    enable_v2(top);
+    strv_add(groups, group);
+    return 0;
+}
+
+int oci_cgroup_make(const struct oci_context *c, const struct oci_runtime *r, const char *id,
+                    bool in_userns, const struct idmap *ids, struct oci_scope *scope,
+                    struct strv *groups, struct cgroup *out, struct err *e)
+{
+    int rc = c->systemd_cgroup ? add_scope(r, id, ids, scope, groups, e)
+             : oci_cgroup_v2() ? add_group(r, id, TOP, SV(""), in_userns, groups, e)
+                               : add_v1(r, id, in_userns, groups, e);
     if (rc == 0) rc = oci_cgroup_apply(groups, r->resources, e);
     if (rc == 0 && !in_userns) rc = apply_devices(groups, r->resources, e);
     if (rc == 0) rc = oci_cgroup_open(groups, out, e);

@@ -60,8 +60,13 @@ int oci_hooks_run(const struct oci_runtime *r, enum oci_hook_kind kind,
 // --- oci_cgroup.c -------------------------------------------------------------------------------
 // Makes the container's groups and applies linux.resources; folders to `groups`, descriptors of
 // their cgroup.procs to *out.
+// With --systemd-cgroup `scope` is where we came from: oci_scope_leave when the container is in.
+struct oci_scope {
+    char *before, *ours; // groups; NULL: none
+};
 int oci_cgroup_make(const struct oci_context *c, const struct oci_runtime *r, const char *id,
-                    bool in_userns, struct strv *groups, struct cgroup *out, struct err *e);
+                    bool in_userns, const struct idmap *ids, struct oci_scope *scope,
+                    struct strv *groups, struct cgroup *out, struct err *e);
 int oci_cgroup_apply(const struct strv *groups, const struct codec_json *resources, struct err *e);
 int oci_cgroup_open(const struct strv *groups, struct cgroup *out, struct err *e);
 void oci_cgroup_remove(const struct strv *groups);
@@ -71,6 +76,16 @@ int oci_cgroup_pids(const struct strv *groups, struct codec_json *out, struct er
 int oci_cgroup_signal(const struct strv *groups, int sig, struct err *e);
 struct codec_json *oci_cgroup_stats(const struct strv *groups);
 bool oci_cgroup_v2(void);
+
+// --- oci_scope.c --------------------------------------------------------------------------------
+struct oci_scope_name {
+    char slice[256], unit[256]; // slice "": the manager's default
+};
+// "slice:prefix:name", each may be empty; the name is then the container's id.
+int oci_scope_parse(const char *path, const char *id, struct oci_scope_name *out, struct err *e);
+int oci_scope_enter(const struct idmap *ids, const char *cgroups_path, const char *id,
+                    struct oci_scope *s, char **out_group, struct err *e);
+void oci_scope_leave(struct oci_scope *s);
 // oci_devices.c: device rules for a v2 group, given by its folder's descriptor.
 int oci_devices_attach(int group, const struct codec_json *rules, struct err *e);
 

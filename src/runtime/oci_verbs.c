@@ -288,8 +288,8 @@ static int cache_folder(const struct oci_box *box)
     return fs_openat(box->root_fd, ".filters", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &ignored);
 }
 
-static int launch(struct making *m, struct engine *en, const char *bundle, bool gate,
-                  struct runtime_sandbox *out, struct err *e)
+static int launch_in(struct making *m, struct engine *en, const char *bundle, bool gate,
+                     struct oci_scope *scope, struct runtime_sandbox *out, struct err *e)
 {
     own(runtime_spec) struct runtime_spec spec = {.rootfs_fd = -1};
     own(join) struct join join = JOIN_NONE;
@@ -308,7 +308,10 @@ static int launch(struct making *m, struct engine *en, const char *bundle, bool 
                                 .groups = &m->box->groups,
                                 .cache_fd = cache};
     struct cgroup groups = {.n = 0};
-    if (oci_cgroup_make(m->c, m->config, m->box->id, b.in_userns, &m->box->groups, &groups, e) < 0)
+    struct idmap ids = en->ids;
+    if (b.in_userns) ids.mode = IDMAP_RANGE; // whoever is root here has a user's bus
+    if (oci_cgroup_make(m->c, m->config, m->box->id, b.in_userns, &ids, scope, &m->box->groups,
+                        &groups, e) < 0)
         return -1;
     int rc = oci_plan_make(en, &b, &spec, &join, &plan, &extra, e);
     plan.cgroup = groups;
@@ -329,6 +332,15 @@ static int launch(struct making *m, struct engine *en, const char *bundle, bool 
     if (rc == 0 && gate && !m->ready)
         rc = err_set(e, ERR_INTERNAL, "the container's process ended before it was ready");
     if (rc == 0) rc = know_child(m, &out->proc, e);
+    return rc;
+}
+
+static int launch(struct making *m, struct engine *en, const char *bundle, bool gate,
+                  struct runtime_sandbox *out, struct err *e)
+{
+    struct oci_scope scope = {0};
+    int rc = launch_in(m, en, bundle, gate, &scope, out, e);
+    oci_scope_leave(&scope);
     return rc;
 }
 

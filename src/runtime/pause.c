@@ -2,15 +2,11 @@
 // Pausing: all processes of the container stand still at once, without a signal that they could see
 // or lose. Only the freezer of control groups does that.
 #include <stdio.h>
+#include <string.h>
 
 #include "base/own.h"
 #include "runtime/events.h"
 #include "runtime/monitor.h"
-
-static char *group_of(const struct monitor *m)
-{
-    return str_fmt("dewar-%.32s", m->record->id);
-}
 
 int monitor_pause(struct monitor *m, struct err *e)
 {
@@ -22,20 +18,30 @@ int monitor_pause(struct monitor *m, struct err *e)
         err_set(e, ERR_UNSUPPORTED, "container %.12s shares a process namespace", m->record->id);
         return err_hint(e, "which of its processes are meant cannot be told");
     }
-    own(free) char *group = group_of(m);
-    if (cgroup_freeze(m->en, group, m->box.proc.pid, e) < 0) return -1;
-    snprintf(m->box.cgroup, sizeof m->box.cgroup, "%s", group); // removed at the end
+    char *group = m->box.cgroup; // removed at the end
+    char before[RUNTIME_CGROUP];
+    memcpy(before, group, sizeof before);
+    if (!group[0]) snprintf(group, RUNTIME_CGROUP, "dewar-%.32s", m->record->id);
+    if (cgroup_freeze(m->en, group, RUNTIME_CGROUP, m->box.proc.pid, e) < 0) {
+        if (!before[0]) cgroup_remove(group, NULL);
+        memcpy(group, before, sizeof before);
+        return -1;
+    }
     snprintf(m->state.cgroup, sizeof m->state.cgroup, "%s", group);
     m->state.status = RUNTIME_PAUSED;
-    monitor_note(m);
+    // One that nobody knows to be paused could not be woken up.
+    if (record_live(m->record, &m->state, e) < 0) {
+        cgroup_thaw(m->en, group);
+        m->state.status = RUNTIME_RUNNING;
+        return -1;
+    }
     runtime_event_container(m->en, m->config, "pause", NULL);
     return 0;
 }
 
 void monitor_resume(struct monitor *m)
 {
-    own(free) char *group = group_of(m);
-    cgroup_thaw(m->en, group);
+    cgroup_thaw(m->en, m->box.cgroup);
     m->state.status = RUNTIME_RUNNING;
     monitor_note(m);
     runtime_event_container(m->en, m->config, "unpause", NULL);

@@ -552,6 +552,7 @@ void plan_begin(struct engine *en, const struct runtime_spec *spec, struct plan 
     out->root_fd = out->scratch_fd = out->null_fd = out->init_fd = out->sys_fd = out->proc_fd =
         out->shm_fd = out->pts_fd = out->doorstep_fd = out->status_fd = out->io[0] = out->io[1] =
             out->io[2] = -1;
+    out->en = en;
     out->spec = spec;
     out->parent = getpid();
     out->user_mode = en->ids.mode != IDMAP_ROOT;
@@ -564,7 +565,7 @@ int plan_make(struct engine *en, const struct runtime_spec *spec, const struct r
 {
     plan_begin(en, spec, out);
     if (plan_all(en, out, io, e) == 0) return 0;
-    char name[256];
+    char name[RUNTIME_CGROUP];
     snprintf(name, sizeof name, "%s", out->cgroup.name);
     plan_fini(out);
     if (name[0]) cgroup_remove(name, NULL);

@@ -406,9 +406,13 @@ static void sweep_dead(struct engine *en, const char *id, int run_fd, struct run
         load_dead(r.fd, &r, &brief);
     }
     own(free) char *group = str_fmt("dewar-%.32s", id);
-    if (live->status == RUNTIME_PAUSED) cgroup_thaw(en, group); // nobody dies frozen
+    const char *known = live->cgroup[0] ? live->cgroup : group;
+    if (live->status == RUNTIME_PAUSED) cgroup_thaw(en, known); // nobody dies frozen
     kill_orphan(live);
-    cgroup_remove(group, NULL);
+    if (live->started && live->cgroup[0])
+        cgroup_sweep(known);
+    else
+        cgroup_remove(group, NULL);
     note_end(en, &r, live);
     if (live->started && brief.id[0])
         runtime_event_brief(en, &brief, "die", (const char *const[]){"exitCode", "137", NULL});

@@ -297,11 +297,7 @@ static int map_child(const struct plan *p, pid_t pid, int fd, struct err *e)
 
 static int join_groups(const struct plan *p, pid_t pid, int fd, struct err *e)
 {
-    char text[24];
-    int n = snprintf(text, sizeof text, "%d", (int)pid);
-    for (unsigned i = 0; i < p->cgroup.n; i++)
-        if (write(p->cgroup.join[i], text, (size_t)n) != n)
-            return err_sys(e, "put the container into its control group");
+    if (cgroup_move(p->en, &p->cgroup, pid, e) < 0) return -1;
     send(fd, "x", 1, MSG_NOSIGNAL);  // where it has ended, its report says why
     return 0;
 }

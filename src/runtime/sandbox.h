@@ -163,10 +163,11 @@ struct runtime_stdio {
 // With spec->tty the pty master comes back in *out_pty (else -1). Paths of mount points that had to
 // be made in the root (relative, no leading '/') are added to *stubs when not NULL.
 // out->proc is the container's init. It dies when this process dies, unless `detach`.
+#define RUNTIME_CGROUP 512 // a path below /sys/fs/cgroup
 struct runtime_sandbox {
     struct proc proc;
     int pty_fd;
-    char cgroup[256];  // "" when none was made
+    char cgroup[RUNTIME_CGROUP]; // "" when none was made; see cgroup.c
 };
 int runtime_sandbox_start(struct engine *en, const struct runtime_spec *spec,
                           const struct runtime_stdio *io, struct strv *stubs,

@@ -177,7 +177,7 @@ struct runtime_state {
     bool stopped; // by a person: no restart, and unless-stopped stays down at a boot
     int64_t restarts;
     char error[512];
-    char cgroup[256]; // "" when it has none
+    char cgroup[512]; // "" when it has none; on v2 a path below the mount
     enum runtime_health health;
     int64_t health_streak; // failures in a row
 };

@@ -172,7 +172,15 @@ test_teardown() {
     group=$(sed -n 's/.*"cgroup":"\([^"]*\)".*/\1/p' "$DEWAR_RUN/containers/$id/state")
     cat /sys/fs/cgroup/{memory/,}"$group"/memory.{limit_in_bytes,max} 2>/dev/null | grep -qx $((128 << 20)) ||
         find /sys/fs/cgroup -path "*$group/memory.limit_in_bytes" -exec cat {} + | grep -qx $((128 << 20))
-    try dewar update --pids-limit 10 "$id"
+    # A limit that it was started without: its processes move into a new group.
+    bare=$(D $IMG sh -c 'sleep 100 & sleep 100 & wait')
+    dewar update --pids-limit 10 --cpu-shares 512 "$bare"
+    [[ $(dewar exec "$bare" sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1 & done; wait' 2>&1) == *fork* ]] || return 1
+    for c in pids cpu; do same "$(dewar exec "$bare" grep -sL "[:,]$c[,:].*/dewar-" /proc/1/cgroup /proc/2/cgroup /proc/3/cgroup)" ""; done
+    dewar stop -t 0 "$bare"
+    [ -z "$(find /sys/fs/cgroup -name "dewar-${bare:0:32}*")" ]
+    shared=$(D --pid host $IMG sleep 100)
+    try dewar update --pids-limit 10 "$shared"
     fails 1 "from the next start on"
 }
 

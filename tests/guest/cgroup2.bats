@@ -11,6 +11,14 @@ TOP=/sys/fs/cgroup
 file_setup() {
     [ "$(stat -f -c %T $TOP)" = cgroup2fs ] || { echo "not the guest" >&2; return 1; }
 }
+D() { dewar run -d -q --network none "$@"; }
+told() { dewar inspect --type container --format "{{.State.$2}}" "$1"; }
+wait_for() {
+    for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done
+    echo "waited in vain for: $*" >&2
+    return 1
+}
+HOG='exec awk "BEGIN { x = 0123456789; for (;;) x = x x }"'
 # left: groups of containers that are still there.
 left() { find $TOP -name 'dewar-*' ! -name dewar-self; }
 test_teardown() { [ -z "$(left)" ] || { left >&2; return 1; }; }
@@ -18,14 +26,16 @@ test_teardown() { [ -z "$(left)" ] || { left >&2; return 1; }; }
 # In a group of OTHER_ID's own, with the controllers that root hands down; $DELEGATE=no: without the
 # right to make groups.
 delegated() {
-    local group=$TOP/user.${DELEGATE:-yes} uid=${OTHER_ID:-65534}
+    local group=$TOP/user.${DELEGATE:-yes}.$BATS_TEST_NUMBER uid=${OTHER_ID:-65534}
     mkdir -p "$group/session"
     echo "+memory +pids +cpu +cpuset" >$TOP/cgroup.subtree_control
     echo "+memory +pids +cpu +cpuset" >"$group/cgroup.subtree_control"
     if [ "${DELEGATE:-yes}" = yes ]; then
         chown "$uid" "$group/session" "$group"/session/cgroup.{procs,subtree_control,threads}
     fi
-    (echo $BASHPID >"$group/session/cgroup.procs" && as_other "$@")
+    # Once it hands down controllers, its processes are in a group below.
+    ({ echo $BASHPID >"$group/session/cgroup.procs" || echo $BASHPID >"$group/session/dewar-self/cgroup.procs"; } 2>/dev/null &&
+        as_other "$@")
 }
 
 @test "every limit stands in the group of the container" {
@@ -69,4 +79,93 @@ delegated() {
     DELEGATE=no try run_as "$DEWAR" run --rm -q --network none -m 64m user:1 true
     fails 125 "'memory' is not available"
     [[ $stderr == *Delegate=yes* ]]
+}
+
+@test "OOM is told from the kernel's counter, and of one run only" {
+    id=$(D -m 16m --memory-swap 16m $IMG sh -c '[ ! -e /again ] || exec sleep 1000; : >/again; '"$HOG")
+    same "$(timeout 100 "$DEWAR" wait "$id")" 137
+    same "$(told "$id" OOMKilled)" true
+    grep "$id" "$DEWAR_RUN/events" | grep -q '"oom"'
+    dewar start "$id"
+    dewar kill "$id"
+    same "$(timeout 60 "$DEWAR" wait "$id") $(told "$id" OOMKilled)" "137 false"
+    dewar rm "$id"
+}
+
+@test "pause freezes every process and unpause lets them go on, with and without limits" {
+    for limit in '' '-m 64m'; do
+        # shellcheck disable=SC2086 # one word or none
+        id=$(D $limit $IMG sh -c 'while :; do echo x; usleep 50000; done & while :; do echo y; usleep 50000; done')
+        wait_for grep -q y "$DEWAR_STORE/containers/$id/log/container.log"
+        dewar pause "$id"
+        same "$(told "$id" Status)" paused
+        group=$TOP$(dewar inspect "$id" >/dev/null; sed -n 's/.*"cgroup":"\([^"]*\)".*/\1/p' "$DEWAR_RUN/containers/$id/state")
+        grep -qx 'frozen 1' "$group/cgroup.events"
+        same "$(wc -l <"$group/cgroup.procs")" 4
+        before=$(dewar logs "$id" | wc -l)
+        sleep 1
+        same "$(dewar logs "$id" | wc -l)" "$before"
+        try dewar exec "$id" true
+        fails 1 "is paused"
+        dewar unpause "$id"
+        more() { [ "$(dewar logs "$id" | wc -l)" -gt "$before" ]; }
+        wait_for more
+        dewar pause "$id"
+        dewar rm -f "$id"
+        [ -z "$(left)" ]
+    done
+}
+
+@test "update changes each limit of what runs, those that it was started without too" {
+    for first in '' '--pids-limit 99'; do
+        # shellcheck disable=SC2086 # two words or none
+        id=$(D $first $IMG sh -c 'sleep 1000 & sleep 1000')
+        dewar update -m 64m --memory-swap 96m --cpus 0.5 --cpu-shares 2048 --pids-limit 50 --cpuset-cpus 1 "$id"
+        group=$TOP$(sed -n 's/.*"cgroup":"\([^"]*\)".*/\1/p' "$DEWAR_RUN/containers/$id/state")
+        same "$(cd "$group" && cat memory.max memory.swap.max cpu.max cpu.weight pids.max cpuset.cpus)" \
+            $'67108864\n33554432\n50000 100000\n79\n50\n1'
+        same "$(wc -l <"$group/cgroup.procs")" 2
+        dewar update -m 128m --memory-swap -1 "$id"
+        same "$(cat "$group/memory.max")" 134217728
+        same "$(dewar exec "$id" cat /proc/self/cgroup | grep -c dewar-)" "$([ -n "$first" ] && echo 0 || echo 1)"
+        dewar rm -f "$id"
+    done
+}
+
+@test "a delegated user's container is paused, updated, entered and killed for memory" {
+    grep -q ^nobody: /etc/subuid || echo nobody:200000:65536 | tee -a /etc/subuid >>/etc/subgid
+    cp "$BATS_RUN_TMPDIR/rootfs-0.tar" "$BATS_TEST_TMPDIR/rootfs.tar"
+    chmod 644 "$BATS_TEST_TMPDIR/rootfs.tar"
+    mkdir -m 777 "$BATS_TEST_TMPDIR/store"
+    export DEWAR_STORE=$BATS_TEST_TMPDIR/store/s DEWAR_RUN=$BATS_TEST_TMPDIR/store/r
+    delegated "$DEWAR" import "$BATS_TEST_TMPDIR/rootfs.tar" user:1 >/dev/null
+    id=$(delegated "$DEWAR" run -d -q --network none --pids-limit 40 user:1 sleep 1000)
+    delegated "$DEWAR" update -m 16m --memory-swap 16m "$id"
+    group=$TOP$(sed -n 's/.*"cgroup":"\([^"]*\)".*/\1/p' "$DEWAR_RUN/containers/$id/state")
+    same "$(cat "$group/memory.max" "$group/pids.max")" $'16777216\n40'
+    delegated "$DEWAR" pause "$id"
+    grep -qx 'frozen 1' "$group/cgroup.events"
+    delegated "$DEWAR" unpause "$id"
+    try delegated "$DEWAR" exec "$id" sh -c "$HOG"
+    same "$status" 137
+    delegated "$DEWAR" stop -t 0 "$id"
+    same "$(delegated "$DEWAR" inspect --type container --format '{{.State.OOMKilled}}' "$id")" true
+    delegated "$DEWAR" rm "$id"
+    [ -z "$(left)" ]
+}
+
+@test "exec from another group has the container's limits, or does not happen" {
+    id=$(D --pids-limit 30 $IMG sleep 1000)
+    mkdir -p $TOP/elsewhere
+    same "$( (echo $BASHPID >$TOP/elsewhere/cgroup.procs && dewar exec "$id" sh -c 'cat /sys/fs/cgroup/pids.max; cat /proc/self/cgroup') )" $'30\n0::/'
+    (echo $BASHPID >$TOP/elsewhere/cgroup.procs && dewar rm -f "$id")
+    rmdir $TOP/elsewhere
+}
+
+@test "a killed monitor leaves no group behind" {
+    id=$(D -m 64m $IMG sleep 1000)
+    kill -9 "$(sed -n 's/.*"monitor":\([0-9]*\).*/\1/p' "$DEWAR_RUN/containers/$id/state")"
+    dewar wait "$id" >/dev/null
+    [ -z "$(left)" ]
+    dewar rm "$id"
 }
