@@ -485,7 +485,8 @@ static bool v1_find(const char *controller, const char *name, bool search, struc
     if (fs_exists(AT_FDCWD, path->p)) return true;
     str_clear(path);
     str_addf(path, TOP "/%s", controller);
-    own(fd) int top = open(path->p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct err ignored;
+    own(fd) int top = fs_open_dir(AT_FDCWD, path->p, &ignored);
     return search && top >= 0 && find_group(top, name, SEARCH_DEPTH, path);
 }
 
@@ -636,7 +637,7 @@ static int v1_change(struct engine *en, enum controller c, const char *name, pid
     str_addf(&path, "%s/%s", parent.p, name);
     bool fresh = !fs_exists(AT_FDCWD, path.p);
     if (fresh && !init) return no_group(flags[c], e);
-    if (fresh && mkdir(path.p, 0755) != 0) return missing(c, false, user, e);
+    if (fresh && mkdirat(AT_FDCWD, path.p, 0755) != 0) return missing(c, false, user, e);
     own(fd) int dir = fs_open_dir(AT_FDCWD, path.p, e);
     if (dir < 0) return -1;
     int rc = c == MEMORY ? v1_change_memory(dir, s, e)

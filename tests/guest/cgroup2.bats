@@ -122,7 +122,7 @@ delegated() {
         id=$(D $first $IMG sh -c 'sleep 1000 & sleep 1000')
         dewar update -m 64m --memory-swap 96m --cpus 0.5 --cpu-shares 2048 --pids-limit 50 --cpuset-cpus 1 "$id"
         group=$TOP$(sed -n 's/.*"cgroup":"\([^"]*\)".*/\1/p' "$DEWAR_RUN/containers/$id/state")
-        same "$(cd "$group" && cat memory.max memory.swap.max cpu.max cpu.weight pids.max cpuset.cpus)" \
+        same "$(cd "$group"; cat memory.max memory.swap.max cpu.max cpu.weight pids.max cpuset.cpus)" \
             $'67108864\n33554432\n50000 100000\n79\n50\n1'
         same "$(wc -l <"$group/cgroup.procs")" 2
         dewar update -m 128m --memory-swap -1 "$id"
@@ -157,7 +157,13 @@ delegated() {
 @test "exec from another group has the container's limits, or does not happen" {
     id=$(D --pids-limit 30 $IMG sleep 1000)
     mkdir -p $TOP/elsewhere
-    same "$( (echo $BASHPID >$TOP/elsewhere/cgroup.procs && dewar exec "$id" sh -c 'cat /sys/fs/cgroup/pids.max; cat /proc/self/cgroup') )" $'30\n0::/'
+    from_there() {
+        (
+            echo $BASHPID >$TOP/elsewhere/cgroup.procs
+            dewar exec "$id" sh -c 'cat /sys/fs/cgroup/pids.max; cat /proc/self/cgroup'
+        )
+    }
+    same "$(from_there)" $'30\n0::/'
     (echo $BASHPID >$TOP/elsewhere/cgroup.procs && dewar rm -f "$id")
     rmdir $TOP/elsewhere
 }

@@ -99,12 +99,19 @@ bundle() {
         jq ".linux.cgroupsPath = \"$1\" | .process.terminal = false | .process.args = [\"sleep\", \"1000\"] |
             .linux.resources.memory.limit = 33554432 | .linux.resources.pids.limit = 40" config.json >c && mv c config.json)
 }
-oci() { dewar oci --root "$WORK/state" --systemd-cgroup "$@"; }
+oci() { timeout 60 "$DEWAR" oci --root "$WORK/state" --systemd-cgroup "$@"; }
+# Without our pipes in it.
+make() { oci create "$@" </dev/null >out 2>&1 3>&- || { cat out >&2; return 1; }; }
+test_teardown() {
+    local id
+    for id in $(dewar oci --root "$WORK/state" list -q 2>/dev/null); do dewar oci --root "$WORK/state" delete -f "$id"; done
+    for id in $(guest ps -aq); do guest rm -f "$id"; done
+}
 
 @test "an OCI container with --systemd-cgroup has its scope, slice and limits, and leaves none" {
     bundle guests.slice:dewar:one
     before=$(cat /proc/self/cgroup)
-    oci create --bundle b --pid-file pid one
+    make --bundle b --pid-file pid one
     group=/guests.slice/dewar-one.scope/container
     same "$(cat "/proc/$(cat pid)/cgroup")" "0::$group"
     same "$(cat /proc/self/cgroup)" "$before"
@@ -130,14 +137,14 @@ oci() { dewar oci --root "$WORK/state" --systemd-cgroup "$@"; }
 @test "a path that names no scope is refused, and a name that is taken is said to be" {
     for path in /a/b 'x:y' 'x.slice:p:../../n' 'noslice:p:n' 'a.slice:p:n:m'; do
         bundle "$path"
-        try oci create --bundle b --pid-file pid bad
-        fails 1 "cgroupsPath"
+        try make --bundle b --pid-file pid bad
+        fails 1 cgroupsPath
         [ ! -e state/bad ]
     done
     bundle ::
-    oci create --bundle b one
+    make --bundle b one
     bundle system.slice::one
-    try oci create --bundle b two
+    try make --bundle b two
     fails 1 "already"
     same "$(ls state | grep -v '^\.')" one
     oci delete --force one

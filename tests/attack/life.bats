@@ -1,0 +1,122 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Hostile containers and images against the commands that look after what runs: exec, ps, inspect,
+# logs. A name in front is an attack of the table in the security notes; its legal twin stands with it.
+load ../e2e/helpers
+
+EXECS=${EXECS:-150}
+D() { dewar run -d -q --network none "$@"; }
+test_teardown() {
+    local id
+    for id in $(dewar ps -aq); do dewar rm -f -v "$id" >/dev/null; done
+}
+wait_for() {
+    for _ in $(seq 200); do "$@" >/dev/null 2>&1 && return; sleep 0.05; done
+    echo "waited in vain for: $*" >&2
+    return 1
+}
+
+@test "A1 A3: nothing of dewar's can be opened or read from inside while programs join" {
+    mkdir -m 777 hits canary
+    id=$(D --cap-add DAC_OVERRIDE --cap-add DAC_READ_SEARCH -v "$PWD/hits:/hits" $IMG sh -c ': >/hits/up; while :; do for p in /proc/[0-9]*; do
+        (: >>$p/exe) 2>/dev/null && echo "wrote $p" >>/hits/seen
+        tr "\0" "\n" <$p/environ 2>/dev/null | grep HOST_SECRET >>/hits/seen
+        ls -l $p/fd 2>/dev/null | grep -E "canary|store|containers" >>/hits/seen
+        grep -s dewar $p/maps >>/hits/seen
+        done; done')
+    wait_for test -e hits/up
+    before=$(sha256sum <"$DEWAR")
+    for ((at = 0; at < EXECS; at++)); do
+        HOST_SECRET=1 "$DEWAR" exec "$id" true 7<canary </dev/null
+    done
+    [ ! -s hits/seen ] || { head hits/seen >&2; return 1; }
+    same "$(sha256sum <"$DEWAR")" "$before"
+    # The twin: a program of the container's own is seen.
+    dewar exec -d -e SHOWN=1 "$id" sleep 1000
+    wait_for dewar exec "$id" sh -c 'cat /proc/*/environ 2>/dev/null | tr "\0" "\n" | grep SHOWN'
+}
+
+@test "A2: a working folder of exec is inside; twin: an absolute link of the image's" {
+    id=$(D $IMG sh -c 'ln -s /etc /link; ln -s /proc/1/root/../.. /up; mkfifo /tmp/x; sleep 1000')
+    wait_for dewar exec "$id" test -p /tmp/x
+    exec 8<.
+    for n in $(seq 3 24); do
+        try dewar exec -w "/proc/self/fd/$n" "$id" pwd
+        [ "$status" != 0 ] || { show_try; return 1; }
+    done
+    exec 8<&-
+    for place in /proc/1/cwd /proc/self/root /proc/1/root/..; do
+        try dewar exec -w "$place" "$id" sh -c 'pwd; ls /'
+        [ "$status" != 0 ] || { has bin && lacks "$PWD" || return 1; }
+    done
+    try dewar exec -w /link "$id" pwd
+    ok && same "$output" /etc || return 1
+    try dewar exec "$id" sh -c 'sleep 5 & ls /proc/$!/fd'
+    same "$output" $'0\n1\n2'
+}
+
+@test "A19: no label of an image's or of a caller's steers anything; twin: the same image without" {
+    ctx
+    {
+        echo "FROM $IMG"
+        for key in io.dewar.network io.dewar.privileged com.docker.network.bridge.name \
+            io.podman.annotations.privileged io.podman.annotations.seccomp io.podman.annotations.label \
+            org.systemd.property.ExecStart run.oci.handler run.oci.hooks.stderr run.oci.systemd.subgroup \
+            io.containers.capabilities containerd.io/log-uri com.docker.compose.project io.kubernetes.cri.sandbox \
+            cgroup.memory.max; do
+            echo "LABEL $key=\"/etc/passwd privileged=true host ALL\""
+        done
+    } >Dockerfile
+    labelled=$(build_id)
+    printf 'FROM %s\nLABEL a=b\n' $IMG >Dockerfile
+    for image in "$(build_id)" "$labelled"; do
+        id=$(D --label run.oci.handler=krun --label io.dewar.privileged=true "$image" sleep 1000)
+        dewar exec "$id" sh -c 'grep -E "^(Cap|Seccomp|NoNewPrivs|Uid|Gid|Groups)" /proc/1/status; grep -v " / overlay" /proc/mounts; cat /proc/1/limits; ls /dev /sys/class/net' \
+            >"../seen.$(echo "$image" | tr -c 'a-z0-9\n' _)"
+        dewar inspect --format '{{json .HostConfig}}{{json .Mounts}}{{json .Config.Env}}' "$id" \
+            >>"../seen.$(echo "$image" | tr -c 'a-z0-9\n' _)"
+        dewar rm -f "$id"
+    done
+    cd ..
+    same "$(ls seen.* | wc -l)" 2
+    diff seen.* >&2
+}
+
+@test "F5: control bytes of names, commands, labels and logs do not reach a terminal; twin: plain text does" {
+    evil=$'\e]0;owned\a\xc2\x9b31m\xe2\x80\xae'
+    clean() { ! LC_ALL=C grep -q $'[\x01-\x08\x0b-\x1a\x1b\x7f]\|\xc2\x9b\|\xe2\x80\xae'; }
+    id=$(D --label "k=$evil" --hostname plain -e "E=$evil" $IMG sh -c 'sleep 1000' "$evil")
+    for say in 'ps --no-trunc' 'ps -a' "inspect $id" "container inspect $id" 'ps --format {{.Labels}}' 'ps --format json' \
+        "ps --format 'table {{.Command}}\t{{.Labels}}'"; do
+        on_tty "$DEWAR $say" >shown
+        clean <shown || { cat -v shown >&2; echo "by $say" >&2; return 1; }
+    done
+    for wrong in "rm" "logs" "stop" "exec" "start" "inspect" "attach" "kill" "wait" "update -m 64m" "rename x"; do
+        # shellcheck disable=SC2086 # words
+        on_tty "$DEWAR $wrong '$evil' true" >shown 2>&1 || true
+        clean <shown || { cat -v shown >&2; echo "by $wrong" >&2; return 1; }
+    done
+    on_tty "$DEWAR ps --no-trunc" | grep -q 'sleep 1000'
+    # What a program says is its own, as with a program that runs here: to a pipe it comes byte for byte.
+    talk=$(D $IMG printf '\033[1mbold\n')
+    dewar wait "$talk" >/dev/null
+    same "$(dewar logs "$talk" | od -c)" "$(printf '\033[1mbold\n' | od -c)"
+}
+
+@test "A17: ids and names of containers are never paths; twin: dots and dashes" {
+    mkdir -p canary/x && echo y >canary/x/f
+    before=$(tree_hash canary)
+    long=$(head -c 5000 /dev/zero | tr '\0' a)
+    for name in .. . a/b ../../canary/x /etc '%2e%2e' "$long" -x 'a b' $'a\nb' '' names; do
+        for verb in "rm -f" "start" "stop -t 0" "kill" "rename" "update --restart no" "inspect --type container" "exec"; do
+            # shellcheck disable=SC2086 # words
+            try timeout 20 "$DEWAR" $verb -- "$name" true
+            [ "$status" != 0 ] || { echo "$verb '$name'" >&2; show_try; return 1; }
+        done
+        [ "$name" = names ] || { try dewar create --name "$name" --network none $IMG true; [ -z "$name" ] || fails 125; }
+    done
+    same "$(tree_hash canary)" "$before"
+    id=$(dewar create --name a.b-c_d --network none $IMG true)
+    dewar rename a.b-c_d 0.x-
+    dewar rm 0.x-
+}
