@@ -35,6 +35,10 @@ int monitor_pause(struct monitor *m, struct err *e)
         m->state.status = RUNTIME_RUNNING;
         return -1;
     }
+    // What it said until now is in the log before somebody hears that it stands still.
+    struct err ignored;
+    for (int i = 0; i < LOG_STREAMS; i++)
+        if (relay_hungry(&m->relay, i)) relay_read(&m->relay, i, false, &ignored);
     runtime_event_container(m->en, m->config, "pause", NULL);
     return 0;
 }
