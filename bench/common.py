@@ -129,12 +129,14 @@ def remove(folder):
     for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
         if line.split()[1].startswith(f"{folder}/"):
             run(["umount", "-l", line.split()[1]], check=False)
+    before = os.statvfs(WORK).f_ffree
     # An ordinary user's stores hold files of the ids that the user's containers have.
     inside = [] if IS_ROOT else ["unshare", "--user", "--map-root-user", "--map-auto"]
     if run([*inside, "rm", "-rf", "--one-file-system", folder], check=False).returncode:
         say(f"{folder} could not be removed")
     os.sync()
-    EMPTIED.touch()
+    if os.statvfs(WORK).f_ffree - before > 5000:
+        EMPTIED.touch()
 
 
 def settle():
