@@ -22,7 +22,7 @@
 //                                whoever starts it
 //     state                      one line of JSON, replaced by rename: what is true now
 //     sock                       the monitor's socket: message.h
-//   events, events.1             what happened (event log, events.h)
+//   events, events.1             what happened (event log, store/event.h)
 //
 // Life: a folder in the store without a live run folder is created, exited or dead. The monitor
 // makes `state` in the run folder when the program runs and, before it ends, `state` in the store.

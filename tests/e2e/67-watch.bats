@@ -225,6 +225,18 @@ actions() { past --format '{{.Type}} {{.Action}}' "$@"; }
     ok && lacks systemd && lacks init || return 1
 }
 
+@test "nothing from inside is executed for top, and nothing from inside reaches the terminal" {
+    D --name trap -v "$PWD:/out" $IMG sh -c 'rm -f /bin/ps; printf "#!/bin/sh\ntouch /out/ran\n" >/bin/ps; chmod 755 /bin/ps; touch /out/set; sleep 1000; :'
+    wait_for [ -e set ]
+    dewar exec trap ps # the trap works
+    rm ran
+    try dewar top trap
+    ok && [ ! -e ran ] || return 1
+    D --name evil $IMG sh -c $'sleep 1000; :\nroot 1 0 0 00:00 ? 00:00:00 fake\033[2J' >/dev/null
+    try dewar top evil
+    ok && same "${#lines[@]}" 3 && lacks $'\033' || return 1
+}
+
 @test "top refuses what Docker refuses" {
     dewar create --name still --network none $IMG true >/dev/null
     try dewar top still

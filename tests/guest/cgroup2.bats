@@ -64,6 +64,25 @@ delegated() {
     lacks dewar-
 }
 
+@test "stats come from the container's group" {
+    id=$(dewar run -d --network none -m 64m --cpus 1 --pids-limit 50 $IMG sh -c 'sleep 100 & while :; do :; done')
+    group=$(left)
+    try dewar stats --no-stream --format '{{.PIDs}} {{.MemUsage}} {{.CPUPerc}}' "$id"
+    ok
+    [[ $output =~ ^2\ [0-9.]+[KM]iB\ /\ 64MiB\ [0-9]+\.[0-9]+%$ ]] || { show_try; return 1; }
+    percent=${output##* }
+    [ "${percent%%.*}" -ge 5 ] || { show_try; return 1; }
+    # Somebody else's process in the group counts there, and only there.
+    sleep 100 3>&- &
+    other=$!
+    echo "$other" >"$group/cgroup.procs"
+    same "$(dewar stats --no-stream --format '{{.PIDs}}' "$id")" 3
+    same "$(dewar top "$id" | wc -l)" 3
+    kill "$other"
+    wait "$other" || true
+    dewar rm -f "$id" >/dev/null
+}
+
 @test "a user in a delegated group has limits; one without is told how to get them" {
     echo nobody:200000:65536 | tee -a /etc/subuid >>/etc/subgid
     cp "$BATS_RUN_TMPDIR/rootfs-0.tar" "$BATS_TEST_TMPDIR/rootfs.tar"
