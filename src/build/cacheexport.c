@@ -64,7 +64,9 @@ static void gather_fini(struct gather *g)
     map_fini(&g->seen);
 }
 
-static void add_step(struct gather *g, const char *key)
+// `lends`: of a stage that the result only took files from, for mode=min. Its steps are told, so that
+// another store need not run them when nothing has changed, but not its layers.
+static void add_step(struct gather *g, const char *key, bool lends)
 {
     own(str) struct str record = {0};
     struct oci_digest diff;
@@ -72,7 +74,7 @@ static void add_step(struct gather *g, const char *key)
     if (store_cache_find(g->job->en, "steps", key, &record, &ignored) != 1) return;
     if (!build_cachedoc_step(str_sv(&record), &diff)) return;
     map_set(&g->doc.steps, key, str_take(&record));
-    if (!oci_digest_is_set(&diff) || map_has(&g->seen, diff.hex)) return;
+    if (lends || !oci_digest_is_set(&diff) || map_has(&g->seen, diff.hex)) return;
     map_set(&g->seen, diff.hex, g);
     vec_push(&g->layers, diff);
 }
@@ -86,15 +88,15 @@ static void add_source(struct gather *g, const char *key)
     if (rc == 1 && hash.n == 64) map_set(&g->doc.sources, key, str_take(&hash));
 }
 
-static void add_notes(struct gather *g, struct sv notes)
+static void add_notes(struct gather *g, struct sv notes, bool lends)
 {
     while (notes.p) {
         struct sv line = sv_cut(&notes, '\n');
         if (line.n < 3) continue;
         own(free) char *text = sv_dup(sv_from(line, 2));
-        if (line.p[0] == 's') add_step(g, text);
+        if (line.p[0] == 's') add_step(g, text, lends);
         if (line.p[0] == 'h') add_source(g, text);
-        if (line.p[0] == 'm' && strv_find(&g->mounts, text) < 0) strv_add(&g->mounts, text);
+        if (line.p[0] == 'm' && !lends && strv_find(&g->mounts, text) < 0) strv_add(&g->mounts, text);
     }
 }
 
@@ -114,9 +116,9 @@ static int gather(struct gather *g, struct build_job *job, bool max, struct err 
     {
         own(free) char *name = str_fmt("notes-%zu", s->index);
         own(str) struct str notes = {.max = NOTES_MAX};
-        if ((!max && !under_result(job, s->index)) || !fs_exists(job->tmp.fd, name)) continue;
+        if (!fs_exists(job->tmp.fd, name)) continue;
         if (fs_read_at(job->tmp.fd, name, NOTES_MAX, &notes, e) < 0) return -1;
-        add_notes(g, str_sv(&notes));
+        add_notes(g, str_sv(&notes), !max && !under_result(job, s->index));
     }
     return 0;
 }

@@ -18,6 +18,12 @@
 
 #define AHEAD 4  // layers that are unpacked side by side
 #define AGAIN "again"
+// A cache may name layers that it does not hold: those of stages that only lend files. Such a hit is
+// good as long as no step runs at all, since then nobody needs the files; and so that no work is done
+// twice, that is decided before the first step runs. CLAIMED: such a hit was taken. RUNNING: a step
+// runs, so none is taken any more. Each side writes its mark before it looks for the other's.
+#define CLAIMED "claimed"
+#define RUNNING "running"
 #define AGAIN_MAX 5  // then it goes on without foreign caches
 
 struct import {
@@ -25,6 +31,7 @@ struct import {
     char *label;
     struct build_cacheplace *place;  // NULL: an image of the store, whose layers are there
     struct build_cachedoc doc;
+    struct map claimed;  // by hex: layers that steps name and that nobody brought along (mode=min)
 };
 struct build_imports {
     VEC(struct import) v;
@@ -122,8 +129,19 @@ static int open_import(struct build_job *job, struct import *in, struct err *e)
     return read_place(in, e);
 }
 
+static void note_claims(struct import *in)
+{
+    for (size_t i = 0; i < in->doc.steps.n; i++) {
+        struct oci_digest diff;
+        const char *record = in->doc.steps.p[i].value;
+        if (!build_cachedoc_step(sv_of(record), &diff) || !oci_digest_is_set(&diff)) continue;
+        if (!build_cachedoc_layer(&in->doc, &diff)) map_set(&in->claimed, diff.hex, NULL);
+    }
+}
+
 static void import_fini(struct import *in)
 {
+    map_fini(&in->claimed);
     build_cachedoc_fini(&in->doc);
     if (in->place) in->place->ops->close(in->place);
     build_cachespec_fini(&in->spec);
@@ -146,6 +164,7 @@ void build_cacheimport_open(struct build_job *job)
             event_warn(&job->en->sink, "the build cache in %s is not used: %s", in.label, err_cause(&why));
         else if (rc == 0)
             event_info(&job->en->sink, "no build cache in %s yet", in.label);
+        if (rc > 0) note_claims(&in);
         if (rc > 0) vec_push(&job->imports->v, in);
         else import_fini(&in);
         err_clear(&why);
@@ -184,6 +203,7 @@ bool build_cacheimport_again(struct build_job *job)
 {
     if (!job->imports || !fs_exists(job->tmp.fd, AGAIN)) return false;
     unlinkat(job->tmp.fd, AGAIN, 0);
+    unlinkat(job->tmp.fd, CLAIMED, 0);
     if (++job->imports->again < AGAIN_MAX) return true;
     event_warn(&job->en->sink, "going on without the build caches of --cache-from");
     build_cacheimport_close(job);
@@ -204,11 +224,38 @@ static bool has_layer(struct build_job *job, struct import *in, const struct oci
     return false;
 }
 
-bool build_cacheimport_knows(struct build_job *job, const struct oci_digest *diff)
+static bool can_be_had(struct build_job *job, const struct oci_digest *diff)
 {
-    if (!job->imports) return false;
     vec_each(in, &job->imports->v) if (has_layer(job, in, diff)) return true;
     return false;
+}
+
+static bool is_claimed(const struct build_job *job, const struct oci_digest *diff)
+{
+    for (size_t i = 0; job->imports && i < job->imports->v.n; i++)
+        if (map_has(&job->imports->v.p[i].claimed, diff->hex)) return true;
+    return false;
+}
+
+bool build_cacheimport_knows(struct build_job *job, const struct oci_digest *diff)
+{
+    return job->imports && (can_be_had(job, diff) || is_claimed(job, diff));
+}
+
+static bool take_claim(struct build_job *job, const struct import *in, const struct oci_digest *diff)
+{
+    if (!map_has(&in->claimed, diff->hex) || fs_exists(job->tmp.fd, RUNNING)) return false;
+    mark(job, CLAIMED);
+    return !fs_exists(job->tmp.fd, RUNNING);
+}
+
+int build_cacheimport_run(struct build_job *job, struct err *e)
+{
+    if (!job->imports) return 0;
+    mark(job, RUNNING);
+    if (!fs_exists(job->tmp.fd, CLAIMED)) return 0;
+    mark(job, AGAIN);
+    return err_set(e, ERR_INTERRUPTED, "the build begins again without layers that a cache only names");
 }
 
 int build_cacheimport_step(struct build_job *job, const struct oci_digest *chain, const char *key,
@@ -225,7 +272,7 @@ int build_cacheimport_step(struct build_job *job, const struct oci_digest *chain
         if (oci_digest_is_set(&diff)) {
             int rc = store_layer_find(job->en, &diff, chain, out_layer, &ignored);
             if (rc != 1) *out_layer = (struct store_layer){.diff_id = diff};
-            if (rc != 1 && !build_cacheimport_knows(job, &diff)) continue;
+            if (rc != 1 && !can_be_had(job, &diff) && !take_claim(job, in, &diff)) continue;
         }
         str_clear(out);
         str_addz(out, record);
@@ -298,6 +345,7 @@ static int fetch(struct build_job *job, struct store_tmp *tmp, const struct oci_
         mark(job, name);
         err_clear(e);
     }
+    if (is_claimed(job, diff)) mark(job, RUNNING);
     mark(job, AGAIN);
     return err_set(e, ERR_CORRUPT, "the layer sha256:%.12s cannot be had from any build cache", diff->hex);
 }

@@ -19,7 +19,8 @@ struct build_cacheplace_ops {
     // Whether it is there, complete and (`sure`) undamaged. 1, 0, -1.
     int (*has)(struct build_cacheplace *p, const struct oci_descriptor *d, bool sure,
                struct err *e);
-    // A file to write an archive into, then its keeping under the digest. One at a time.
+    // A file to write an archive into, then its keeping under the digest. One at a time; but a place may
+    // go on with it afterwards, while the next one is made, and tell a failure later.
     int (*create)(struct build_cacheplace *p, struct err *e);
     int (*keep)(struct build_cacheplace *p, int fd, const struct oci_descriptor *d, struct err *e);
     // Last: from here on the place holds this cache and nothing else.

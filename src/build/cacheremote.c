@@ -13,6 +13,13 @@
 #include "image/remote.h"
 #include "image/resolve.h"
 
+#define UPLOADS_MAX 6
+
+// On its way: the client has its file, and sends several side by side.
+struct upload {
+    uint32_t id;
+    struct oci_digest digest;
+};
 struct remote {
     struct build_cacheplace base;
     struct engine *en;
@@ -21,6 +28,7 @@ struct remote {
     uint32_t flags;
     struct image_remote *client;
     pid_t owner;  // whose client it is
+    VEC(struct upload) uploads;
 };
 
 static struct remote *of(struct build_cacheplace *p)
@@ -41,6 +49,7 @@ static void remote_close(struct build_cacheplace *p)
 {
     struct remote *r = of(p);
     if (r->owner == getpid()) image_remote_close(r->client);
+    vec_fini(&r->uploads);
     free(r);
 }
 
@@ -146,18 +155,36 @@ static int remote_create(struct build_cacheplace *p, struct err *e)
     return nameless(of(p), e);
 }
 
+// Waits until at most `most` uploads are under way.
+static int settle(struct remote *r, size_t most, struct err *e)
+{
+    struct transfer_reply reply;
+    while (r->uploads.n > most) {
+        if (image_remote_next(r->client, &reply, e) < 0) return -1;
+        size_t i = 0;
+        while (i < r->uploads.n && r->uploads.p[i].id != reply.id) i++;
+        if (i == r->uploads.n || reply.answer == TRANSFER_PROGRESS) continue;
+        struct upload ended = r->uploads.p[i];
+        r->uploads.p[i] = r->uploads.p[--r->uploads.n];
+        if (reply.answer != TRANSFER_FAILED) continue;
+        *e = reply.err;
+        return err_wrap(e, "blob sha256:%.12s", ended.digest.hex);
+    }
+    return 0;
+}
+
+// The client looks first whether the registry has it. How it ended is known when the cache is published.
 static int remote_keep(struct build_cacheplace *p, int fd, const struct oci_descriptor *d,
                        struct err *e)
 {
     struct remote *r = of(p);
     struct transfer_request q = request(r, TRANSFER_BLOB_PUT, d);
-    struct transfer_reply reply;
-    int rc = remote_has(p, d, true, e);
-    if (rc != 0) return rc < 0 ? -1 : 0;
     struct image_remote *c = client(r, e);
-    if (!c) return -1;
+    if (!c || settle(r, UPLOADS_MAX - 1, e) < 0) return -1;
     if (lseek(fd, 0, SEEK_SET) != 0) return err_sys(e, "rewind an upload");
-    return image_remote_ask(c, &q, fd, NULL, NULL, &reply, e);
+    if (image_remote_send(c, &q, fd, e) < 0) return -1;
+    vec_push(&r->uploads, ((struct upload){q.id, d->digest}));
+    return 0;
 }
 
 static int remote_publish(struct build_cacheplace *p, struct sv manifest,
@@ -169,6 +196,7 @@ static int remote_publish(struct build_cacheplace *p, struct sv manifest,
     struct transfer_request q = request(r, TRANSFER_MANIFEST_PUT, &doc);
     struct transfer_reply reply;
     (void)d;
+    if (settle(r, 0, e) < 0) return -1;
     memcpy(q.type, OCI_TYPE_MANIFEST, sizeof OCI_TYPE_MANIFEST);
     own(fd) int fd = c ? nameless(r, e) : -1;
     if (fd < 0 || fs_write_all(fd, manifest.p, manifest.n, e) < 0) return -1;
