@@ -19,8 +19,8 @@
 #define AHEAD 4  // layers that are unpacked side by side
 #define AGAIN "again"
 // A cache may name layers that it does not hold: those of stages that only lend files. Such a hit is
-// good as long as no step runs at all, since then nobody needs the files; and so that no work is done
-// twice, that is decided before the first step runs. CLAIMED: such a hit was taken. RUNNING: a step
+// good as long as nobody needs the files; and so that no work is done twice, that is decided before the
+// first step runs after which somebody may. CLAIMED: such a hit was taken. RUNNING: such a step
 // runs, so none is taken any more. Each side writes its mark before it looks for the other's.
 #define CLAIMED "claimed"
 #define RUNNING "running"

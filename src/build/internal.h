@@ -167,6 +167,9 @@ int build_stage_meta(struct build_work *w, const struct build_instr *in, struct 
 struct build_expand build_stage_expand(struct build_work *w);
 // Absolute path of `path` under the current WORKDIR, cleaned; a trailing slash is kept.
 void build_stage_path(const struct build_work *w, const char *path, struct str *out);
+// Whether files of other stages or images may be asked for from here on: by this step or a later one,
+// or because another stage stands on this one.
+bool build_stage_borrows(const struct build_work *w);
 void build_stage_env(const struct build_work *w, struct strv *out);  // ENV and ARG as RUN sees them
 
 // --- step_*.c -------------------------------------------------------------------------------------

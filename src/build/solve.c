@@ -226,7 +226,7 @@ int build_solve_step(struct build_work *w, struct build_op *op, struct err *e)
         return 0;
     }
     struct store_layer layer = {0};
-    if (build_cacheimport_run(w->job, e) < 0) return -1;
+    if (build_stage_borrows(w) && build_cacheimport_run(w->job, e) < 0) return -1;
     build_solve_token(w, true);
     emit(w, EVENT_START, SV(""));
     int rc = apply(w, op, &layer, e);

@@ -29,6 +29,22 @@ void build_stage_path(const struct build_work *w, const char *path, struct str *
     fs_clean(str_sv(&rooted), out);
 }
 
+bool build_stage_borrows(const struct build_work *w)
+{
+    bool from_here = false;
+    if (w->stage->index != w->job->target) return true;
+    vec_each(p, &w->stage->steps)
+    {
+        const struct build_instr *in = *p;
+        from_here = from_here || in == w->instr;
+        if (!from_here) continue;
+        if (build_instr_flag(in, "from")) return true;
+        vec_each(f, &in->flags)
+            if (strcmp(f->def->name, "mount") == 0 && strstr(f->value, "from=")) return true;
+    }
+    return !from_here;
+}
+
 void build_stage_env(const struct build_work *w, struct strv *out)
 {
     const struct build_state *s = w->state;

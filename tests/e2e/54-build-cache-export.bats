@@ -86,6 +86,19 @@ layer_count() { find "$BATS_TEST_TMPDIR/$1/store/layers" -mindepth 2 -maxdepth 2
     # Two of the stage that lends files, five above the changed one.
     same "$ran" 7
     same "$(grep -c '^#[0-9]* .*FAILED\|ERROR' <<<"$stderr" || :)" 0
+    # Behind the last file that it lends, it stays out of it.
+    sed -i 's/^WORKDIR .*/RUN echo end >\/end/' Dockerfile
+    echo two >b
+    builds five --cache-from "type=local,src=$WORK/cache"
+    same "$ran" 1
+    sed -i 's/^RUN echo end.*/WORKDIR \/w/' Dockerfile
+    # When a step between two loans must run, it is known before that step runs.
+    sed -i 's/^COPY --from=tools.*/RUN echo middle >>\/middle\n&/' Dockerfile
+    builds six --cache-from "type=local,src=$WORK/cache"
+    same "$(grep -c '^#[0-9]* .*RUN echo middle' <<<"$stderr")" 1
+    same "$ran" 6
+    same "$(at six "$DEWAR" run --rm --network none "$id" cat /middle)" middle
+    sed -i '/middle/d' Dockerfile
     # The stage itself as the target.
     builds three --target tools --cache-from "type=local,src=$WORK/cache"
     same "$ran" 2
