@@ -76,7 +76,10 @@ int build_base_ensure(struct build_job *job, const char *name, const char *platf
     if (rc == 1) {
         if (ensure_pinned(job, name, str_z(&shown), pinned, out, e) < 0) return -1;
     } else {
-        const struct image_ensure want = {.text = name, .platform = platform,
+        // A build takes what the store calls so; a lock that was asked for a platform means that one.
+        bool exact = job->foreign || (job->pins.use == BUILD_PIN_WRITE && job->opt->platform);
+        const char *which = !platform && exact ? str_z(&shown) : platform;
+        const struct image_ensure want = {.text = name, .platform = which,
                                           .insecure = job->opt->insecure,
                                           .policy = policy_for(job, name, map_has(&job->bases, key))};
         if (image_ensure(job->en, &want, out, NULL, e) < 0) return -1;

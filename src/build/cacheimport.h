@@ -23,8 +23,8 @@ int build_cacheimport_step(struct build_job *job, const struct oci_digest *chain
 int build_cacheimport_source(struct build_job *job, const char *key, struct str *out);
 // Whether some place has this layer, or says that there is one.
 bool build_cacheimport_knows(struct build_job *job, const struct oci_digest *diff_id);
-// Before a step runs after which files of other stages may be needed: -1 when hits were taken whose layers nobody has. Then the
-// stages are solved again without those.
+// Before a step runs after which files of other stages may be needed: -1 when hits were taken whose
+// layers nobody has. Then the stages are solved again without those.
 int build_cacheimport_run(struct build_job *job, struct err *e);
 // Brings the first n layers into the store that are not there yet.
 int build_cacheimport_need(struct build_job *job, struct store_tmp *tmp, struct store_layer *layers,

@@ -66,6 +66,7 @@ struct build_job {
     VEC(struct build_stage) stages;
     size_t target;
     struct oci_platform platform;
+    bool foreign;  // not this machine's: only looked at, for a lock
     struct store_tmp tmp;
     bool epoch_given;
     int64_t epoch;

@@ -124,8 +124,43 @@ static int write_lock(const char *path, const struct build_lock *l, struct err *
 struct run {
     const struct build_locking_options *opt;
     struct build_locking *out;
+    struct build_lock all; // of all platforms
+    bool last;             // compares and writes
     char *result_name;
 };
+
+static int take_image(struct build_lock *all, const char *name, const struct build_lock_image *im,
+                      struct err *e)
+{
+    const struct build_lock_image *had = map_get(&all->images, name);
+    if (had && !oci_digest_eq(&had->digest, &im->digest)) {
+        err_set(e, ERR_CONFLICT, "'%s' changed while it was locked", name);
+        return err_hint(e, "run 'dewar lock' again");
+    }
+    struct build_lock_image *to = build_lock_set_image(all, name);
+    to->digest = im->digest;
+    for (size_t i = 0; i < im->platforms.n; i++) {
+        const struct build_lock_platform *p = im->platforms.p[i].value;
+        build_lock_set_platform(to, im->platforms.p[i].key, &p->manifest, &p->image);
+    }
+    return 0;
+}
+
+// What one platform needs is added to what the others do.
+static int take_all(struct build_lock *all, const struct build_lock *one, struct err *e)
+{
+    if (!all->compressor) all->compressor = str_dup(one->compressor);
+    for (size_t i = 0; i < one->images.n; i++)
+        if (take_image(all, one->images.p[i].key, one->images.p[i].value, e) < 0) return -1;
+    for (size_t i = 0; i < one->urls.n; i++) {
+        const struct build_lock_url *u = one->urls.p[i].value;
+        build_lock_set_url(all, one->urls.p[i].key, &u->digest, u->size);
+    }
+    for (size_t i = 0; i < one->git.n; i++)
+        build_lock_set_git(all, one->git.p[i].key,
+                           ((const struct build_lock_git *)one->git.p[i].value)->commit);
+    return 0;
+}
 
 static int lock_job(struct build_job *job, void *arg, struct err *e)
 {
@@ -140,14 +175,16 @@ static int lock_job(struct build_job *job, void *arg, struct err *e)
     }
     if (build_trace_walk(job, &t, e) < 0) return -1;
     vec_each(i, &t.v) if (resolve(job, i, e) < 0) return build_instr_wrap(e, &job->file, i->in);
-    keep_platforms(&p->lock, &p->fresh);
-    compare("git", &p->lock.git, &p->fresh.git, git_text, run->out);
-    compare("image", &p->lock.images, &p->fresh.images, image_text, run->out);
-    compare("url", &p->lock.urls, &p->fresh.urls, url_text, run->out);
-    keep_results(run->out, &p->lock, &p->fresh);
+    if (take_all(&run->all, &p->fresh, e) < 0) return -1;
+    if (!run->last) return 0;
+    keep_platforms(&p->lock, &run->all);
+    compare("git", &p->lock.git, &run->all.git, git_text, run->out);
+    compare("image", &p->lock.images, &run->all.images, image_text, run->out);
+    compare("url", &p->lock.urls, &run->all.urls, url_text, run->out);
+    keep_results(run->out, &p->lock, &run->all);
     run->result_name = build_pin_result_name(job);
     run->out->path = str_dup(p->path);
-    return write_lock(p->path, &p->fresh, e);
+    return write_lock(p->path, &run->all, e);
 }
 
 // Builds with the lock that was just written, and adds what came out.
@@ -167,18 +204,66 @@ static int record(struct engine *en, struct run *run, struct build_result *resul
     return write_lock(run->out->path, &l, e);
 }
 
+// "a,b" in the order in which they are looked at: this machine's last, so that in the store its
+// image has the name. No platform is this machine's.
+static int read_platforms(const char *text, struct strv *out, struct err *e)
+{
+    struct oci_platform p, host;
+    struct sv rest = sv_of(text);
+    own(free) char *ours = NULL;
+    oci_platform_host(&host);
+    while (rest.p) {
+        struct sv one = sv_trim(sv_cut(&rest, ','));
+        own(str) struct str name = {0};
+        if (oci_platform_parse(one, &p, e) < 0) return err_wrap(e, "--platform '%s'", text);
+        oci_platform_print(&p, &name);
+        if (oci_platform_match(&p, &host) && !ours)
+            ours = str_dup(str_z(&name));
+        else if (strv_find(out, str_z(&name)) < 0)
+            strv_add(out, str_z(&name));
+    }
+    if (ours) strv_take(out, take_ptr(ours));
+    return 0;
+}
+
+static int lock_platform(struct engine *en, struct run *run, const char *platform,
+                         struct build_result *result, struct err *e)
+{
+    struct build_options opt = *run->opt->build;
+    opt.platform = platform;
+    struct build_job job = {.en = en,
+                            .opt = &opt,
+                            .result = result,
+                            .pins = {.use = BUILD_PIN_WRITE, .update = run->opt->update}};
+    return build_with_job(&job, lock_job, run, e);
+}
+
+static int lock_all(struct engine *en, struct run *run, struct build_result *result, struct err *e)
+{
+    own(strv) struct strv platforms = {0};
+    const char *asked = run->opt->build->platform;
+    if (asked && asked[0] && read_platforms(asked, &platforms, e) < 0) return -1;
+    if (platforms.n > 1 && run->opt->record)
+        return err_set(e, ERR_USAGE, "--build makes one image: it goes with one platform");
+    size_t n = platforms.n ? platforms.n : 1;
+    for (size_t i = 0; i < n; i++) {
+        run->last = i + 1 == n;
+        if (lock_platform(en, run, platforms.n ? platforms.p[i] : NULL, result, e) < 0)
+            return platforms.n > 1 ? err_wrap(e, "for the platform %s", platforms.p[i]) : -1;
+    }
+    return 0;
+}
+
 int build_locking_run(struct engine *en, const struct build_locking_options *opt,
                       struct build_result *result, struct build_locking *out, struct err *e)
 {
-    struct run run = {opt, out, NULL};
-    struct build_job job = {.en = en,
-                            .opt = opt->build,
-                            .result = result,
-                            .pins = {.use = BUILD_PIN_WRITE, .update = opt->update}};
+    struct run run = {.opt = opt, .out = out};
     *out = (struct build_locking){0};
-    int rc = build_with_job(&job, lock_job, &run, e);
+    build_lock_init(&run.all);
+    int rc = lock_all(en, &run, result, e);
     if (rc == 0 && opt->record) rc = record(en, &run, result, e);
     free(run.result_name);
+    build_lock_fini(&run.all);
     if (rc < 0) build_locking_fini(out);
     return rc;
 }

@@ -21,7 +21,9 @@ static int add_automatic_args(struct build_job *job, struct err *e)
     job->platform = host;
     if (job->opt->platform) {
         if (oci_platform_parse(sv_of(job->opt->platform), &job->platform, e) < 0) return -1;
-        if (!oci_platform_match(&job->platform, &host)) {
+        job->foreign = !oci_platform_match(&job->platform, &host);
+        bool looks = job->pins.use == BUILD_PIN_WRITE || job->pins.use == BUILD_PIN_CHECK;
+        if (job->foreign && !looks) {
             err_set(e, ERR_UNSUPPORTED, "cannot build for '%s' on this machine", job->opt->platform);
             return err_hint(e, "steps run natively here; leave --platform out");
         }

@@ -338,3 +338,69 @@ LABEL other=1')" local:1
     fails 1 'is another image than'
     remove_tree "$WORK/other" "$WORK/third"
 }
+
+# An index of two images: ours, and one that says it is for another machine.
+several() { # NAME
+    local dir=$WORK/arm
+    registry_layout "$dir" arm
+    local m c
+    m=$(jq -r '.manifests[0].digest' "$dir/index.json")
+    c=$(jq -r '.config.digest' "$dir/blobs/sha256/${m#*:}")
+    jq -c '.architecture = "s390x"' "$dir/blobs/sha256/${c#*:}" >"$WORK/config"
+    local id size
+    id=$(sha256sum <"$WORK/config" | cut -d' ' -f1) size=$(stat -c %s "$WORK/config")
+    cp "$WORK/config" "$dir/blobs/sha256/$id"
+    jq -c --arg d "sha256:$id" --argjson s "$size" '.config.digest = $d | .config.size = $s' \
+        "$dir/blobs/sha256/${m#*:}" >"$WORK/manifest"
+    id=$(sha256sum <"$WORK/manifest" | cut -d' ' -f1) size=$(stat -c %s "$WORK/manifest")
+    cp "$WORK/manifest" "$dir/blobs/sha256/$id"
+    jq -c --arg d "sha256:$id" --argjson s "$size" '.manifests[0].digest = $d | .manifests[0].size = $s' \
+        "$dir/index.json" >"$WORK/index" && mv "$WORK/index" "$dir/index.json"
+    dewar image copy --progress plain "oci:$dir:latest" "docker://$1-s390x" 2>/dev/null
+    dewar manifest create "$1" "$BASE" "$1-s390x" >/dev/null
+    dewar manifest push --purge "$1" >/dev/null
+}
+@test "one lock for several platforms, in any order, and each of them later" {
+    need_program skopeo
+    local name=$REGISTRY/me/several:1 ours
+    several "$name"
+    lines "FROM $name" "ADD $FILE /file" 'RUN true'
+    ours=linux/$(dewar info --format '{{.Architecture}}' | sed 's/x86_64/amd64/;s/aarch64/arm64/')
+    [ "$ours" = linux/amd64 ] || skip "the images of this test are for amd64"
+    dewar lock --platform linux/amd64,linux/s390x >/dev/null
+    same "linux/amd64 linux/s390x" "$(jq -r --arg n "$name" '.images[$n].platforms | keys | join(" ")' dewar.lock)"
+    same "$(digest_of "$name")" "$(jq -r --arg n "$name" '.images[$n].digest' dewar.lock)"
+    same 1 "$(jq '.urls | length' dewar.lock)"
+    jq -S --indent 2 . dewar.lock | cmp - dewar.lock
+    # The store's name is this machine's image, whatever came last in the list.
+    same amd64 "$(dewar image inspect -f '{{.Architecture}}' "$name")"
+    mv dewar.lock first
+    fresh_store "$WORK/other"
+    dewar lock --platform linux/s390x,linux/amd64 >/dev/null
+    cmp first dewar.lock
+    same amd64 "$(dewar image inspect -f '{{.Architecture}}' "$name")"
+    rm dewar.lock
+    dewar lock --platform linux/s390x >/dev/null
+    dewar lock --platform linux/amd64 >/dev/null
+    cmp first dewar.lock
+    remove_tree "$WORK/other"
+    # A locked build takes its own; one for the other platform is not run here.
+    dewar build -q --locked .
+    try dewar build -q --locked --platform linux/s390x .
+    differ 0 "$status"
+    err_has "cannot build for 'linux/s390x'"
+    try dewar verify --platform linux/s390x
+    ok
+    # What is wrong with the list.
+    cp dewar.lock before
+    try dewar lock --platform linux/amd64,nonsense/
+    differ 0 "$status"
+    err_has "nonsense/"
+    try dewar lock --platform linux/amd64,linux/riscv64
+    differ 0 "$status"
+    err_has "for the platform linux/riscv64"
+    try dewar lock --build --platform linux/amd64,linux/s390x
+    differ 0 "$status"
+    err_has "--build makes one image"
+    cmp before dewar.lock
+}
