@@ -21,6 +21,7 @@
 #include "base/own.h"
 #include "build/gitrun.h"
 #include "build/mounts.h"
+#include "build/outside.h"
 #include "image/remote.h"
 
 #define TREE_LISTING ((size_t)96 << 20) // bytes of `git ls-tree`, about a million files
@@ -321,6 +322,17 @@ static bool has_commit(const struct copy *c, const char *commit)
     return fs_exists(c->fd, ref);
 }
 
+struct fetching {
+    struct build_job *job;
+    const char *commit;
+};
+
+static void on_progress(void *arg, uint64_t done, uint64_t total)
+{
+    const struct fetching *f = arg;
+    build_outside_event(f->job, f->commit, EVENT_PROGRESS, "", done, total);
+}
+
 // Servers that only give what a branch or a tag names, and plain file servers: everything, then
 // look.
 static int fetch_all(struct build_job *job, const struct build_remote *r, const struct copy *c,
@@ -339,7 +351,9 @@ static int fetch_all(struct build_job *job, const struct build_remote *r, const 
                           "refs/heads/*:refs/all/heads/*",
                           "refs/tags/*:refs/all/tags/*",
                           NULL};
-    struct build_gitrun g = {.git_dir = c->path, .keep_fd = c->fd};
+    struct fetching f = {job, commit};
+    struct build_gitrun g = {
+        .git_dir = c->path, .keep_fd = c->fd, .progress = on_progress, .arg = &f};
     if (ask(job, r, &g, args, NULL, e) < 0) return -1;
     own(free) char *peeled = str_fmt("%s^{commit}", commit);
     own(free) char *ref = str_fmt("refs/dewar/%s", commit);
@@ -352,8 +366,8 @@ static int fetch_all(struct build_job *job, const struct build_remote *r, const 
     return build_gitrun(&local, keep, NULL, e);
 }
 
-static int fetch(struct build_job *job, const struct build_remote *r, const struct copy *c,
-                 const char *commit, struct err *e)
+static int fetch_one(struct build_job *job, const struct build_remote *r, const struct copy *c,
+                     const char *commit, struct err *e)
 {
     static const char *const retry[] = {"not our ref", "unadvertised object",      "shallow",
                                         "dumb http",   "couldn't find remote ref", NULL};
@@ -370,15 +384,27 @@ static int fetch(struct build_job *job, const struct build_remote *r, const stru
                           r->url,
                           spec,
                           NULL};
-    struct build_gitrun g = {.git_dir = c->path, .keep_fd = c->fd};
+    struct fetching f = {job, commit};
+    struct build_gitrun g = {
+        .git_dir = c->path, .keep_fd = c->fd, .progress = on_progress, .arg = &f};
     struct err first;
-    event_info(&job->en->sink, "fetching %.12s of '%s'", commit, r->shown);
     if (ask(job, r, &g, args, NULL, &first) == 0) return 0;
     bool again = false;
     for (size_t i = 0; retry[i]; i++) again = again || strcasestr(err_cause(&first), retry[i]);
     if (again) return fetch_all(job, r, c, commit, e);
     *e = first;
     return -1;
+}
+
+static int fetch(struct build_job *job, const struct build_remote *r, const struct copy *c,
+                 const char *commit, struct err *e)
+{
+    own(free) char *name = str_fmt("fetch %.12s of %s", commit, r->shown);
+    build_outside_event(job, commit, EVENT_START, name, 0, 0);
+    int rc = fetch_one(job, r, c, commit, e);
+    build_outside_event(job, commit, rc < 0 ? EVENT_FAILED : EVENT_DONE,
+                        rc < 0 ? err_cause(e) : "", 0, 0);
+    return rc;
 }
 
 static int open_with_commit(struct build_job *job, const struct build_remote *r, const char *commit,

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/num.h"
 #include "base/own.h"
 #include "base/proc.h"
 #include "base/vec.h"
@@ -198,6 +199,56 @@ static int failed(const struct build_gitrun *g, const char *const *args, int sta
     return -1;
 }
 
+// "1.20 MiB", as git rounds it.
+static bool read_bytes(struct sv text, uint64_t *out)
+{
+    static const struct {
+        const char *unit;
+        unsigned shift;
+    } units[] = {{" bytes", 0}, {" KiB", 10}, {" MiB", 20}, {" GiB", 30}};
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (!sv_ends(text, units[i].unit)) continue;
+        struct sv part = sv_part(text, 0, text.n - strlen(units[i].unit)), whole = sv_cut(&part, '.');
+        uint64_t n, hundredths = 0;
+        if (!num_u64_max(whole, UINT64_MAX >> 40, &n)) return false;
+        if (part.p && (part.n != 2 || !num_u64(part, &hundredths))) return false;
+        *out = (n << units[i].shift) + (hundredths << units[i].shift) / 100;
+        return true;
+    }
+    return false;
+}
+
+bool build_gitrun_progress(struct sv line, uint64_t *done, uint64_t *total)
+{
+    static const char begin[] = "Receiving objects:";
+    uint64_t have, all, bytes;
+    if (!sv_starts(line, begin)) return false;
+    sv_cut(&line, '(');
+    struct sv count = sv_cut(&line, ')');
+    struct sv first = sv_cut(&count, '/');
+    if (!line.p || !sv_starts(line, ", ") || !num_u64_max(first, UINT32_MAX, &have) ||
+        !num_u64_max(count, UINT32_MAX, &all) || have == 0 || all < have)
+        return false;
+    line = sv_from(line, 2);
+    if (!read_bytes(sv_trim(sv_cut(&line, '|')), &bytes)) return false;
+    *done = bytes;
+    *total = (uint64_t)((double)bytes * (double)all / (double)have);
+    return true;
+}
+
+static void tell_progress(const struct build_gitrun *g, const struct str *talk)
+{
+    uint64_t done, total;
+    if (!g->progress) return;
+    struct sv all = str_sv(talk);
+    long end = sv_rfind(all, '\r');
+    if (end < 0) return;
+    all = sv_part(all, 0, (size_t)end);
+    long cr = sv_rfind(all, '\r'), nl = sv_rfind(all, '\n');
+    struct sv line = sv_from(all, (size_t)((cr > nl ? cr : nl) + 1));
+    if (build_gitrun_progress(line, &done, &total)) g->progress(g->arg, done, total);
+}
+
 // --- running
 // ----------------------------------------------------------------------------------------
 struct stream {
@@ -225,7 +276,8 @@ static int take(struct stream *s)
     return 1;
 }
 
-static int watch(struct proc *p, struct stream s[2], const char *what, struct err *e)
+static int watch(const struct build_gitrun *g, struct proc *p, struct stream s[2], const char *what,
+                 struct err *e)
 {
     int64_t last = clock_mono_ns();
     while (s[0].fd >= 0 || s[1].fd >= 0) {
@@ -247,6 +299,7 @@ static int watch(struct proc *p, struct stream s[2], const char *what, struct er
                 return err_set(e, ERR_LIMIT, "git %s printed more than %zu bytes", what, s[i].max);
             }
             if (rc == 0) s[i].fd = -1;
+            if (i == 1 && s[1].to) tell_progress(g, s[1].to);
             last = clock_mono_ns();
         }
     }
@@ -314,7 +367,7 @@ int build_gitrun(const struct build_gitrun *g, const char *const *args, struct s
     struct stream streams[2] = {{out_rd, out, g->max ? g->max : OUTPUT_MAX, false},
                                 {err_rd, &talk, TALK_MAX, true}};
     struct err wait_err;
-    rc = watch(&p, streams, args[0], e);
+    rc = watch(g, &p, streams, args[0], e);
     if (proc_wait(&p, &status, &wait_err) < 0 && rc == 0) {
         *e = wait_err;
         return -1;

@@ -20,7 +20,13 @@ struct build_gitrun {
     const struct secret *header; // an HTTP header for the remote's own host; may be NULL
     bool *moved;                 // set when the server sent us elsewhere; may be NULL
     size_t max;                  // bytes of output; 0: 1 MiB
+    // Called while objects come; may be NULL. total is an estimate by the number of objects.
+    void (*progress)(void *arg, uint64_t done, uint64_t total);
+    void *arg;
 };
+// Reads "Receiving objects:  45% (450/1000), 1.20 MiB | 2.00 MiB/s". false: something else, or git
+// has not said how many bytes came.
+bool build_gitrun_progress(struct sv line, uint64_t *done, uint64_t *total);
 // `args` begins behind "git" and ends with NULL. Output goes to *out (may be NULL). What git said
 // when it failed is the cause; ERR_NOT_FOUND when the other side has no such repository.
 int build_gitrun(const struct build_gitrun *g, const char *const *args, struct str *out,

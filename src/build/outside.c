@@ -8,6 +8,7 @@
 #include "base/own.h"
 #include "build/git.h"
 #include "build/url.h"
+#include "image/fetch.h"
 
 static bool is_git_checksum(const char *text)
 {
@@ -98,4 +99,17 @@ int build_outside_open(struct build_job *job, const struct build_outside *o, int
                  : build_git_checkout(job, &o->remote, o->id, o->keep_git_dir, tmp_fd, name,
                                       &out->root.fd, e);
     return rc < 0 ? -1 : build_tree_scan(out, NULL, e);
+}
+
+void build_outside_event(const struct build_job *job, const char *what, enum event_kind kind,
+                         const char *text, uint64_t done, uint64_t total)
+{
+    struct oci_digest d = oci_digest_of(sv_of(what));
+    bool start = kind == EVENT_START;
+    event_emit(&job->en->sink, (struct event){.kind = kind,
+                                              .id = image_fetch_event_id(&d),
+                                              .name = start ? text : NULL,
+                                              .text = sv_of(start ? "" : text),
+                                              .done = done,
+                                              .total = total});
 }

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files behind URLs. See build/url.h. A file in cache/urls is complete: it was hashed, then renamed
-// to its digest. Beside it, <digest>.name is what the server called it, where it did.
+// to its digest. Beside it, <digest>.name is what the server called it, where it did; `latest` says
+// which came last.
 #include "build/url.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include "base/num.h"
 #include "base/own.h"
+#include "build/mounts.h"
+#include "build/outside.h"
 #include "image/remote.h"
 
 static void own_remote(struct image_remote **r)
@@ -69,16 +73,126 @@ static int find(const struct build_remote *r, int place, const struct oci_digest
 }
 
 // --- asking -------------------------------------------------------------------------------------
-static int ask(struct build_job *job, const struct build_remote *r, int fd,
+// A secret of the build, for this host alone: HTTP_AUTH_HEADER_<host> is a whole value of the header
+// Authorization, HTTP_AUTH_TOKEN_<host> a token for "Bearer". <host> may have the port.
+static int read_authorization(struct build_job *job, const struct build_remote *r,
+                              struct transfer_request *q, struct err *e)
+{
+    struct sv bare = sv_of(r->host);
+    long colon = sv_rfind(bare, ':');
+    if (colon >= 0 && !sv_ends(bare, "]")) bare = sv_part(bare, 0, (size_t)colon);
+    for (int i = 0; i < 4; i++) {
+        struct sv host = i % 2 ? bare : sv_of(r->host);
+        own(free) char *id = str_fmt("HTTP_AUTH_%s_%.*s", i < 2 ? "HEADER" : "TOKEN", (int)host.n,
+                                     host.p);
+        own(str) struct str text = {.max = TRANSFER_AUTHORIZATION};
+        int rc = build_mounts_secret(job->opt, id, &text, e);
+        if (rc < 0) return -1;
+        if (rc == 0) continue;
+        struct sv value = sv_trim(str_sv(&text));
+        int n = snprintf(q->authorization, sizeof q->authorization, "%s%.*s", i < 2 ? "" : "Bearer ",
+                         (int)value.n, value.p);
+        if (text.p) explicit_bzero(text.p, text.cap);
+        if (n < 0 || (size_t)n >= sizeof q->authorization || strpbrk(q->authorization, "\r\n"))
+            return err_set(e, ERR_INPUT, "secret '%s' is too long, or has more than a line", id);
+        bool here = sv_eqz(bare, "localhost") || sv_starts(bare, "127.") || sv_eqz(bare, "[::1]");
+        if (r->way == BUILD_REMOTE_HTTPS || here) return 0;
+        return err_set(e, ERR_INPUT, "'%s': secret '%s' is not sent over plain http", r->shown, id);
+    }
+    return 0;
+}
+
+struct progress {
+    const struct build_job *job;
+    const char *what;
+};
+
+static void on_progress(void *arg, const struct transfer_reply *p)
+{
+    const struct progress *s = arg;
+    build_outside_event(s->job, s->what, EVENT_PROGRESS, "", p->size, p->total);
+}
+
+static void hint(const struct build_remote *r, struct err *e)
+{
+    if (strstr(err_cause(e), " answered 401") || strstr(err_cause(e), " answered 403"))
+        err_hint(e, "give a token for this host: --secret id=HTTP_AUTH_TOKEN_%s,env=VARIABLE",
+                 r->host);
+}
+
+// `validator`: of an earlier download, "" none; then reply->found says that nothing has changed.
+static int ask(struct build_job *job, const struct build_remote *r, const char *validator, int fd,
                struct transfer_reply *reply, struct err *e)
 {
     own(remote) struct image_remote *remote = NULL;
     struct transfer_request q = {.op = TRANSFER_URL_GET};
     if (strlen(r->url) >= sizeof q.url) return err_set(e, ERR_LIMIT, "the URL is too long");
     memcpy(q.url, r->url, strlen(r->url) + 1);
-    event_info(&job->en->sink, "downloading '%s'", r->shown);
-    if (image_remote_open(job->en, &remote, e) < 0) return -1;
-    return image_remote_ask(remote, &q, fd, NULL, NULL, reply, e);
+    snprintf(q.validator, sizeof q.validator, "%s", validator);
+    if (read_authorization(job, r, &q, e) < 0) return -1;
+    own(free) char *name = str_fmt("download %s", r->shown);
+    struct progress s = {job, r->url};
+    build_outside_event(job, r->url, EVENT_START, name, 0, 0);
+    int rc = image_remote_open(job->en, &remote, e);
+    if (rc == 0) rc = image_remote_ask(remote, &q, fd, on_progress, &s, reply, e);
+    explicit_bzero(q.authorization, sizeof q.authorization);
+    if (rc < 0) {
+        hint(r, e);
+        build_outside_event(job, r->url, EVENT_FAILED, err_cause(e), 0, 0);
+        return -1;
+    }
+    build_outside_event(job, r->url, EVENT_PROGRESS, "", reply->size, reply->size);
+    build_outside_event(job, r->url, reply->found ? EVENT_CACHED : EVENT_DONE,
+                        reply->found ? "not changed" : "", 0, 0);
+    return 0;
+}
+
+// --- what came last -----------------------------------------------------------------------------
+// "<sha256>\n<validator>\n" in the file `latest`: what a server said last, and how to ask whether it
+// is still so.
+#define LATEST "latest"
+
+static int read_latest(int place, struct oci_digest *out, char validator[TRANSFER_VALIDATOR])
+{
+    struct err none;
+    own(str) struct str text = {.max = 65 + TRANSFER_VALIDATOR};
+    if (fs_read_at(place, LATEST, 65 + TRANSFER_VALIDATOR, &text, &none) < 0) return 0;
+    struct sv rest = str_sv(&text), hex = sv_cut(&rest, '\n'), line = sv_cut(&rest, '\n');
+    if (!oci_digest_parse_hex(hex, out) || line.n == 0 || line.n >= TRANSFER_VALIDATOR) return 0;
+    memcpy(validator, line.p, line.n);
+    validator[line.n] = '\0';
+    return 1;
+}
+
+static void keep_latest(int place, const struct oci_digest *digest, const char *validator)
+{
+    struct err none;
+    own(free) char *text = str_fmt("%s\n%s\n", digest->hex, validator);
+    if (validator[0])
+        (void)fs_replace(place, LATEST, sv_of(text), 0600, &none);
+    else
+        unlinkat(place, LATEST, 0);
+}
+
+static int open_kept(int place, const struct oci_digest *digest, int *out_fd, struct err *e)
+{
+    char hex[CODEC_SHA256_HEX];
+    own(fd) int fd = fs_openat(place, digest->hex, O_RDONLY | O_NOFOLLOW, 0, e);
+    if (fd < 0 || codec_sha256_fd(fd, NULL, hex, e) < 0) return -1;
+    if (strcmp(hex, digest->hex) != 0)
+        return err_set(e, ERR_CORRUPT, "what was kept of a download is damaged");
+    if (lseek(fd, 0, SEEK_SET) != 0) return err_sys(e, "read what was downloaded");
+    *out_fd = take_fd(fd);
+    return 0;
+}
+
+static bool is_whole(int place, const struct oci_digest *digest)
+{
+    struct err none;
+    int fd = -1;
+    if (open_kept(place, digest, &fd, &none) < 0) return false;
+    close(fd);
+    return true;
 }
 
 static int keep(int tmp, const char *part, int place, const struct build_url *u,
@@ -91,11 +205,14 @@ static int keep(int tmp, const char *part, int place, const struct build_url *u,
     return err_sys(e, "keep what was downloaded");
 }
 
+// `unless_same`: asks only for what is newer than what is kept, where the server can tell.
 static int download(struct build_job *job, const struct build_remote *r,
-                    const struct oci_digest *want, struct build_url *out, struct err *e)
+                    const struct oci_digest *want, bool unless_same, struct build_url *out,
+                    struct err *e)
 {
     struct transfer_reply reply = {0};
-    struct oci_digest got;
+    struct oci_digest got, had;
+    char validator[TRANSFER_VALIDATOR] = "";
     own(fd) int place = -1;
     own(free) char *part = str_fmt("url-%d", (int)getpid());
     // By its name: the job's descriptor may belong to another mount namespace.
@@ -105,8 +222,13 @@ static int download(struct build_job *job, const struct build_remote *r,
     unlinkat(tmp, part, 0);
     own(fd) int fd = fs_openat(tmp, part, O_RDWR | O_CREAT | O_EXCL, 0600, e);
     if (fd < 0) return -1;
+    bool kept = unless_same && read_latest(place, &had, validator) == 1 && is_whole(place, &had);
     // The digest is compared here, so that the error can name both.
-    if (ask(job, r, fd, &reply, e) < 0) return -1;
+    if (ask(job, r, kept ? validator : "", fd, &reply, e) < 0) return -1;
+    if (kept && reply.found) {
+        unlinkat(tmp, part, 0);
+        return find(r, place, &had, out) == 1 ? 0 : err_set(e, ERR_CONFLICT, "the download is gone");
+    }
     if (lseek(fd, 0, SEEK_SET) != 0) return err_sys(e, "read what was downloaded");
     if (codec_sha256_fd(fd, &out->size, got.hex, e) < 0) return -1;
     out->digest = got;
@@ -116,20 +238,28 @@ static int download(struct build_job *job, const struct build_remote *r,
         return err_hint(e, "the file was changed, or the checksum is another file's");
     }
     if (keep(tmp, part, place, out, &reply, e) < 0) return -1;
+    if (!want) keep_latest(place, &got, reply.validator);
     find_name(r, place, out);
     return 0;
+}
+
+static int ask_now(struct build_job *job, const struct build_remote *r, bool unless_same,
+                   struct build_url *out, struct err *e)
+{
+    if (r->login.n) {
+        err_set(e, ERR_INPUT, "'%s': a login in the URL of a file is not used", r->shown);
+        return err_hint(e, "give it as a secret: HTTP_AUTH_HEADER_%s, for the header Authorization",
+                        r->host);
+    }
+    if (download(job, r, NULL, unless_same, out, e) == 0) return 0;
+    build_url_fini(out);
+    return -1;
 }
 
 int build_url_ask(struct build_job *job, const struct build_remote *r, struct build_url *out,
                   struct err *e)
 {
-    if (r->login.n) {
-        err_set(e, ERR_INPUT, "'%s': a login in the URL of a file is not used", r->shown);
-        return err_hint(e, "download it before the build, or in a RUN with a secret");
-    }
-    if (download(job, r, NULL, out, e) == 0) return 0;
-    build_url_fini(out);
-    return -1;
+    return ask_now(job, r, false, out, e);
 }
 
 // Stages side by side that name the same URL get the same bytes: what was found is noted in the
@@ -151,7 +281,7 @@ static int get_once(struct build_job *job, const struct build_remote *r, struct 
         if (oci_digest_parse_hex(str_sv(&known), &digest) && find(r, place, &digest, out) == 1)
             return 0;
     }
-    if (build_url_ask(job, r, out, e) < 0) return -1;
+    if (ask_now(job, r, true, out, e) < 0) return -1;
     return fs_replace(job->tmp.fd, note, sv_of(out->digest.hex), 0600, e);
 }
 
@@ -163,21 +293,9 @@ int build_url_get(struct build_job *job, const struct build_remote *r,
     if (!want || !oci_digest_is_set(want)) return get_once(job, r, out, e);
     if (open_place(job, r, &place, e) < 0) return -1;
     if (find(r, place, want, out) == 1) return 0;
-    if (download(job, r, want, out, e) == 0) return 0;
+    if (download(job, r, want, false, out, e) == 0) return 0;
     build_url_fini(out);
     return -1;
-}
-
-static int open_kept(int place, const struct oci_digest *digest, int *out_fd, struct err *e)
-{
-    char hex[CODEC_SHA256_HEX];
-    own(fd) int fd = fs_openat(place, digest->hex, O_RDONLY | O_NOFOLLOW, 0, e);
-    if (fd < 0 || codec_sha256_fd(fd, NULL, hex, e) < 0) return -1;
-    if (strcmp(hex, digest->hex) != 0)
-        return err_set(e, ERR_CORRUPT, "what was kept of a download is damaged");
-    if (lseek(fd, 0, SEEK_SET) != 0) return err_sys(e, "read what was downloaded");
-    *out_fd = take_fd(fd);
-    return 0;
 }
 
 int build_url_open(struct build_job *job, const struct build_remote *r,

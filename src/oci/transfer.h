@@ -15,9 +15,11 @@
 #include "oci/digest.h"
 #include "oci/ref.h"
 
-#define TRANSFER_VERSION 1U
+#define TRANSFER_VERSION 2U
 #define TRANSFER_URL 4096
 #define TRANSFER_TYPE 256 // a media type
+#define TRANSFER_AUTHORIZATION 4096
+#define TRANSFER_VALIDATOR 512
 
 // name, what it does; `fd` is the descriptor that comes with the request
 #define TRANSFER_OPS(X)                                                                            \
@@ -33,7 +35,8 @@
     X(LOGIN, "log in")       /* ref.host, user, fd: the password, to its end */                    \
                              /* -> url: where it is kept, found: as plain text */                  \
     X(LOGOUT, "log out")     /* ref.host -> found */                                               \
-    X(URL_GET, "fetch")   /* url, digest or unset, fd -> digest, size, url, type, name, time */
+    X(URL_GET, "fetch")   /* url, digest or unset, authorization, validator, fd ->
+                             digest, size, url, type, name, time, validator; found: not changed */
 
 enum transfer_op {
 #define TRANSFER_ENUM(name, text) TRANSFER_##name,
@@ -55,6 +58,8 @@ struct transfer_request {
     char from[256]; // BLOB_PUT: a repository on the same host that may have it (mount); "" none
     char user[256];
     char url[TRANSFER_URL];
+    char authorization[TRANSFER_AUTHORIZATION]; // URL_GET: the header's value; a secret; "" none
+    char validator[TRANSFER_VALIDATOR];         // URL_GET: what an earlier answer gave; "" none
     uint32_t flags;
 };
 #define TRANSFER_INSECURE 1U  // --tls-verify=false: http and unknown certificates for this host
@@ -83,6 +88,7 @@ struct transfer_reply {
     uint64_t total;
     int64_t time; // URL_GET: Last-Modified, seconds; INT64_MIN when not said
     char type[TRANSFER_TYPE];
+    char validator[TRANSFER_VALIDATOR]; // URL_GET: a header line that asks for changes; "" none
     char name[256];         // URL_GET: from Content-Disposition; "" none
     char url[TRANSFER_URL]; // NOTICE: the text; URL_GET: where redirects ended
     struct err err;

@@ -17,12 +17,14 @@ struct web {
     struct job *j;
     uint64_t max, done, total;
     char etag[256]; // strong, or ""
+    const char *validator; // of an earlier download; "" none
     struct codec_sha256 hash;
 };
 
 static void web_prepare(void *arg, struct strv *headers)
 {
     struct web *w = arg;
+    if (w->done == 0 && w->validator[0]) strv_add(headers, w->validator);
     if (w->done == 0 || !w->etag[0]) return;
     strv_take(headers, str_fmt("Range: bytes=%llu-", (unsigned long long)w->done));
     strv_take(headers, str_fmt("If-Range: %s", w->etag));
@@ -78,16 +80,60 @@ static int web_take(void *arg, const void *p, size_t n, struct err *e)
     return 0;
 }
 
-static void note_time(const struct http_answer *a, struct transfer_reply *r)
+static bool read_time(struct sv v, int64_t *out)
 {
     char text[64];
     struct tm tm = {0};
-    struct sv v;
-    if (!http_header(a, "Last-Modified", &v) || v.n >= sizeof text) return;
+    if (v.n >= sizeof text) return false;
     memcpy(text, v.p, v.n);
     text[v.n] = '\0';
     const char *end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-    if (end && !*end) r->time = timegm(&tm);
+    if (!end || *end) return false;
+    *out = timegm(&tm);
+    return true;
+}
+
+static void note_time(const struct http_answer *a, struct transfer_reply *r)
+{
+    struct sv v;
+    if (http_header(a, "Last-Modified", &v)) (void)read_time(v, &r->time);
+}
+
+// The secret leaves the request, which lives as long as its answer.
+static struct secret take_authorization(struct transfer_request *q)
+{
+    q->authorization[sizeof q->authorization - 1] = '\0';
+    size_t n = strlen(q->authorization);
+    struct secret s = {n ? str_dup(q->authorization) : NULL, n};
+    explicit_bzero(q->authorization, sizeof q->authorization);
+    return s;
+}
+
+// Only what note_validator made: the caller keeps it on disk.
+static bool validator_ok(const char *z)
+{
+    static const char *const begins[] = {"If-None-Match: \"", "If-Modified-Since: "};
+    for (const char *p = z; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) return false;
+    return strncmp(z, begins[0], strlen(begins[0])) == 0 ||
+           strncmp(z, begins[1], strlen(begins[1])) == 0;
+}
+
+// How to ask next time whether these bytes are still the ones: by a strong ETag, or by a time that
+// was a minute old when they were sent, since a file may change twice in a second.
+static void note_validator(const struct web *w, const struct http_answer *a, struct transfer_reply *r)
+{
+    struct sv modified, date;
+    int64_t then, now;
+    if (w->etag[0]) {
+        snprintf(r->validator, sizeof r->validator, "If-None-Match: %s", w->etag);
+        return;
+    }
+    if (!http_header(a, "Last-Modified", &modified) || !http_header(a, "Date", &date) ||
+        !read_time(modified, &then) || !read_time(date, &now) || now - then < 60)
+        return;
+    snprintf(r->validator, sizeof r->validator, "If-Modified-Since: %.*s", (int)modified.n,
+             modified.p);
 }
 
 static int check_digest(struct web *w, struct transfer_reply *r, struct err *e)
@@ -103,6 +149,7 @@ static int check_digest(struct web *w, struct transfer_reply *r, struct err *e)
 int web_get(struct job *j, struct err *e)
 {
     struct web w = {.j = j, .max = j->q.size ? j->q.size : LIMIT_LAYER_BYTES};
+    own(secret) struct secret authorization = take_authorization(&j->q);
     own(http_answer) struct http_answer a = {0};
     own(call) struct call c = {.method = "GET",
                                .prepare = web_prepare,
@@ -112,18 +159,25 @@ int web_get(struct job *j, struct err *e)
                                .progress = &w.done};
     struct sv v;
     codec_sha256_init(&w.hash);
+    j->q.validator[sizeof j->q.validator - 1] = '\0';
+    w.validator = validator_ok(j->q.validator) ? j->q.validator : "";
     if (url_parse(j->q.url, &c.url, e) < 0) return -1;
     struct call_home home = {.url = c.url,
                              .ca_dir = "",
                              .unverified = j->q.flags & TRANSFER_INSECURE,
                              .plain = !c.url.https,
                              .named = true};
-    if (call_plain(j, &home, &c, NULL, &a, e) < 0) return -1;
+    if (call_plain(j, &home, &c, &authorization, &a, e) < 0) return -1;
+    if (a.status == 304 && w.validator[0] && w.done == 0) {
+        j->r.found = true;
+        return 0;
+    }
     if (a.status != 200 && a.status != 206) return call_status(c.ended.host, &a, e);
     struct transfer_reply *r = &j->r;
     if (check_digest(&w, r, e) < 0) return -1;
     r->size = r->total = w.done;
     note_time(&a, r);
+    note_validator(&w, &a, r);
     if (http_header(&a, "Content-Type", &v)) header_media_type(v, r->type, sizeof r->type);
     if (http_header(&a, "Content-Disposition", &v)) header_file_name(v, r->name);
     snprintf(r->url, sizeof r->url, "%s", c.ended.text);

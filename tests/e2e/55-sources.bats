@@ -540,3 +540,96 @@ line() { printf '%s\n' 'FROM scratch' "$@" >Dockerfile; }
     done
     store_is_clean
 }
+
+# --- files behind URLs, again -----------------------------------------------------------------------
+@test "a URL is downloaded again when it has changed, and only then" {
+    local kind url before
+    for kind in etag=strong modified=1; do
+        echo one >"$SITE/files/f$BATS_TEST_NUMBER"
+        touch -d '2001-01-01' "$SITE/files/f$BATS_TEST_NUMBER"
+        url="$WEB/files/f$BATS_TEST_NUMBER?$kind"
+        printf 'FROM scratch\nADD %s /f\n' "$url" >Dockerfile
+        first=$(build_id)
+        before=$(requests "^304 /files/f$BATS_TEST_NUMBER?$kind")
+        try dewar build .
+        ok
+        err_has "not changed"
+        same "$(requests "^304 /files/f$BATS_TEST_NUMBER?$kind")" "$((before + 1))"
+        same "$(build_id)" "$first"
+        # Another file of the same size.
+        echo two >"$SITE/files/f$BATS_TEST_NUMBER"
+        touch -d '2002-01-01' "$SITE/files/f$BATS_TEST_NUMBER"
+        rm -rf out
+        dewar build -q -o out .
+        same two "$(cat out/f)"
+        differ "$(build_id)" "$first"
+    done
+    # What is kept was damaged: it is asked for anew, and without a condition.
+    rm -rf out
+    find "$DEWAR_STORE/cache/urls" -type f -regex '.*/[0-9a-f]*' -exec sh -c 'echo x >"$1"' _ {} \;
+    dewar build -q --no-cache -o out .
+    same two "$(cat out/f)"
+}
+
+@test "a file that changed just now, and a weak ETag, are no proof" {
+    for kind in etag=weak modified=1; do
+        echo one >"$SITE/files/f$BATS_TEST_NUMBER"
+        printf 'FROM scratch\nADD %s /f\n' "$WEB/files/f$BATS_TEST_NUMBER?$kind" >Dockerfile
+        build_id >/dev/null
+        build_id >/dev/null
+        same "$(requests "^304 /files/f$BATS_TEST_NUMBER?$kind")" 0
+    done
+    # Nobody asked for it.
+    printf 'FROM scratch\nADD %s /f\n' "$WEB/status/304" >Dockerfile
+    try dewar build -q .
+    fails 1 304
+}
+
+@test "a token goes to its own host, in a header, and is kept nowhere" {
+    local host=${WEB#http://} other token=Sesame-token-81 way
+    echo guarded >"$SITE/files/f$BATS_TEST_NUMBER"
+    printf 'FROM scratch\nADD %s /f\n' "$WEB/files/f$BATS_TEST_NUMBER?bearer=$token" >Dockerfile
+    try dewar build -q .
+    fails 1 401
+    err_has "--secret id=HTTP_AUTH_TOKEN_$host,env=VARIABLE"
+    echo "$token" >"$WORK/token"
+    printf 'Bearer %s\n' "$token" >"$WORK/header"
+    for way in "id=HTTP_AUTH_TOKEN_$host,src=$WORK/token" "id=HTTP_AUTH_TOKEN_${host%:*},src=$WORK/token" \
+        "id=HTTP_AUTH_HEADER_$host,src=$WORK/header" "id=HTTP_AUTH_HEADER_${host%:*},src=$WORK/header"; do
+        rm -rf out
+        dewar build -q --no-cache -o out --secret "$way" . || return 1
+        same guarded "$(cat out/f)"
+    done
+    try grep -r "$token" "$DEWAR_STORE/refs" "$DEWAR_STORE/cache" "$DEWAR_STORE/blobs" "$DEWAR_STORE/tmp"
+    differ 0 "$status"
+    # Another host is nobody's: not by a name of its own, not by a redirect.
+    try dewar build -q --secret "id=HTTP_AUTH_TOKEN_example.org,src=$WORK/token" .
+    fails 1 401
+    other=localhost:${host##*:}
+    printf 'FROM scratch\nADD %s /f\n' "$WEB/moved/302/$other/files/f$BATS_TEST_NUMBER" >Dockerfile
+    dewar build -q --secret "id=HTTP_AUTH_TOKEN_$host,src=$WORK/token" . >/dev/null
+    requests "GET /moved/302/$other/files/f$BATS_TEST_NUMBER Bearer $token" | grep -qx 1
+    requests "GET /files/f$BATS_TEST_NUMBER -" | grep -qx 1
+    # Not in the clear over a network, and not a second header.
+    printf 'FROM scratch\nADD http://192.0.2.77/f /f\n' >Dockerfile
+    try dewar build -q --secret "id=HTTP_AUTH_TOKEN_192.0.2.77,src=$WORK/token" .
+    fails 1 "is not sent over plain http"
+    printf 'a\nX-Other: b\n' >"$WORK/token"
+    printf 'FROM scratch\nADD %s /f\n' "$WEB/files/f$BATS_TEST_NUMBER" >Dockerfile
+    try dewar build -q --secret "id=HTTP_AUTH_TOKEN_$host,src=$WORK/token" .
+    fails 1 "more than a line"
+}
+
+@test "downloads are steps with a progress of their own" {
+    head -c 3000000 /dev/urandom >"$SITE/files/f$BATS_TEST_NUMBER"
+    repo "$REPO"
+    printf 'FROM scratch\nADD %s /f\nADD %s /g\n' "$WEB/files/f$BATS_TEST_NUMBER" "$URL#main" >Dockerfile
+    try dewar build --progress rawjson .
+    ok
+    grep "^{" <<<"$stderr" >events
+    jq -se 'map(select(.kind == "start" and (.name | startswith("download http")))) | length == 1' events
+    jq -se 'map(select(.kind == "progress" and .done == 3000000)) | length > 0' events
+    jq -se 'map(select(.kind == "start" and (.name | startswith("fetch ")))) | length == 1' events
+    try dewar build --progress plain .
+    [[ $stderr == *"download $WEB/files"* ]]
+}
