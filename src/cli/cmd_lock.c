@@ -31,7 +31,7 @@ struct opts {
     {.name = "lock-file", .type = OPT_TEXT, .offset = O(lock_file), .arg = "FILE",                     \
      .help = "The lock (default: dewar.lock beside the Dockerfile)"},                                  \
     {.name = "platform", .type = OPT_TEXT, .offset = O(platform), .arg = "OS/ARCH",                    \
-     .help = "Platform to build for; for a lock also several: linux/amd64,linux/arm64"},                                                                 \
+     .help = "Platform to build for; a lock may be for several: linux/amd64,linux/arm64"},             \
     {.name = "progress", CLI_OPT_PROGRESS(struct opts, progress)}
 #define COMMON_B                                                                                       \
     {.name = "secret", .type = OPT_LIST, .offset = O(secrets), .arg = "id=ID[,src=FILE|env=VAR]",      \
