@@ -121,7 +121,7 @@ actions() { past --format '{{.Type}} {{.Action}}' "$@"; }
 }
 
 @test "events are followed live, across a change of the log, until the end that was asked for" {
-    dewar events --filter event=create --format '{{.Actor.Attributes.name}}' >seen 3>&- &
+    "$DEWAR" events --filter event=create --format '{{.Actor.Attributes.name}}' >seen 3>&- &
     follower=$!
     dewar create --name first --network none $IMG true >/dev/null
     # It may take its time to begin: then the first ones are the past.
@@ -132,7 +132,7 @@ actions() { past --format '{{.Type}} {{.Action}}' "$@"; }
     kill "$follower"
     wait "$follower" || true
     start=$SECONDS
-    dewar events --until "$(date -d '+2 sec' +%s)" --filter event=create --format '{{.Actor.Attributes.name}}' >until 3>&- &
+    "$DEWAR" events --until "$(date -d '+2 sec' +%s)" --filter event=create --format '{{.Actor.Attributes.name}}' >until 3>&- &
     follower=$!
     sleep 0.3
     dewar create --name third --network none $IMG true >/dev/null
@@ -306,7 +306,7 @@ actions() { past --format '{{.Type}} {{.Action}}' "$@"; }
     D --name web $IMG sleep 100 >/dev/null
     try timeout 20 bash -c '"$DEWAR" stats --format "{{.Name}}" web | head -2'
     same "$output" $'web\nweb'
-    dewar stats --format '{{.Name}} {{.PIDs}}' web >out 3>&- &
+    "$DEWAR" stats --format '{{.Name}} {{.PIDs}}' web >out 3>&- &
     follower=$!
     wait_for grep -q 'web 1' out
     dewar stop -t 0 web >/dev/null
