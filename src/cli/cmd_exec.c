@@ -36,12 +36,13 @@ static int run_exec(struct cli *c, const void *options, struct err *e)
     // Whoever is in the container may look at our program file while we are inside.
     if (runtime_sealed(c->own_argv, e) < 0) return -1;
     for (int i = 1; i < c->argc; i++) strv_add(&args, c->argv[i]);
+    own(free) char *keys = o->tty && !o->detach ? cli_detach_keys(c, o->keys) : NULL;
     const struct runtime_exec_options opt = {.args = args,
                                              .env = o->env,
                                              .env_files = o->env_files,
                                              .user = o->user,
                                              .workdir = o->workdir,
-                                             .keys = o->keys,
+                                             .keys = keys ? keys : o->keys,
                                              .tty = o->tty,
                                              .interactive = o->interactive,
                                              .privileged = o->privileged,

@@ -78,8 +78,9 @@ static int start_one(struct cli *c, struct engine *en, const char *id, const voi
 static int start_attached(struct cli *c, const struct start_opts *o, struct err *e)
 {
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    own(free) char *keys = cli_detach_keys(c, o->keys);
     struct runtime_attach_options a = {.no_stdin = !o->interactive,
-                                       .keys = o->keys,
+                                       .keys = keys,
                                        .no_sig_proxy =
                                            o->sig_proxy && strcmp(o->sig_proxy, "false") == 0};
     struct runtime_state s;
@@ -444,8 +445,9 @@ static int attach(struct cli *c, const void *options, struct err *e)
 {
     const struct attach_opts *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    own(free) char *keys = cli_detach_keys(c, o->keys);
     struct runtime_attach_options a = {.no_stdin = o->no_stdin,
-                                       .keys = o->keys,
+                                       .keys = keys,
                                        .no_sig_proxy =
                                            o->sig_proxy && strcmp(o->sig_proxy, "false") == 0};
     char id[RUNTIME_ID];

@@ -343,6 +343,11 @@ static const struct opt rows[] = {
      .offset = R(volumes),
      .arg = "SOURCE:TARGET[:ro]",
      .help = "Mount a folder or file, or a volume by its name; without a source an anonymous one"},
+    {.name = "volumes-from",
+     .type = OPT_LIST,
+     .offset = R(volumes_from),
+     .arg = "CONTAINER[:ro|rw]",
+     .help = "The folders and volumes of another container as well"},
     {.name = "workdir",
      .letter = 'w',
      .type = OPT_TEXT,
@@ -474,6 +479,8 @@ static int run(struct cli *c, const void *options, struct err *e)
     int rc = prepare(c, options, &ro, &en, e);
     ro.progress = ro.quiet ? NULL : &progress;
     ro.mapping = ro.quiet ? NULL : &mapping;
+    own(free) char *keys = ro.spec.tty && !ro.detach ? cli_detach_keys(c, ro.detach_keys) : NULL;
+    if (keys) ro.detach_keys = keys;
     if (rc == 0) rc = runtime_run(&en, &ro, id, &code, e);
     if (rc == 0 && ro.detach) str_addf(&c->out, "%s\n", id);
     if (rc == 0 && code != 0) misplaced_flag(c, &ro);

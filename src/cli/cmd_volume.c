@@ -20,7 +20,8 @@ static const struct opt create_options[] = {
     {"driver", 'd', OPT_TEXT, AT(driver), .arg = "NAME", .help = "Only 'local' is known"},
     {"label", 0, OPT_LIST, AT(labels), .arg = "KEY[=VALUE]", .help = "Note something about it"},
     {"name", 0, OPT_TEXT, AT(name), .hidden = true, .help = "Its name"},
-    {"opt", 'o', OPT_LIST, AT(opts), .hidden = true, .help = "Options of a driver"},
+    {"opt", 'o', OPT_LIST, AT(opts), .arg = "KEY=VALUE",
+     .help = "What it is: type=, device= and o= as mount(8) has them"},
 };
 #undef AT
 
@@ -34,12 +35,8 @@ static int run_create(struct cli *c, const void *options, struct err *e)
                 o->driver);
         return err_hint(e, "the only driver is 'local'");
     }
-    if (o->opts.n) {
-        err_set(e, ERR_UNSUPPORTED, "the volume option '%s' is not supported", o->opts.p[0]);
-        return err_hint(e, "mount it on the host and use the folder: -v /mnt/data:/data");
-    }
     const char *asked = c->argc ? c->argv[0] : o->name;
-    if (cli_engine(c, &en, e) < 0 || runtime_volume_create(&en, asked, &o->labels, name, e) < 0)
+    if (cli_engine(c, &en, e) < 0 || runtime_volume_create(&en, asked, &o->labels, &o->opts, name, e) < 0)
         return -1;
     str_addf(&c->out, "%s\n", name);
     return 0;
@@ -52,7 +49,8 @@ const struct cli_cmd cli_cmd_volume_create = {
     .more = "Without a name it gets a random one. A volume that is there already stays as it is. The\n"
             "first container that mounts it finds there what its image has in that place.",
     .examples = "dewar volume create data\n"
-                "dewar volume create --label project=digits results",
+                "dewar volume create --label project=digits results\n"
+                "dewar volume create -o type=tmpfs -o device=tmpfs -o o=size=100m scratch",
     CLI_OPTIONS(create_options, struct create),
     .max_words = 1,
     .family = CLI_DOCKER,

@@ -54,7 +54,7 @@ static const struct codec_field config_fields[] = {
     C(cap_drop, STRV),     C(security, STRV),    C(privileged, BOOL),  C(has_oom_score_adj, BOOL),
     C(oom_score_adj, INT), C(memory, INT),       C(memory_swap, INT),  C(cpu_shares, INT),
     C(nano_cpus, INT),     C(pids_limit, INT),   C(cpuset_cpus, TEXT), C(cpuset_mems, TEXT),
-    C(cidfile, TEXT),      C(form, TEXT),
+    C(cidfile, TEXT),      C(form, TEXT),         C(volumes_from, STRV),
 };
 #define V(member, KIND)                                                                            \
     {                                                                                              \
@@ -65,6 +65,8 @@ static const struct codec_field volume_fields[] = {
     V(propagation, TEXT),  V(subpath, TEXT), V(anonymous, BOOL), V(readonly, BOOL),
     V(nonrecursive, BOOL), V(nocopy, BOOL),  V(noexec, BOOL),    V(nosuid, BOOL),
     V(size, INT),          V(mode, INT),     V(uid, INT),        V(gid, INT),
+    V(toponly, BOOL),      V(writable, BOOL), V(options, STRV),  V(labels, STRV),
+    V(image, TEXT),
 };
 #define H(member, KIND)                                                                            \
     {                                                                                              \
@@ -79,8 +81,11 @@ static const struct codec_field health_fields[] = {
 
 static void volume_fini(struct runtime_volume *v)
 {
-    char **texts[] = {&v->type, &v->name, &v->source, &v->target, &v->propagation, &v->subpath};
+    char **texts[] = {&v->type, &v->name, &v->source, &v->target, &v->propagation, &v->subpath,
+                      &v->image};
     for (size_t i = 0; i < N(texts); i++) free(*texts[i]);
+    strv_fini(&v->options);
+    strv_fini(&v->labels);
 }
 
 void runtime_brief_fini(struct runtime_brief *b)

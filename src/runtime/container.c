@@ -21,7 +21,7 @@ void runtime_run_options_fini(struct runtime_run_options *o)
 {
     struct strv *lists[] = {&o->args,     &o->env,      &o->env_files, &o->volumes, &o->mounts,
                             &o->tmpfs,    &o->devices,  &o->ulimits,   &o->labels,  &o->label_files,
-                            &o->security, &o->log_opts, &o->ports};
+                            &o->security, &o->log_opts, &o->ports,     &o->volumes_from};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) strv_fini(lists[i]);
     if (o->spec.rootfs_fd == 0) o->spec.rootfs_fd = -1;
     runtime_spec_fini(&o->spec);

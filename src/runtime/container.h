@@ -32,6 +32,7 @@ struct runtime_run_options {
     struct strv env_files;
     struct strv volumes;      // -v
     struct strv mounts;       // --mount
+    struct strv volumes_from; // "CONTAINER[:ro|rw]"
     struct strv tmpfs;        // --tmpfs
     struct strv devices;      // --device
     struct strv ulimits;      // --ulimit

@@ -117,7 +117,8 @@ static void take_mount(struct runtime_config *c, struct runtime_mount *m, const 
     struct runtime_volume *row = vec_add(&c->volumes);
     row->type = str_dup(type);
     bool volume = strcmp(type, "volume") == 0;
-    row->source = m->source && !volume ? absolute(m->source) : NULL;
+    bool image = strcmp(type, "image") == 0;
+    row->source = !m->source || volume ? NULL : image ? str_dup(m->source) : absolute(m->source);
     row->name = volume ? take_ptr(m->source) : NULL;
     row->anonymous = volume && !row->name;
     row->target = take_ptr(m->target);
@@ -126,6 +127,10 @@ static void take_mount(struct runtime_config *c, struct runtime_mount *m, const 
     row->nocopy = m->nocopy;
     row->readonly = m->readonly;
     row->nonrecursive = m->nonrecursive;
+    row->toponly = m->toponly;
+    row->writable = m->writable;
+    strv_add_all(&row->options, &m->options);
+    strv_add_all(&row->labels, &m->labels);
     row->noexec = m->noexec;
     row->nosuid = m->nosuid;
     row->size = (int64_t)m->tmpfs_size;
@@ -137,9 +142,6 @@ static void take_mount(struct runtime_config *c, struct runtime_mount *m, const 
 
 static int add_mounts(const struct runtime_run_options *o, struct runtime_config *c, struct err *e)
 {
-    static const char *const types[] = {[PARSE_MOUNT_BIND] = "bind",
-                                        [PARSE_MOUNT_TMPFS] = "tmpfs",
-                                        [PARSE_MOUNT_VOLUME] = "volume"};
     for (size_t i = 0; i < o->mounts.n; i++) {
         struct runtime_mount m;
         enum parse_mount_type type;
@@ -148,13 +150,76 @@ static int add_mounts(const struct runtime_run_options *o, struct runtime_config
             runtime_mount_fini(&m);
             return -1;
         }
-        take_mount(c, &m, types[type]);
+        if (m.create && fs_mkdirs(AT_FDCWD, m.source, 0755, e) < 0) {
+            runtime_mount_fini(&m);
+            return err_wrap(e, "making the missing source of the mount '%s'", o->mounts.p[i]);
+        }
+        take_mount(c, &m, parse_mount_name(type));
     }
     for (size_t i = 0; i < o->tmpfs.n; i++) {
         struct runtime_mount m;
         if (parse_tmpfs(o->tmpfs.p[i], &m, e) < 0) return -1;
         take_mount(c, &m, "tmpfs");
     }
+    return 0;
+}
+
+static bool has_target(const struct runtime_config *c, const char *target)
+{
+    vec_each(v, &c->volumes) if (strcmp(v->target, target) == 0) return true;
+    return false;
+}
+
+// A copy of another container's mount. An anonymous volume of its is used by its name.
+static void copy_volume(const struct runtime_volume *from, bool readonly, struct runtime_config *c)
+{
+    struct runtime_volume *to = vec_add(&c->volumes);
+    const struct {
+        char **to;
+        const char *from;
+    } texts[] = {{&to->type, from->type},
+                 {&to->name, from->name},
+                 {&to->source, from->source},
+                 {&to->target, from->target},
+                 {&to->propagation, from->propagation},
+                 {&to->subpath, from->subpath}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i].to = str_dup(texts[i].from);
+    to->readonly = from->readonly || readonly;
+    to->nonrecursive = from->nonrecursive;
+    to->toponly = from->toponly;
+    to->nocopy = from->nocopy;
+}
+
+static int volumes_from(struct engine *en, const char *text, struct runtime_config *c,
+                        struct err *e)
+{
+    char id[RUNTIME_ID];
+    own(runtime_config) struct runtime_config other = {0};
+    struct sv mode = sv_of(text), name = sv_cut(&mode, ':');
+    own(free) char *z = sv_dup(name);
+    bool readonly = mode.p && sv_eqz(mode, "ro");
+    if (name.n == 0 || (mode.p && !readonly && !sv_eqz(mode, "rw") && !sv_eqz(mode, "z") &&
+                        !sv_eqz(mode, "Z"))) {
+        err_set(e, ERR_USAGE, "invalid mode in --volumes-from '%s'", text);
+        return err_hint(e, "the form is CONTAINER[:ro|rw]");
+    }
+    if (runtime_container_find(en, z, id, e) < 0 || runtime_config_load(en, id, &other, e) < 0)
+        return err_wrap(e, "reading --volumes-from");
+    vec_each(v, &other.volumes)
+    {
+        bool kind = strcmp(v->type, "volume") == 0 || strcmp(v->type, "bind") == 0;
+        if (kind && !has_target(c, v->target)) copy_volume(v, readonly, c);
+    }
+    return 0;
+}
+
+// What is named by -v or --mount wins, and of several containers the last one.
+static int add_volumes_from(struct engine *en, const struct runtime_run_options *o,
+                            struct runtime_config *c, struct err *e)
+{
+    for (size_t i = o->volumes_from.n; i-- > 0;)
+        if (volumes_from(en, o->volumes_from.p[i], c, e) < 0) return -1;
+    strv_add_all(&c->volumes_from, &o->volumes_from);
     return 0;
 }
 
@@ -337,7 +402,9 @@ int create_read(struct engine *en, const struct runtime_run_options *o, struct r
         err_set(e, ERR_CONFLICT, "the container ID file '%s' exists already", o->cidfile);
         return err_hint(e, "another container may still run; remove the file if not");
     }
-    if (add_volumes(en, o, c, e) < 0 || add_mounts(o, c, e) < 0) return -1;
+    if (add_volumes(en, o, c, e) < 0 || add_mounts(o, c, e) < 0 ||
+        add_volumes_from(en, o, c, e) < 0)
+        return -1;
     if (network_option(en, o, c, e) < 0 || check_hostname(c, e) < 0) return -1;
     own(runtime_spec) struct runtime_spec check = {.rootfs_fd = -1};
     return start_spec(en, c, &check, e);
@@ -515,10 +582,30 @@ static int claim_volumes(struct engine *en, struct runtime_config *c, struct rec
     {
         char id[RUNTIME_ID];
         if (strcmp(v->type, "volume") != 0) continue;
-        if (!v->anonymous && volume_claim(en, r, v->name, e) < 0) return -1;
-        if (v->name) continue;
-        if (record_new_id(id, e) < 0 || record_volume(r, id, e) < 0) return -1;
-        v->name = str_dup(id);
+        if (!v->name) {
+            if (record_new_id(id, e) < 0 || record_volume(r, id, e) < 0) return -1;
+            v->name = str_dup(id);
+        }
+        // An anonymous one without more is made by its start.
+        bool plain = v->anonymous && !v->options.n && !v->labels.n;
+        if (!plain && volume_claim(en, r, v, e) < 0) return -1;
+    }
+    return 0;
+}
+
+// Which images are to be mounted: their IDs stand in the record, which keeps them alive.
+static int claim_images(struct engine *en, const struct runtime_run_options *o,
+                        struct runtime_config *c, struct err *e)
+{
+    vec_each(v, &c->volumes)
+    {
+        struct store_ref ref;
+        char digest[OCI_DIGEST_TEXT];
+        struct image_ensure want = {.text = v->source, .progress = o->progress};
+        if (strcmp(v->type, "image") != 0 || v->image) continue;
+        if (pull_option(o, &want.policy, e) < 0 || image_ensure(en, &want, &ref, NULL, e) < 0)
+            return err_wrap(e, "mounting the image '%s' on '%s'", v->source, v->target);
+        v->image = str_dup(oci_digest_print(&ref.image, digest));
     }
     return 0;
 }
@@ -569,7 +656,7 @@ int create_make(struct engine *en, const struct runtime_run_options *o, const st
     if (record_make(en, r, e) < 0) return -1;
     snprintf(c->brief.id, sizeof c->brief.id, "%s", r->id);
     if (merge(en, o, &im, env, c, e) < 0 || record_name(en, r, o->name, e) < 0 ||
-        claim_volumes(en, c, r, e) < 0 || keep_profile(c, r, e) < 0)
+        claim_volumes(en, c, r, e) < 0 || claim_images(en, o, c, e) < 0 || keep_profile(c, r, e) < 0)
         return -1;
     snprintf(c->brief.name, sizeof c->brief.name, "%s", r->name);
     if (start_open(en, c, r, &im, o->mapping, spec, e) < 0) return -1;

@@ -120,29 +120,80 @@ int enter_make_last(const struct plan *p, const char *path, bool dir)
     return rc == 0 || code == EEXIST ? 0 : -1;
 }
 
-// Opens `path` inside the root, making what is missing. A dangling link at the end is an error.
-int enter_open_or_make(const struct plan *p, const char *path, bool dir)
+#define LINKS_MAX 40
+#define PATH_SIZE 4096
+
+// `path` up to `at` is a link that leads to nothing: puts what it says in its place. What is in a
+// link is resolved inside the root as everything else, whatever it says.
+static int follow_dangling(const struct plan *p, char path[PATH_SIZE], size_t at)
 {
-    int fd = enter_open_in(p->root_fd, path, O_PATH, 0);
-    if (fd >= 0 || errno != ENOENT) return fd;
-    char part[4096];
-    size_t n = strlen(path);
-    if (n >= sizeof part) {
+    char whole[PATH_SIZE], text[PATH_SIZE];
+    struct stat st;
+    memcpy(whole, path, at);
+    whole[at] = '\0';
+    int link = enter_open_in(p->root_fd, whole, O_PATH | O_NOFOLLOW, 0);
+    if (link < 0) return -1;
+    bool is_link = fstat(link, &st) == 0 && S_ISLNK(st.st_mode);
+    ssize_t n = is_link ? readlinkat(link, "", text, sizeof text - 1) : -1;
+    close(link);
+    if (n <= 0) {
+        errno = ENOENT;
+        return -1;
+    }
+    text[n] = '\0';
+    const char *slash = strrchr(whole, '/');
+    size_t keep = text[0] == '/' || !slash ? 0 : (size_t)(slash - whole);
+    size_t rest = strlen(path + at);
+    if (keep + 1 + (size_t)n + rest >= PATH_SIZE) {
         errno = ENAMETOOLONG;
         return -1;
     }
+    memmove(whole + keep + 1 + n, path + at, rest + 1);
+    whole[keep] = '/';
+    memcpy(whole + keep + 1, text, (size_t)n);
+    memcpy(path, whole, keep + 1 + (size_t)n + rest + 1);
+    return 0;
+}
+
+// One walk along `path`. 1: all is there; 0: a link was put in, walk again; -1: no.
+static int make_parts(const struct plan *p, char path[PATH_SIZE], bool dir)
+{
+    char part[PATH_SIZE];
+    size_t n = strlen(path);
     for (size_t i = 1; i <= n; i++) {
         if (path[i] != '/' && path[i] != '\0') continue;
         memcpy(part, path, i);
         part[i] = '\0';
         int at = enter_open_in(p->root_fd, part, O_PATH, 0);
-        if (at >= 0) {
-            close(at);
-            continue;
+        if (at < 0 && errno == ENOENT && enter_make_last(p, part, dir || i < n) == 0) {
+            at = enter_open_in(p->root_fd, part, O_PATH, 0);
+            if (at < 0 && errno == ENOENT) return follow_dangling(p, path, i);
         }
-        if (errno != ENOENT || enter_make_last(p, part, dir || i < n) < 0) return -1;
+        if (at < 0) return -1;
+        close(at);
     }
-    return enter_open_in(p->root_fd, path, O_PATH, 0);
+    return 1;
+}
+
+// Opens `path` inside the root, making what is missing, also where a link of the image leads to.
+int enter_open_or_make(const struct plan *p, const char *path, bool dir)
+{
+    int fd = enter_open_in(p->root_fd, path, O_PATH, 0);
+    if (fd >= 0 || errno != ENOENT) return fd;
+    char way[PATH_SIZE];
+    size_t n = strlen(path);
+    if (n >= sizeof way) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(way, path, n + 1);
+    for (int i = 0; i < LINKS_MAX; i++) {
+        int rc = make_parts(p, way, dir);
+        if (rc < 0) return -1;
+        if (rc == 1) return enter_open_in(p->root_fd, way, O_PATH, 0);
+    }
+    errno = ELOOP;
+    return -1;
 }
 
 int enter_attach(int tree, int to, const char *name)

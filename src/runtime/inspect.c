@@ -137,6 +137,7 @@ static struct codec_json *host_config(const struct runtime_config *c)
     set_text(j, "ContainerIDFile", c->cidfile);
     set(j, "LogConfig", log_config(c));
     set_text(j, "NetworkMode", c->network);
+    if (c->volumes_from.n) set_list(j, "VolumesFrom", &c->volumes_from);
     set(j, "PortBindings", codec_json_new_object());
     set(j, "RestartPolicy", restart_policy(c));
     set_bool(j, "AutoRemove", c->brief.rm);
@@ -201,6 +202,7 @@ static struct codec_json *mounts(struct engine *en, const struct runtime_config 
             set_text(j, "Name", v->name);
             set_text(j, "Source", data);
         } else {
+            if (v->image) set_text(j, "Name", v->image);
             set_text(j, "Source", v->source);
         }
         set_text(j, "Destination", v->target);

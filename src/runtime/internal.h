@@ -366,7 +366,14 @@ static inline void own_parse_volume(struct parse_volume *v)
     parse_volume_fini(v);
 }
 int parse_volume(const char *text, struct parse_volume *out, struct err *e);
-enum parse_mount_type { PARSE_MOUNT_BIND, PARSE_MOUNT_TMPFS, PARSE_MOUNT_VOLUME };
+enum parse_mount_type {
+    PARSE_MOUNT_BIND,
+    PARSE_MOUNT_TMPFS,
+    PARSE_MOUNT_VOLUME,
+    PARSE_MOUNT_IMAGE,
+    PARSE_MOUNT_COUNT,
+};
+const char *parse_mount_name(enum parse_mount_type type);  // "bind", ...
 // --mount: the rows of `out` are filled in; a volume without a source is anonymous.
 int parse_mount(const char *text, enum parse_mount_type *out_type, struct runtime_mount *out,
                 struct err *e);

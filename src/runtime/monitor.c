@@ -575,6 +575,7 @@ static void collect(struct monitor *m)
     snprintf(code, sizeof code, "%d", m->state.code);
     event(m, "die", (const char *const[]){"exitCode", code, NULL});
     volume_events(m->en, m->config, "unmount");
+    volume_release(m->en, m->config);
     if (m->stopping) event(m, "stop", NULL);
 }
 

@@ -100,7 +100,14 @@ static int bind_source(const struct plan *p, const struct runtime_mount *m, bool
     uint64_t attr = MOUNT_ATTR_NODEV;  // device nodes come in by --device, never by accident
     if (m->nosuid) attr |= MOUNT_ATTR_NOSUID;
     if (m->noexec) attr |= MOUNT_ATTR_NOEXEC;
-    int tree = mounts_clone(fd, !m->nonrecursive, m->readonly, attr, m->propagation, e);
+    bool below = m->readonly && !m->toponly;
+    int tree = mounts_clone(fd, !m->nonrecursive, below, attr, m->propagation, e);
+    struct mount_attr top = {.attr_set = MOUNT_ATTR_RDONLY};
+    if (tree >= 0 && m->readonly && !below &&
+        mount_setattr(tree, "", AT_EMPTY_PATH, &top, sizeof top) != 0) {
+        err_sys(e, "make the mount read-only");
+        close(take_fd(tree));
+    }
     if (tree < 0) return err_wrap(e, "binding '%s' to '%s'", m->source ? m->source : "a folder",
                                   m->target);
     return tree;

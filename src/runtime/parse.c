@@ -114,21 +114,19 @@ static int bad_value(struct sv key, struct sv value, const char *text, struct er
 }
 
 struct mount_words {
-    bool has_type, tmpfs_option, bind_option, volume_option;
+    unsigned options;  // that belong to some types only: rows of mount_word_rows, as bits
     enum parse_mount_type type;
+    bool recursive_readonly;
 };
 
-static int mount_type(struct sv value, const char *text, struct mount_words *w, struct err *e)
+static const char *const mount_types[PARSE_MOUNT_COUNT] = {[PARSE_MOUNT_BIND] = "bind",
+                                          [PARSE_MOUNT_TMPFS] = "tmpfs",
+                                          [PARSE_MOUNT_VOLUME] = "volume",
+                                          [PARSE_MOUNT_IMAGE] = "image"};
+
+const char *parse_mount_name(enum parse_mount_type type)
 {
-    static const char *const names[] = {"bind", "tmpfs", "volume"};
-    for (unsigned i = 0; i < 3; i++)
-        if (sv_eqz(value, names[i])) {
-            w->type = (enum parse_mount_type)i;
-            w->has_type = true;
-            return 0;
-        }
-    err_set(e, ERR_USAGE, "unknown type '%.*s' in the mount '%s'", (int)value.n, value.p, text);
-    return err_hint(e, "types are bind, tmpfs and volume");
+    return (unsigned)type < PARSE_MOUNT_COUNT ? mount_types[type] : "?";
 }
 
 // It is resolved inside the volume, which would also keep ".." in; but what such a path means to
@@ -141,70 +139,148 @@ static bool subpath_ok(struct sv path)
     return true;
 }
 
-static int volume_word(struct sv key, struct sv value, const char *text, struct mount_words *w,
-                       struct runtime_mount *m, struct err *e)
+static bool word_type(struct sv v, struct mount_words *w, void *to)
 {
-    bool ok = true;
-    w->volume_option = true;
-    if (sv_eqz(key, "volume-nocopy")) {
-        ok = bool_value(value, &m->nocopy) == 0;
-    } else if (sv_eqz(key, "volume-subpath")) {
-        ok = subpath_ok(value);
-        free(m->subpath);
-        m->subpath = sv_dup(value);
-    } else if (sv_eqz(key, "volume-driver")) {
-        ok = value.n == 0 || sv_eqz(value, "local");
-    } else {
-        err_set(e, ERR_UNSUPPORTED, "'%.*s' in the mount '%s' is not supported", (int)key.n, key.p,
-                text);
-        return err_hint(e, "known are volume-nocopy and volume-subpath; labels are given by "
-                           "'dewar volume create --label'");
+    (void)to;
+    for (unsigned i = 0; i < PARSE_MOUNT_COUNT; i++)
+        if (sv_eqz(v, mount_types[i])) {
+            w->type = (enum parse_mount_type)i;
+            return true;
+        }
+    return false;
+}
+
+static bool word_text(struct sv v, struct mount_words *w, void *to)
+{
+    char **text = to;
+    (void)w;
+    free(*text);
+    *text = sv_dup(v);
+    return true;
+}
+
+static bool word_bool(struct sv v, struct mount_words *w, void *to)
+{
+    (void)w;
+    return bool_value(v, to) == 0;
+}
+
+static bool word_propagation(struct sv v, struct mount_words *w, void *to)
+{
+    return is_propagation(v) && word_text(v, w, to);
+}
+
+// Docker's words: whether mounts below come along, and whether "readonly" reaches them.
+static bool word_recursive(struct sv v, struct mount_words *w, void *to)
+{
+    struct runtime_mount *m = to;
+    m->nonrecursive = sv_eqz(v, "disabled");
+    m->toponly = sv_eqz(v, "writable");
+    w->recursive_readonly = sv_eqz(v, "readonly");
+    return m->nonrecursive || m->toponly || w->recursive_readonly || sv_eqz(v, "enabled");
+}
+
+static bool word_size(struct sv v, struct mount_words *w, void *to)
+{
+    struct err ignored;
+    (void)w;
+    return num_bytes(v, to, &ignored) == 0;
+}
+
+static bool word_mode(struct sv v, struct mount_words *w, void *to)
+{
+    (void)w;
+    return num_octal(v, 07777, to);
+}
+
+static bool word_subpath(struct sv v, struct mount_words *w, void *to)
+{
+    return subpath_ok(v) && word_text(v, w, to);
+}
+
+static bool word_driver(struct sv v, struct mount_words *w, void *to)
+{
+    (void)w, (void)to;
+    return v.n == 0 || sv_eqz(v, "local");
+}
+
+static bool word_pair(struct sv v, struct mount_words *w, void *to)
+{
+    (void)w;
+    strv_take(to, sv_dup(v));
+    return v.n > 0 && v.p[0] != '=';
+}
+
+static bool word_nothing(struct sv v, struct mount_words *w, void *to)
+{
+    (void)v, (void)w, (void)to;
+    return true;
+}
+
+#define T(type) (1u << PARSE_MOUNT_##type)
+#define M(member) offsetof(struct runtime_mount, member)
+static const struct mount_word {
+    const char *key;
+    bool (*set)(struct sv value, struct mount_words *w, void *to);
+    size_t offset;
+    unsigned types;  // that may have it; 0: all
+} mount_word_rows[] = {
+    {"type", word_type, 0, 0},
+    {"source", word_text, M(source), 0},
+    {"src", word_text, M(source), 0},
+    {"target", word_text, M(target), 0},
+    {"dst", word_text, M(target), 0},
+    {"destination", word_text, M(target), 0},
+    {"readonly", word_bool, M(readonly), 0},
+    {"ro", word_bool, M(readonly), 0},
+    {"consistency", word_nothing, 0, 0},
+    {"bind-propagation", word_propagation, M(propagation), T(BIND)},
+    {"bind-nonrecursive", word_bool, M(nonrecursive), T(BIND)},
+    {"bind-recursive", word_recursive, 0, T(BIND)},
+    {"bind-create-src", word_bool, M(create), T(BIND)},
+    {"tmpfs-size", word_size, M(tmpfs_size), T(TMPFS)},
+    {"tmpfs-mode", word_mode, M(tmpfs_mode), T(TMPFS)},
+    {"volume-nocopy", word_bool, M(nocopy), T(VOLUME)},
+    {"volume-subpath", word_subpath, M(subpath), T(VOLUME)},
+    {"volume-driver", word_driver, 0, T(VOLUME)},
+    {"volume-opt", word_pair, M(options), T(VOLUME)},
+    {"volume-label", word_pair, M(labels), T(VOLUME)},
+    {"image-subpath", word_subpath, M(subpath), T(IMAGE)},
+    {"subpath", word_subpath, M(subpath), T(IMAGE) | T(VOLUME)},
+    {"rw", word_bool, M(writable), T(IMAGE)},
+    {"readwrite", word_bool, M(writable), T(IMAGE)},
+};
+#undef T
+#undef M
+#define MOUNT_WORDS (sizeof mount_word_rows / sizeof *mount_word_rows)
+
+static int bad_mount_word(struct sv key, struct sv value, const char *text, struct err *e)
+{
+    if (sv_eqz(key, "type")) {
+        err_set(e, ERR_USAGE, "unknown type '%.*s' in the mount '%s'", (int)value.n, value.p, text);
+        return err_hint(e, "types are bind, image, tmpfs and volume");
     }
-    return ok ? 0 : bad_value(key, value, text, e);
+    bad_value(key, value, text, e);
+    if (sv_eqz(key, "volume-driver")) return err_hint(e, "the only driver is 'local'");
+    if (sv_eqz(key, "bind-recursive"))
+        return err_hint(e, "it is enabled, disabled, writable or readonly");
+    return -1;
 }
 
 static int mount_word(struct sv key, struct sv value, const char *text, struct mount_words *w,
                       struct runtime_mount *m, struct err *e)
 {
-    static const char *const source[] = {"source", "src"};
-    static const char *const target[] = {"target", "dst", "destination"};
-    static const char *const readonly[] = {"readonly", "ro"};
-    uint32_t mode;
-    if (sv_eqz(key, "type")) return mount_type(value, text, w, e);
-    if (one_of(key, source, 2)) {
-        free(m->source);
-        m->source = sv_dup(value);
-    } else if (one_of(key, target, 3)) {
-        free(m->target);
-        m->target = sv_dup(value);
-    } else if (one_of(key, readonly, 2)) {
-        if (bool_value(value, &m->readonly) < 0) return bad_value(key, value, text, e);
-    } else if (sv_eqz(key, "bind-propagation")) {
-        if (!is_propagation(value)) return bad_value(key, value, text, e);
-        free(m->propagation);
-        m->propagation = sv_dup(value);
-        w->bind_option = true;
-    } else if (sv_eqz(key, "bind-nonrecursive")) {
-        if (bool_value(value, &m->nonrecursive) < 0) return bad_value(key, value, text, e);
-        w->bind_option = true;
-    } else if (sv_eqz(key, "bind-recursive")) {
-        m->nonrecursive = sv_eqz(value, "disabled");
-        w->bind_option = true;
-    } else if (sv_eqz(key, "tmpfs-size")) {
-        if (num_bytes(value, &m->tmpfs_size, e) < 0) return bad_value(key, value, text, e);
-        w->tmpfs_option = true;
-    } else if (sv_eqz(key, "tmpfs-mode")) {
-        if (!num_octal(value, 07777, &mode)) return bad_value(key, value, text, e);
-        m->tmpfs_mode = mode;
-        w->tmpfs_option = true;
-    } else if (sv_starts(key, "volume-")) {
-        return volume_word(key, value, text, w, m, e);
-    } else if (!sv_eqz(key, "consistency")) {
-        err_set(e, ERR_USAGE, "unknown key '%.*s' in the mount '%s'", (int)key.n, key.p, text);
-        return err_hint(e, "keys are type, source, target, readonly, bind-propagation, "
-                           "bind-recursive, tmpfs-size, tmpfs-mode, volume-nocopy, volume-subpath");
+    for (size_t i = 0; i < MOUNT_WORDS; i++) {
+        const struct mount_word *row = &mount_word_rows[i];
+        if (!sv_eqz(key, row->key)) continue;
+        if (row->types) w->options |= 1u << i;
+        return row->set(value, w, (char *)m + row->offset) ? 0
+                                                           : bad_mount_word(key, value, text, e);
     }
-    return 0;
+    err_set(e, ERR_USAGE, "unknown key '%.*s' in the mount '%s'", (int)key.n, key.p, text);
+    return err_hint(e, "keys are type, source, target, readonly, consistency, bind-propagation, "
+                       "bind-recursive, bind-create-src, tmpfs-size, tmpfs-mode, volume-nocopy, "
+                       "volume-subpath, volume-opt, volume-label, volume-driver, image-subpath");
 }
 
 // One field of the comma-separated text; a field in double quotes may hold commas.
@@ -223,24 +299,44 @@ static struct sv csv_field(struct sv *rest)
     return sv_cut(rest, ',');
 }
 
+static int check_options(const char *text, const struct mount_words *w, struct err *e)
+{
+    for (size_t i = 0; i < MOUNT_WORDS; i++)
+        if ((w->options & 1u << i) && !(mount_word_rows[i].types & 1u << w->type))
+            return err_set(e, ERR_USAGE, "cannot mix '%s' with mount type '%s' in the mount '%s'",
+                           mount_word_rows[i].key, mount_types[w->type], text);
+    return 0;
+}
+
+static int check_recursion(const char *text, const struct mount_words *w,
+                           const struct runtime_mount *m, struct err *e)
+{
+    if (!w->recursive_readonly) return 0;
+    const char *missing = !m->readonly ? "readonly"
+                          : !m->propagation || strcmp(m->propagation, "rprivate") != 0
+                              ? "bind-propagation=rprivate"
+                              : NULL;
+    if (!missing) return 0;
+    return err_set(e, ERR_USAGE, "'bind-recursive=readonly' needs '%s' as well in the mount '%s'",
+                   missing, text);
+}
+
 static int check_mount(const char *text, const struct mount_words *w, const struct runtime_mount *m,
                        struct err *e)
 {
+    bool need = w->type == PARSE_MOUNT_BIND || w->type == PARSE_MOUNT_IMAGE;
     if (!m->target) return err_set(e, ERR_USAGE, "the mount '%s' has no target", text);
     if (m->target[0] != '/')
         return err_set(e, ERR_USAGE, "the target of the mount '%s' must be an absolute path", text);
-    if (w->type == PARSE_MOUNT_BIND && !m->source)
-        return err_set(e, ERR_USAGE, "the bind mount '%s' has no source", text);
+    if (need && (!m->source || !m->source[0]))
+        return err_set(e, ERR_USAGE, "the %s mount '%s' has no source", mount_types[w->type], text);
     if (w->type == PARSE_MOUNT_TMPFS && m->source)
         return err_set(e, ERR_USAGE, "the tmpfs mount '%s' cannot have a source", text);
-    if (w->type != PARSE_MOUNT_TMPFS && w->tmpfs_option)
-        return err_set(e, ERR_USAGE, "tmpfs options in the mount '%s', which is no tmpfs", text);
-    if (w->type != PARSE_MOUNT_BIND && w->bind_option)
-        return err_set(e, ERR_USAGE, "bind options in the mount '%s', which is no bind", text);
-    if (w->type != PARSE_MOUNT_VOLUME && w->volume_option)
-        return err_set(e, ERR_USAGE, "volume options in the mount '%s', which is no volume", text);
+    if (check_options(text, w, e) < 0 || check_recursion(text, w, m, e) < 0) return -1;
     if (m->subpath && !m->source)
         return err_set(e, ERR_USAGE, "the mount '%s' has a subpath and names no volume", text);
+    if (m->writable && m->readonly)
+        return err_set(e, ERR_USAGE, "the mount '%s' is both 'rw' and 'readonly'", text);
     return 0;
 }
 
@@ -264,6 +360,7 @@ int parse_mount(const char *text, enum parse_mount_type *out_type, struct runtim
         runtime_mount_fini(&m);
         return -1;
     }
+    if (w.type == PARSE_MOUNT_IMAGE) m.readonly = !m.writable;
     m.kind = w.type == PARSE_MOUNT_TMPFS ? RUNTIME_MOUNT_TMPFS : RUNTIME_MOUNT_BIND;
     if (w.type == PARSE_MOUNT_TMPFS) m.nosuid = m.nodev = m.noexec = true;
     *out_type = w.type;

@@ -23,6 +23,8 @@ void runtime_mount_fini(struct runtime_mount *m)
     free(m->target);
     free(m->propagation);
     free(m->subpath);
+    strv_fini(&m->options);
+    strv_fini(&m->labels);
     if (m->source_fd > 2) close(m->source_fd);
     memset(m, 0, sizeof *m);
     m->source_fd = -1;

@@ -32,6 +32,10 @@ struct runtime_mount {
     bool nosuid, nodev, noexec;
     char *subpath;  // of a volume
     bool nocopy;    // of a volume: nothing of the image goes into it
+    struct strv options, labels;  // of a volume: "K=V"
+    bool toponly;   // readonly is not recursive
+    bool writable;  // of an image
+    bool create;    // of a bind: make a source that is missing
     uid_t tmpfs_uid;
     gid_t tmpfs_gid;
     bool made_by_default;  // one of ours (/etc/hosts, ...): a user's mount on the target wins

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -133,20 +134,20 @@ int start_spec(struct engine *en, const struct runtime_config *c, struct runtime
 // --- root and volumes --------------------------------------------------------------------------
 
 // The merged root folder takes mode and owner from the upper one, so that gets the image's.
-static int make_upper(struct engine *en, const struct record *r, const struct image_view *im,
+static int make_upper(struct engine *en, int dir, const struct image_view *im,
                       const struct runtime_ids *ids, int *out_upper, int *out_work, struct err *e)
 {
     static const char *const names[] = {"upper", "work"};
     int fds[2] = {-1, -1};
     bool made = false;
     // What a volatile mount leaves in the work folder makes every later mount fail.
-    if (fs_remove_tree(r->fd, names[1], e) < 0) return -1;
+    if (fs_remove_tree(dir, names[1], e) < 0) return -1;
     for (int i = 0; i < 2; i++) {
-        if (mkdirat(r->fd, names[i], 0755) == 0)
+        if (mkdirat(dir, names[i], 0755) == 0)
             made |= i == 0;
         else if (errno != EEXIST)
             return err_sys(e, "make the container's layer");
-        fds[i] = fs_open_dir(r->fd, names[i], e);
+        fds[i] = fs_open_dir(dir, names[i], e);
         if (fds[i] < 0) return -1;
         *(i ? out_work : out_upper) = fds[i];
     }
@@ -189,7 +190,7 @@ static int open_root(struct engine *en, const struct record *r, const struct ima
     struct engine mapped;
     if (map_layers(en, im, ids, progress, &mapped, e) < 0) return -1;
     own(fd) int stub = runtime_stub_open(&mapped, ids->name[0] ? ids : NULL, e);
-    if (stub < 0 || make_upper(en, r, im, ids, &upper, &work, e) < 0) return -1;
+    if (stub < 0 || make_upper(en, r->fd, im, ids, &upper, &work, e) < 0) return -1;
     struct store_overlay o = {.layers = im->layers,
                               .n = im->n,
                               .extra_bottom_fd = stub,
@@ -207,33 +208,114 @@ static bool has_mount(const struct runtime_spec *s, const char *target)
     return false;
 }
 
-static int open_volume(struct engine *en, const struct runtime_volume *v, struct runtime_spec *s,
+static int clean_target(const struct runtime_volume *v, struct str *out, struct err *e)
+{
+    fs_clean(sv_of(v->target), out);
+    if (str_z(out)[0] == '/' && out->n > 1) return 0;
+    return err_set(e, ERR_INPUT, "the volume '%s' is not an absolute path below '/'", v->target);
+}
+
+struct opening {
+    struct engine *en;
+    struct record *r;
+    const struct image_progress *progress;
+    struct runtime_spec *s;
+};
+
+static int open_volume(const struct opening *o, const struct runtime_volume *v,
                        struct runtime_mount *m, struct err *e)
 {
     own(str) struct str clean = {0};
-    fs_clean(sv_of(v->target), &clean);
-    if (str_z(&clean)[0] != '/' || clean.n < 2)
-        return err_set(e, ERR_INPUT, "the volume '%s' is not an absolute path below '/'",
-                       v->target);
-    struct root root = {s->rootfs_fd, "the image"};
-    m->source_fd = volume_open(en, v, &root, clean.p, &s->ids, e);
+    if (clean_target(v, &clean, e) < 0) return -1;
+    struct root root = {o->s->rootfs_fd, "the image"};
+    m->source_fd = volume_open(o->en, v, o->r->id, &root, clean.p, &o->s->ids, &m->readonly, e);
     if (m->source_fd < 0) return -1;
     m->source = str_fmt("volume %s", v->name);
     m->target = str_take(&clean);
     return 0;
 }
 
-static int add_volume(struct engine *en, const struct runtime_volume *v, struct runtime_spec *s,
-                      struct err *e)
+// The layer of the container's own on top of an image that is mounted writable.
+static int image_upper(const struct opening *o, const struct image_view *im,
+                       const struct runtime_volume *v, int *upper, int *work, struct err *e)
 {
+    own(str) struct str name = {0};
+    str_addz(&name, "image");
+    for (const char *p = v->target; *p && name.n < 200; p++) str_addc(&name, *p == '/' ? '+' : *p);
+    if (mkdirat(o->r->fd, str_z(&name), 0700) != 0 && errno != EEXIST)
+        return err_sys(e, "make the layer for '%s'", v->target);
+    own(fd) int dir = fs_open_dir(o->r->fd, str_z(&name), e);
+    return dir < 0 ? -1 : make_upper(o->en, dir, im, &o->s->ids, upper, work, e);
+}
+
+static int open_view(const struct opening *o, const struct runtime_volume *v, struct err *e)
+{
+    struct oci_digest id;
+    struct image_view view;
+    struct engine mapped;
+    own(fd) int upper = -1;
+    own(fd) int work = -1;
+    if (oci_digest_parse(sv_of(v->image), &id, e) < 0 ||
+        image_view_open_id(o->en, &id, &view, e) < 0)
+        return -1;
+    own(image_view) struct image_view im = view;
+    if (map_layers(o->en, &im, &o->s->ids, o->progress, &mapped, e) < 0 ||
+        (v->writable && image_upper(o, &im, v, &upper, &work, e) < 0))
+        return -1;
+    struct store_overlay overlay = {.layers = im.layers,
+                                    .n = im.n,
+                                    .upper_fd = upper > 0 ? upper : 0,
+                                    .work_fd = work > 0 ? work : 0,
+                                    .durable = !o->r->rm,
+                                    .userns_fd = o->s->ids.userns_fd};
+    return store_overlay_open(&mapped, &overlay, e);
+}
+
+// A part of an image that is not mounted anywhere: older kernels copy only mounts that are.
+static int view_part(int view, const struct runtime_volume *v, struct err *e)
+{
+    struct root root = {view, "the image"};
+    own(fd) int part = fs_in_open(&root, v->subpath, O_PATH, 0, e);
+    if (part < 0) return -1;
+    int tree = mounts_clone(part, false, v->readonly, 0, NULL, e);
+    if (tree < 0 && e->sys == EINVAL)
+        err_hint(e, "a part of an image needs Linux 6.15; mount the whole image");
+    return tree;
+}
+
+static int open_image(const struct opening *o, const struct runtime_volume *v,
+                      struct runtime_mount *m, struct err *e)
+{
+    own(str) struct str clean = {0};
+    if (clean_target(v, &clean, e) < 0) return -1;
+    own(fd) int view = open_view(o, v, e);
+    own(fd) int part = view >= 0 && v->subpath ? view_part(view, v, e) : -1;
+    if (view < 0 || (v->subpath && part < 0))
+        return err_wrap(e, "mounting the image '%s' on '%s'", v->source, v->target);
+    int tree = v->subpath ? part : view;
+    struct mount_attr safe = {.attr_set = MOUNT_ATTR_NODEV, .propagation = MS_PRIVATE};
+    if (mount_setattr(tree, "", AT_EMPTY_PATH, &safe, sizeof safe) != 0)
+        return err_sys(e, "set the options of the mount '%s'", v->target);
+    m->kind = RUNTIME_MOUNT_TREE;
+    m->source_fd = v->subpath ? take_fd(part) : take_fd(view);
+    m->source = str_fmt("image %s", v->source);
+    m->target = str_take(&clean);
+    return 0;
+}
+
+static int add_volume(const struct opening *o, const struct runtime_volume *v, struct err *e)
+{
+    struct runtime_spec *s = o->s;
     struct runtime_mount m = {.source_fd = -1,
                               .readonly = v->readonly,
                               .nonrecursive = v->nonrecursive,
+                              .toponly = v->toponly,
                               .noexec = v->noexec,
                               .nosuid = v->nosuid,
                               .propagation = str_dup(v->propagation)};
-    if (strcmp(v->type, "volume") == 0) {
-        if (open_volume(en, v, s, &m, e) < 0) {
+    bool image = strcmp(v->type, "image") == 0;
+    if (image || strcmp(v->type, "volume") == 0) {
+        if (image ? open_image(o, v, &m, e) < 0 : open_volume(o, v, &m, e) < 0) {
             runtime_mount_fini(&m);
             return -1;
         }
@@ -254,12 +336,11 @@ static int add_volume(struct engine *en, const struct runtime_volume *v, struct 
 }
 
 // Binds and tmpfs first: they win over a volume on the same target.
-static int add_volumes(struct engine *en, const struct runtime_config *c, struct runtime_spec *s,
-                       struct err *e)
+static int add_volumes(const struct opening *o, const struct runtime_config *c, struct err *e)
 {
     for (int pass = 0; pass < 2; pass++)
         vec_each(v, &c->volumes) if ((strcmp(v->type, "volume") == 0) == (pass == 1) &&
-                                     add_volume(en, v, s, e) < 0) return -1;
+                                     add_volume(o, v, e) < 0) return -1;
     return 0;
 }
 
@@ -304,7 +385,8 @@ int start_open(struct engine *en, const struct runtime_config *c, struct record 
     if (userns_take(en, r->id, im, s, e) < 0) return -1;
     s->rootfs_fd = open_root(en, r, im, &s->ids, progress, e);
     if (s->rootfs_fd < 0) return -1;
-    return add_volumes(en, c, s, e);
+    const struct opening o = {en, r, progress, s};
+    return add_volumes(&o, c, e);
 }
 
 // The image that it was made of, for one whose files have our ids. *out_lock: nothing of it is freed
@@ -336,10 +418,11 @@ static int view_open(struct engine *en, const struct runtime_config *c, struct r
     if (userns_option(c->userns_mode, s, e) < 0 || userns_take(en, r->id, im, s, e) < 0) return -1;
     s->rootfs_fd = open_root(en, r, im, &s->ids, NULL, e);
     if (s->rootfs_fd < 0) return -1;
+    const struct opening o = {en, r, NULL, s};
     for (int pass = 0; mounts && pass < 2; pass++)
         vec_each(v, &c->volumes) if (strcmp(v->type, "tmpfs") != 0 &&
                                      (strcmp(v->type, "volume") == 0) == (pass == 1) &&
-                                     add_volume(en, v, s, e) < 0) return -1;
+                                     add_volume(&o, v, e) < 0) return -1;
     return 0;
 }
 

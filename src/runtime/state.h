@@ -93,12 +93,16 @@ struct runtime_brief {
 struct runtime_volume {
     char *type;   // "bind", "volume", "tmpfs", "image"
     char *name;   // of a volume; an anonymous one has 64 hex digits
-    char *source; // of a bind: absolute path on the host
+    char *source; // of a bind: absolute path on the host; of an image: as it was typed
+    char *image;  // its ID
     char *target;
     char *propagation;
     char *subpath;
     bool anonymous; // goes with the container (rm -v, --rm)
     bool readonly, nonrecursive, nocopy, noexec, nosuid;
+    bool toponly;   // readonly does not reach what is mounted below it
+    bool writable;  // an image: with a layer of the container's own on top
+    struct strv options, labels;  // of a volume that is made for it: "K=V"
     int64_t size, mode, uid, gid; // of a tmpfs; mode 0: 01777
 };
 struct runtime_volumes {
@@ -127,6 +131,7 @@ struct runtime_config {
     struct strv log_opts; // "max-size=10m"
     // what it sees
     struct runtime_volumes volumes;
+    struct strv volumes_from;  // as typed; their mounts are among the volumes
     char *network;                                      // as asked: "none", "host", ...
     struct strv ports;                                  // as behind -p
     struct strv exposed;                                // "80/tcp"

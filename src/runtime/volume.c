@@ -23,7 +23,7 @@
 #define WAIT_STEP 10000000 // ns
 #define WAIT_TRIES 100     // a second in all
 #define FRESH "fresh"
-#define DATA "_data"
+#define DATA VOLUME_DATA
 
 // --- names -------------------------------------------------------------------------------------
 
@@ -156,9 +156,16 @@ int volume_lock(struct engine *en, const char *name, struct err *e)
     return err_set(e, ERR_CONFLICT, "the volume '%s' is made and removed all the time", name);
 }
 
-static int lock_or_make(struct engine *en, const char *name, struct err *e)
+// `v`: what it shall be where it is not there.
+static int lock_or_make(struct engine *en, const struct runtime_volume *v, struct err *e)
 {
-    const struct volume_meta meta = {.created = clock_real_ns()};
+    const char *name = v->name;
+    own(volume_meta) struct volume_meta meta = {.created = clock_real_ns(),
+                                                .anonymous = v->anonymous};
+    if (volume_meta_add(&meta.options, &v->options, "option", e) < 0 ||
+        volume_meta_add(&meta.labels, &v->labels, "label", e) < 0 ||
+        volume_driver_check(en, &meta.options, e) < 0)
+        return -1;
     for (int i = 0; i < TRIES; i++) {
         struct err missing = {0};
         int dir = volume_lock(en, name, &missing);
@@ -182,13 +189,14 @@ static bool is_empty(int dir)
 
 // --- for containers ----------------------------------------------------------------------------
 
-int volume_claim(struct engine *en, struct record *r, const char *name, struct err *e)
+int volume_claim(struct engine *en, struct record *r, const struct runtime_volume *v, struct err *e)
 {
-    own(free) char *mark = str_fmt("n-%s", name);
+    const char *name = v->name;
+    own(free) char *mark = str_fmt("%s-%s", v->anonymous ? "v" : "n", name);
     if (runtime_volume_name_check(name, e) < 0) return -1;
     if (mknodat(r->fd, mark, S_IFREG | 0600, 0) != 0 && errno != EEXIST)
         return err_sys(e, "note the volume '%s'", name);
-    own(fd) int dir = lock_or_make(en, name, e);
+    own(fd) int dir = lock_or_make(en, v, e);
     if (dir < 0) return -1;
     if (fs_exists(dir, FRESH) || !is_empty(dir) || volume_is_shared(en, name, r->id)) return 0;
     if (mknodat(dir, FRESH, S_IFREG | 0600, 0) != 0 && errno != EEXIST)
@@ -226,12 +234,40 @@ static int open_part(int data, const struct runtime_volume *v, struct err *e)
     return err_hint(e, "a subpath must be there before it is mounted");
 }
 
-static int open_named(struct engine *en, const struct runtime_volume *v, const struct root *image,
-                      const char *path, const struct runtime_ids *ids, struct err *e)
+// What a driver mounted is not ours to rename, and may hold something already.
+static int fill_mounted(int dir, int data, const struct root *image, const char *path, bool copy,
+                        const struct runtime_ids *ids, struct err *e)
 {
+    own(strv) struct strv names = {0};
+    if (fs_list(data, ".", &names, e) < 0) return -1;
+    own(fd) int from = fs_in_try(image, path, O_RDONLY | O_DIRECTORY, 0);
+    if (copy && from >= 0 && names.n == 0 && volume_fill_into(data, image, path, true, ids, e) < 0) return -1;
+    if (unlinkat(dir, FRESH, 0) != 0) return err_sys(e, "note that the volume is used");
+    return 0;
+}
+
+static int open_mounted(struct engine *en, int dir, const struct runtime_volume *v, const char *id,
+                        const struct volume_meta *meta, const struct root *image, const char *path,
+                        const struct runtime_ids *ids, bool *out_readonly, struct err *e)
+{
+    own(fd) int data = volume_driver_open(en, dir, v->name, id, &meta->options, out_readonly, e);
+    if (data < 0) return -1;
+    if (!v->subpath && fs_exists(dir, FRESH) &&
+        fill_mounted(dir, data, image, path, !v->nocopy && !*out_readonly, ids, e) < 0)
+        return err_wrap(e, "filling the volume '%s'", v->name);
+    return v->subpath ? open_part(data, v, e) : take_fd(data);
+}
+
+static int open_named(struct engine *en, const struct runtime_volume *v, const char *id,
+                      const struct root *image, const char *path, const struct runtime_ids *ids,
+                      bool *out_readonly, struct err *e)
+{
+    own(volume_meta) struct volume_meta meta = {0};
     if (runtime_volume_name_check(v->name, e) < 0) return -1;
-    own(fd) int dir = lock_or_make(en, v->name, e);
-    if (dir < 0) return -1;
+    own(fd) int dir = lock_or_make(en, v, e);
+    if (dir < 0 || volume_meta_load(dir, &meta, e) < 0) return -1;
+    if (meta.options.n)
+        return open_mounted(en, dir, v, id, &meta, image, path, ids, out_readonly, e);
     if (!v->subpath && fs_exists(dir, FRESH) && first_use(dir, image, path, !v->nocopy, ids, e) < 0)
         return err_wrap(e, "filling the volume '%s'", v->name);
     own(fd) int data = fs_open_dir(dir, DATA, e);
@@ -239,10 +275,13 @@ static int open_named(struct engine *en, const struct runtime_volume *v, const s
     return v->subpath ? open_part(data, v, e) : take_fd(data);
 }
 
-int volume_open(struct engine *en, const struct runtime_volume *v, const struct root *image,
-                const char *path, const struct runtime_ids *ids, struct err *e)
+int volume_open(struct engine *en, const struct runtime_volume *v, const char *id,
+                const struct root *image, const char *path, const struct runtime_ids *ids,
+                bool *out_readonly, struct err *e)
 {
-    if (!v->anonymous) return open_named(en, v, image, path, ids, e);
+    own(free) char *meta = str_fmt("volumes/%s/meta", v->name);
+    if (!v->anonymous || fs_exists(en->store_fd, meta))
+        return open_named(en, v, id, image, path, ids, out_readonly, e);
     own(free) char *folder = str_fmt("volumes/%s", v->name);
     if (mkdirat(en->store_fd, folder, 0700) != 0 && errno != EEXIST)
         return err_sys(e, "make '%s'", folder);
@@ -252,6 +291,12 @@ int volume_open(struct engine *en, const struct runtime_volume *v, const struct 
     own(fd) int data = volume_fill(dir, image, path, !v->nocopy, ids, e);
     if (data < 0 || replace(dir, path, e) < 0) return -1;
     return take_fd(data);
+}
+
+void volume_release(struct engine *en, const struct runtime_config *c)
+{
+    vec_each(v, &c->volumes) if (strcmp(v->type, "volume") == 0 && v->name)
+        volume_driver_release(en, v->name, c->brief.id);
 }
 
 void volume_events(struct engine *en, const struct runtime_config *c, const char *action)
@@ -306,7 +351,7 @@ int runtime_volume_remove(struct engine *en, const char *name, bool force, struc
     own(volume_uses) struct volume_uses uses = {0};
     own(fd) int all = fs_open_dir(en->store_fd, "volumes", e);
     if (all < 0 || volume_uses_load(en, &uses, e) < 0 || in_use(name, &uses, e) < 0 ||
-        store_trash(en, all, name, e) < 0)
+        volume_driver_drop(en, dir, name, e) < 0 || store_trash(en, all, name, e) < 0)
         return -1;
     store_event(en, "volume", "destroy", name, (const char *const[]){"driver", "local", NULL});
     return 0;
@@ -321,6 +366,7 @@ int runtime_volume_sweep(struct engine *en, struct err *e)
         struct err ignored;
         own(fd) int dir =
             openat(all, names.p[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        volume_driver_release(en, names.p[i], "");
         if (dir < 0 || !fs_exists(dir, VOLUME_NEW)) continue;
         // One of a container that is being made is not locked, but its container is alive.
         if (fs_exists(dir, "meta") && fs_lock(dir, LOCK_EX | LOCK_NB, &ignored) == 0)

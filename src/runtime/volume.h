@@ -29,6 +29,7 @@ struct runtime_volume_row {
     char *mountpoint;
     int64_t created; // ns since 1970
     struct map labels;
+    struct map options; // of the driver: type, device, o
     bool anonymous;    // nobody gave it a name
     struct strv users; // ids of the containers that use it, running or not
 };
@@ -44,8 +45,9 @@ static inline void own_runtime_volume_rows(struct runtime_volume_rows *v)
 }
 
 // name NULL: a random one. A volume that is there already is fine. The name goes to *out.
+// `options`: type=, device=, o= as Docker's local driver has them, or none.
 int runtime_volume_create(struct engine *en, const char *name, const struct strv *labels,
-                          char out[RUNTIME_NAME], struct err *e);
+                          const struct strv *options, char out[RUNTIME_NAME], struct err *e);
 // Sorted by name. Filters: dangling=BOOL name=TEXT label=K[=V] driver=local; may be NULL.
 int runtime_volume_list(struct engine *en, const struct strv *filters,
                         struct runtime_volume_rows *out, struct err *e);

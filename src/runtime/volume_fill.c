@@ -12,8 +12,8 @@
 #include "runtime/volume_internal.h"
 #include "store/copytree.h"
 
-static int fill(const struct root *image, const char *path, int to, bool copy,
-                const struct runtime_ids *ids, struct err *e)
+int volume_fill_into(int to, const struct root *image, const char *path, bool copy,
+                     const struct runtime_ids *ids, struct err *e)
 {
     own(fd) int from = fs_in_try(image, path, O_RDONLY | O_DIRECTORY, 0);
     struct stat st;
@@ -33,7 +33,7 @@ int volume_fill(int dir, const struct root *image, const char *path, bool copy,
     fs_remove_tree(dir, VOLUME_NEW, &ignored); // of one who was killed here
     if (mkdirat(dir, VOLUME_NEW, 0700) != 0) return err_sys(e, "make a volume for '%s'", path);
     own(fd) int data = fs_open_dir(dir, VOLUME_NEW, e);
-    if (data >= 0 && fill(image, path, data, copy, ids, e) == 0) return take_fd(data);
+    if (data >= 0 && volume_fill_into(data, image, path, copy, ids, e) == 0) return take_fd(data);
     fs_remove_tree(dir, VOLUME_NEW, &ignored); // on a full disk others want the space
     return err_wrap(e, "filling the volume for '%s'", path);
 }

@@ -26,8 +26,18 @@ static inline void own_volume_uses(struct volume_uses *v)
 struct volume_meta {
     int64_t created;
     bool anonymous;
-    struct map labels; // heap texts
+    struct map labels;   // heap texts
+    struct map options;  // of the driver: type, device, o; none: a folder of the store
 };
+void volume_meta_fini(struct volume_meta *m);
+static inline void own_volume_meta(struct volume_meta *m)
+{
+    volume_meta_fini(m);
+}
+// dir: volumes/<name>. One without a meta has nothing in it.
+int volume_meta_load(int dir, struct volume_meta *out, struct err *e);
+// "K=V" texts. ERR_USAGE for one without a name.
+int volume_meta_add(struct map *to, const struct strv *texts, const char *what, struct err *e);
 void volume_meta_print(const struct volume_meta *m, struct str *out);
 // 1: made, 0: there already.
 int volume_make(struct engine *en, const char *name, const struct volume_meta *meta, struct err *e);
@@ -39,20 +49,40 @@ int volume_missing(const char *name, struct err *e); // the error
 
 // Before the container is made: sets its mark, makes the volume where it is missing, and decides
 // whether the image's files go into it: only when it is empty and nobody else uses it.
-int volume_claim(struct engine *en, struct record *r, const char *name, struct err *e);
+int volume_claim(struct engine *en, struct record *r, const struct runtime_volume *v,
+                 struct err *e);
 // Opens what is to be mounted: _data, or the volume's subpath in it. Where it is new it is filled
 // from `path` inside the image's root (owner and mode too); a folder that the image does not have
-// belongs to the root of `ids`. Returns a descriptor.
-int volume_open(struct engine *en, const struct runtime_volume *v, const struct root *image,
-                const char *path, const struct runtime_ids *ids, struct err *e);
+// belongs to the root of `ids`. `id` is the container's. Returns a descriptor; *out_readonly becomes
+// true where the volume itself is.
+int volume_open(struct engine *en, const struct runtime_volume *v, const char *id,
+                const struct root *image, const char *path, const struct runtime_ids *ids,
+                bool *out_readonly, struct err *e);
+// When a container has ended: what was mounted for it goes, unless others use it.
+void volume_release(struct engine *en, const struct runtime_config *c);
 // The events "mount" and "unmount" of all volumes of a container.
 void volume_events(struct engine *en, const struct runtime_config *c, const char *action);
 // Another container than `id` uses this volume by its name.
 bool volume_is_shared(struct engine *en, const char *name, const char *id);
 
+// --- volume_driver.c ----------------------------------------------------------------------------
+
+#define VOLUME_DATA "_data"
+int volume_driver_check(struct engine *en, const struct map *options, struct err *e);
+// The caller holds the volume's lock.
+int volume_driver_open(struct engine *en, int dir, const char *name, const char *id,
+                       const struct map *options, bool *out_readonly, struct err *e);
+// Unmounts what is mounted; the caller holds the lock and knows that nobody uses it.
+int volume_driver_drop(struct engine *en, int dir, const char *name, struct err *e);
+// Unmounts when nobody but `id` uses it. "": nobody at all.
+void volume_driver_release(struct engine *en, const char *name, const char *id);
+
 // --- volume_fill.c -----------------------------------------------------------------------------
 
 #define VOLUME_NEW "_new"
 // Makes `dir`/_new as a first use of the volume wants it. Returns a descriptor of it.
+// The same into a folder that is there and empty.
+int volume_fill_into(int to, const struct root *image, const char *path, bool copy,
+                     const struct runtime_ids *ids, struct err *e);
 int volume_fill(int dir, const struct root *image, const char *path, bool copy,
                 const struct runtime_ids *ids, struct err *e);

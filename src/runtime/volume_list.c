@@ -25,6 +25,11 @@ void volume_meta_print(const struct volume_meta *m, struct str *out)
     codec_json_set(j, "created", codec_json_new_int(m->created));
     codec_json_set(j, "anonymous", codec_json_new_bool(m->anonymous));
     codec_json_set(j, "labels", labels);
+    if (m->options.n) {
+        struct codec_json *options = codec_json_new_object();
+        vec_each(item, &m->options) codec_json_set_text(options, item->key, item->value);
+        codec_json_set(j, "options", options);
+    }
     codec_json_print(j, out);
     str_addc(out, '\n');
 }
@@ -37,6 +42,45 @@ static void read_labels(const struct codec_json *j, struct map *out)
     out->free_value = free;
     while (codec_json_type(j) == CODEC_JSON_OBJECT && codec_json_next(j, &it, &key, &value))
         map_set(out, key, sv_dup(codec_json_text(value)));
+}
+
+void volume_meta_fini(struct volume_meta *m)
+{
+    map_fini(&m->labels);
+    map_fini(&m->options);
+}
+
+static void take_meta(const struct codec_json *j, struct volume_meta *out)
+{
+    out->created = codec_json_int(codec_json_get(j, "created"));
+    out->anonymous = codec_json_bool(codec_json_get(j, "anonymous"));
+    read_labels(codec_json_get(j, "labels"), &out->labels);
+    read_labels(codec_json_get(j, "options"), &out->options);
+}
+
+// One that cannot be read must not be taken for an empty folder: what it says is not known.
+int volume_meta_load(int dir, struct volume_meta *out, struct err *e)
+{
+    own(str) struct str text = {0};
+    own(codec_json) struct codec_json *j = NULL;
+    if (!fs_exists(dir, "meta")) return 0;
+    if (fs_read_at(dir, "meta", META_MAX, &text, e) < 0 ||
+        codec_json_parse(str_sv(&text), "a volume's meta", &j, e) < 0)
+        return -1;
+    take_meta(j, out);
+    return 0;
+}
+
+int volume_meta_add(struct map *to, const struct strv *texts, const char *what, struct err *e)
+{
+    to->free_value = free;
+    for (size_t i = 0; i < texts->n; i++) {
+        struct sv value = sv_of(texts->p[i]), key = sv_cut(&value, '=');
+        own(free) char *k = sv_dup(key);
+        if (key.n == 0) return err_set(e, ERR_USAGE, "the %s '%s' has no name", what, texts->p[i]);
+        map_set(to, k, sv_dup(value.p ? value : SV("")));
+    }
+    return 0;
 }
 
 // An anonymous one that a container made has no meta; its folder tells when.
@@ -55,7 +99,6 @@ static int load_row(struct engine *en, const char *name, struct runtime_volume_r
     row->name = str_dup(name);
     row->mountpoint = str_fmt("%s/volumes/%s/_data", en->store_path, name);
     row->created = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    row->labels.free_value = free;
     if (!fs_exists(en->store_fd, meta)) {
         row->anonymous = state_is_id(name);
         return 0;
@@ -66,9 +109,12 @@ static int load_row(struct engine *en, const char *name, struct runtime_volume_r
         event_warn(&en->sink, "volume '%s': %s", name, err_cause(&bad));
         return 0;
     }
-    row->created = codec_json_int(codec_json_get(j, "created"));
-    row->anonymous = codec_json_bool(codec_json_get(j, "anonymous"));
-    read_labels(codec_json_get(j, "labels"), &row->labels);
+    struct volume_meta m = {0};
+    take_meta(j, &m);
+    row->created = m.created;
+    row->anonymous = m.anonymous;
+    row->labels = m.labels;
+    row->options = m.options;
     return 0;
 }
 
@@ -77,6 +123,7 @@ static void row_fini(struct runtime_volume_row *row)
     free(row->name);
     free(row->mountpoint);
     map_fini(&row->labels);
+    map_fini(&row->options);
     strv_fini(&row->users);
 }
 
@@ -89,24 +136,17 @@ void runtime_volume_rows_fini(struct runtime_volume_rows *v)
 // --- create ------------------------------------------------------------------------------------
 
 int runtime_volume_create(struct engine *en, const char *name, const struct strv *labels,
-                          char out[RUNTIME_NAME], struct err *e)
+                          const struct strv *options, char out[RUNTIME_NAME], struct err *e)
 {
-    struct volume_meta meta = {.created = clock_real_ns(), .anonymous = !name};
+    own(volume_meta) struct volume_meta meta = {.created = clock_real_ns(), .anonymous = !name};
     char id[RUNTIME_ID];
-    meta.labels.free_value = free;
     if (name ? runtime_volume_name_check(name, e) < 0 : record_new_id(id, e) < 0) return -1;
-    for (size_t i = 0; i < labels->n; i++) {
-        struct sv value = sv_of(labels->p[i]), key = sv_cut(&value, '=');
-        own(free) char *k = sv_dup(key);
-        if (key.n == 0) {
-            map_fini(&meta.labels);
-            return err_set(e, ERR_USAGE, "the label '%s' has no name", labels->p[i]);
-        }
-        map_set(&meta.labels, k, sv_dup(value.p ? value : SV("")));
-    }
+    if (volume_meta_add(&meta.labels, labels, "label", e) < 0 ||
+        volume_meta_add(&meta.options, options, "option", e) < 0 ||
+        volume_driver_check(en, &meta.options, e) < 0)
+        return -1;
     snprintf(out, RUNTIME_NAME, "%s", name ? name : id);
     int rc = volume_make(en, out, &meta, e);
-    map_fini(&meta.labels);
     if (rc == 0) err_clear(e);
     return rc < 0 ? -1 : 0;
 }
@@ -251,7 +291,9 @@ struct codec_json *runtime_volume_json(const struct runtime_volume_row *row)
     codec_json_set(j, "Labels", labels);
     codec_json_set_text(j, "Mountpoint", row->mountpoint);
     codec_json_set_text(j, "Name", row->name);
-    codec_json_set(j, "Options", codec_json_new_object());
+    struct codec_json *options = codec_json_new_object();
+    vec_each(item, &row->options) codec_json_set_text(options, item->key, item->value);
+    codec_json_set(j, "Options", options);
     codec_json_set_text(j, "Scope", "local");
     return j;
 }

@@ -124,14 +124,39 @@ hostile() {
     ln -s "$CANARY" root/out && ln -s ../../../../../../../../etc root/up && ln -s /run root/legal
     evil links:1
     mkdir d && echo mine >d/f
-    # The link leads to a path that is not there inside: what is outside is not touched.
+    # The link leads to a path that is not there inside: it is made there, and what is outside stays.
     try R -v "$PWD/d:/out/x" links:1 sh -c "cat /out/x/f; ls $CANARY"
-    fails 125 "'/out/x'"
+    ok && same "$output" $'mine\nx' || return 1
     [ ! -e "$CANARY/x" ]
     try R -v "$PWD/d:/up/x" links:1 cat /etc/x/f
     ok && same "$output" mine || return 1
     try R -v "$PWD/d:/legal/x" links:1 cat /run/x/f
     ok && same "$output" mine || return 1
+}
+
+@test "A8: mount targets behind links to nothing are made inside; twin: a link to a place of the image" {
+    local up=../../../../../../../../../../../../../..
+    new_root && cd root
+    ln -s "$up$CANARY/made" up && ln -s "$CANARY/made" abs && ln -s "/..$CANARY/deep/er" dots
+    mkdir d && ln -s ../../../../../etc/made d/out && ln -s "/proc/self/root$CANARY/made" proc
+    ln -s /proc/1/cwd/made magic && ln -s "$(printf '%04090d' 0)" long && ln -s new/place twin
+    ln -s ./.././/new//place/ odd
+    cd .. && evil links:1
+    mkdir -p src && echo mine >src/f
+    for target in /up /abs /dots /d/out /up/more/below; do
+        try R -v "$PWD/src:$target" links:1 cat "$target/f"
+        ok && same "$output" mine || return 1
+        [ ! -e /etc/made ] && [ ! -e "$CANARY/made" ] && [ ! -e "$CANARY/deep" ] || return 1
+    done
+    for target in /proc/made /magic /long; do
+        try R -v "$PWD/src:$target" links:1 true
+        [ "$status" = 125 ] || return 1
+    done
+    # Through proc's own link the root is the container's again, or nothing.
+    try R -v "$PWD/src:/proc" links:1 true
+    fails 125
+    try R -v "$PWD/src:/twin" -v "$PWD/src:/odd/x" links:1 cat /new/place/f /new/place/x/f
+    ok && same "$output" $'mine\nmine' || return 1
 }
 
 @test "A8: a target that is swapped for a link all the time stays inside" {

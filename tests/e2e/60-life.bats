@@ -201,6 +201,47 @@ end"
     dewar stop -t 0 tty
 }
 
+@test "the person's detach keys in Docker's config.json are the default of run, attach and exec" {
+    mkdir -p "$HOME/.docker" conf
+    echo '{"detachKeys": "ctrl-e,x"}' >"$HOME/.docker/config.json"
+    # leaves KEYS COMMAND...: types the keys into a command on a terminal; it must end by them.
+    leaves() {
+        local typed=$1 i
+        shift
+        trap '' PIPE
+        rm -f keys && mkfifo keys
+        timeout 20 script -qec "$DEWAR $*" /dev/null <keys >shown &
+        terminal=$!
+        exec 7>keys
+        for i in $(seq 100); do
+            sleep 0.1
+            # shellcheck disable=SC2059
+            printf "$typed" >&7 2>/dev/null || break
+            kill -0 $terminal 2>/dev/null || break
+            [ "$i" -lt 40 ] || break
+        done
+        for i in $(seq 50); do
+            kill -0 $terminal 2>/dev/null || break
+            sleep 0.1
+        done
+        exec 7>&-
+        kill $terminal 2>/dev/null && return 1
+        wait $terminal
+    }
+    leaves '\005x' run -it --network none --name cfg $IMG sleep 60
+    same "$(dewar inspect -f '{{.State.Status}}' cfg)" running
+    leaves '\005x' attach cfg
+    leaves '\005x' exec -it cfg sleep 60
+    leaves 'qq' exec -it --detach-keys q,q cfg sleep 60 # a flag wins
+    echo '{"detachKeys": "z"}' >conf/config.json
+    DOCKER_CONFIG=$PWD/conf leaves 'z' attach cfg
+    echo '{broken' >conf/config.json
+    DOCKER_CONFIG=$PWD/conf run script -qec "$DEWAR exec -it cfg echo fine" /dev/null
+    [[ $output == *"not used: "*config.json* && $output == *fine* ]]
+    dewar rm -f cfg
+    rm "$HOME/.docker/config.json"
+}
+
 @test "one that takes no output is left behind and the program goes on" {
     id=$(D $IMG sh -c 'sleep 0.5; i=0; while [ $i -lt 40000 ]; do echo "line $i of what it says, and more"; i=$((i+1)); done; echo done')
     mkfifo stuck

@@ -72,9 +72,9 @@ content() { # of a volume mounted on /data
     try R --mount type=volume,src=other,dst=/data,volume-nocopy data:1 ls /data
     ok && same "$output" "" || return 1
     try R --mount type=volume,src=other,dst=/data,volume-opt=type=nfs data:1 true
-    fails 125 "volume-opt"
+    fails 125 "missing required option"
     try R --mount type=bind,src=/,dst=/data,volume-nocopy $IMG true
-    fails 125 "which is no volume"
+    fails 125 "cannot mix"
 }
 
 @test "two containers see each other's files, and two volumes in one container are two" {

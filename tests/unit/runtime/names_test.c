@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtime/doctor.h"
+#include "runtime/internal.h"
 #include "runtime/log.h"
 #include "runtime/message.h"
 #include "runtime/state.h"
@@ -11,6 +12,7 @@
 static void every_kind_has_its_text(void **state)
 {
     (void)state;
+    ASSERT_NAMES(parse_mount_name, PARSE_MOUNT_COUNT);
     ASSERT_NAMES(log_driver_name, LOG_DRIVER_COUNT);
     ASSERT_NAMES(message_kind_name, MESSAGE_COUNT);
     ASSERT_NAMES(runtime_status_name, RUNTIME_STATUS_COUNT);

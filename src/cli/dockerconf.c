@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a person has set for Docker's command line in config.json ($DOCKER_CONFIG, else ~/.docker), as
+// far as it means something here. Its credentials are the registry client's business.
+#include <stdlib.h>
+
+#include "base/event.h"
+#include "base/own.h"
+#include "cli/commands.h"
+#include "codec/json.h"
+
+// A file that is not there, or whose folder may not be entered, says nothing.
+static int load(struct cli *c, struct codec_json **out)
+{
+    struct err bad = {0};
+    const char *folder = getenv("DOCKER_CONFIG"), *home = getenv("HOME");
+    own(free) char *path = folder && folder[0] ? str_fmt("%s/config.json", folder)
+                           : home && home[0]   ? str_fmt("%s/.docker/config.json", home)
+                                               : NULL;
+    own(str) struct str text = {0};
+    if (!path || fs_read_at(AT_FDCWD, path, LIMIT_CONFIG, &text, &bad) < 0) return 0;
+    if (codec_json_parse(str_sv(&text), path, out, &bad) == 0) return 1;
+    event_warn(&c->sink, "not used: %s", err_cause(&bad));
+    return 0;
+}
+
+char *cli_detach_keys(struct cli *c, const char *given)
+{
+    own(codec_json) struct codec_json *j = NULL;
+    if (given) return str_dup(given);
+    if (load(c, &j) == 0) return NULL;
+    struct sv keys = codec_json_text(codec_json_get(j, "detachKeys"));
+    return keys.n ? sv_dup(keys) : NULL;
+}
