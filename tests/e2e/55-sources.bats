@@ -551,9 +551,10 @@ line() { printf '%s\n' 'FROM scratch' "$@" >Dockerfile; }
         printf 'FROM scratch\nADD %s /f\n' "$url" >Dockerfile
         first=$(build_id)
         before=$(requests "^304 /files/f$BATS_TEST_NUMBER?$kind")
-        try dewar build .
+        try dewar build --iidfile "$WORK/iid" .
         ok
         err_has "not changed"
+        same "$(cat "$WORK/iid")" "$first"
         same "$(requests "^304 /files/f$BATS_TEST_NUMBER?$kind")" "$((before + 1))"
         same "$(build_id)" "$first"
         # Another file of the same size.
