@@ -8,11 +8,11 @@
 //
 // A worker follows the part file: an eventfd holds how many bytes were added since it last looked,
 // so it sleeps in read(2) while there is nothing new. The file's offset, which the registry client
-// sees, tells how far it has come: downloads run ahead of unpacking by a few MiB only. It always hashes from the first byte on, so
-// what an earlier run left is checked like the rest; if that turns out to be damaged, the job
-// begins anew once. Whoever waits for another's lock holds nothing that the other one needs, so
-// nobody waits in a circle: an unpacked layer that needs the ones below (an open one) gives up its
-// lock before it waits for them.
+// sees, tells how far it has come: downloads run ahead of unpacking by a few MiB only. A worker
+// always hashes from the first byte on, so what an earlier run left is checked like the rest; if
+// that turns out to be damaged, the job begins anew once. Whoever waits for another's lock holds
+// nothing that the other one needs, so nobody waits in a circle: an unpacked layer that needs the
+// ones below (an open one) gives up its lock before it waits for them.
 #include "image/fetch.h"
 
 #include <errno.h>
