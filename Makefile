@@ -5,7 +5,7 @@ export DESTDIR
 
 all:            ; @tools/deps build && tools/build
 demo:           ; @tools/demo
-check:          ; @tools/deps check && tests/run-all
+check:          ; @tools/deps --try check && tests/run-all
 check-faults:   ; @tools/deps check && tests/run-all --only faults --full
 check-cgroup2:  ; @tools/deps guest && tests/guest/check
 check-oci:      ; @tools/deps oci && tools/build && tests/oci/check
