@@ -49,7 +49,8 @@ static int empty_flat(int fd, char **out_sub, struct err *e)
         *out_sub = str_dup(de->d_name);
         return 1;
     }
-    return errno ? err_sys(e, "list a folder to remove") : 0;
+    // ENOENT: somebody else removes the same tree and was here first.
+    return errno && errno != ENOENT ? err_sys(e, "list a folder to remove") : 0;
 }
 
 static int remove_below(int top, struct err *e)
@@ -69,6 +70,10 @@ static int remove_below(int top, struct err *e)
                 close(next);
                 next = -1;
                 errno = EXDEV;
+            }
+            if (next < 0 && errno == ENOENT) {  // gone since it was listed
+                free(sub);
+                continue;
             }
             if (next < 0) {
                 rc = err_sys(e, "open '%s' to remove it", sub);

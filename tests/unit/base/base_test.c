@@ -181,6 +181,33 @@ static void a_worker_hands_its_whole_error_back(void **state)
     ASSERT_FAILS(proc_worker_wait(&w, &e), "from the worker seven");
 }
 
+static int remove_it(void *arg, struct err *e)
+{
+    return fs_remove_tree(AT_FDCWD, arg, e);
+}
+
+// As two commands do that meet the same rubbish.
+static void a_tree_is_removed_by_two_at_once(void **state)
+{
+    (void)state;
+    struct err e;
+    char name[] = "both", path[64];
+    for (int round = 0; round < 40; round++) {
+        struct proc_worker w;
+        assert_int_equal(mkdir(name, 0755), 0);
+        for (int i = 0; i < 60; i++) {
+            snprintf(path, sizeof path, "both/%d", i);
+            assert_int_equal(mkdir(path, 0755), 0);
+            snprintf(path, sizeof path, "both/%d/below", i);
+            assert_int_equal(mkdir(path, 0755), 0);
+        }
+        ASSERT_OK(proc_worker_start(remove_it, name, &w, &e));
+        ASSERT_OK(fs_remove_tree(AT_FDCWD, name, &e));
+        ASSERT_OK(proc_worker_wait(&w, &e));
+        assert_int_equal(access(name, F_OK), -1);
+    }
+}
+
 static void a_missing_program_is_reported_by_name(void **state)
 {
     (void)state;
@@ -196,4 +223,5 @@ RUN_TESTS("base", TEST(numbers_refuse_signs_blanks_and_wrap),
           TEST(outside_text_is_escaped_for_terminals), TEST(maps_iterate_in_key_order),
           TEST(errors_print_from_command_to_cause), TEST(clean_paths_as_go_does),
           TEST(symlinks_cannot_leave_a_root), TEST(deep_and_closed_trees_are_removed),
+          TEST(a_tree_is_removed_by_two_at_once),
           TEST(a_worker_hands_its_whole_error_back), TEST(a_missing_program_is_reported_by_name))
