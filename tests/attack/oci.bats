@@ -6,7 +6,6 @@
 load ../e2e/helpers
 load trojan
 NO_IMAGE=1
-EXECS=${EXECS:-500}
 
 test_setup() {
     STATE=$BATS_TEST_TMPDIR/state
@@ -94,7 +93,7 @@ lacks_written() { ! grep -q written r/result || { cat r/result >&2; return 1; };
         ls -l $p/fd 2>/dev/null | grep -E "state|canary" >>/hits
         grep -s dewar $p/maps >>/hits
         done; done'
-    for ((at = 0; at < EXECS; at++)); do
+    for at in $(rounds 500 500); do
         HOST_SECRET=1 "$DEWAR" oci --root "$STATE" exec "$ID" true 7<canary </dev/null
     done
     [ ! -s r/hits ] || { head r/hits >&2; return 1; }
@@ -151,7 +150,7 @@ lacks_written() { ! grep -q written r/result || { cat r/result >&2; return 1; };
             | .linux.maskedPaths+=["/vol/a"]'
     sh_args 'grep -E " (/vol|/proc/sys)" /proc/self/mountinfo'
     race vol/a vol/b
-    for at in $(seq 150); do
+    for at in $(rounds 150 2000); do
         try oci run "$ID"
         # Each mask is the null device (or nothing, when the path was not there): no file of proc.
         if [ "$status" = 0 ]; then
@@ -211,7 +210,7 @@ lacks_written() { ! grep -q written r/result || { cat r/result >&2; return 1; };
                       {"destination":"/vol/a/new","type":"tmpfs","source":"tmpfs","options":[]}]'
     sh_args 'cat /vol/a/file /vol/b/file 2>/dev/null'
     race vol/a vol/b
-    for at in $(seq 150); do
+    for at in $(rounds 150 2000); do
         try oci run "$ID"
         lacks canary
     done

@@ -163,7 +163,7 @@ hostile() {
     mkdir -p vol/real && ln -s "$CANARY" vol/link && echo mine >f
     "$PROBE" exchange vol real link 0 &
     swapper=$!
-    for _ in $(seq 60); do
+    for _ in $(rounds 60 2000); do
         R -v "$PWD/vol:/vol" -v "$PWD/f:/vol/real/planted" $IMG cat /vol/real/file >>seen 2>/dev/null || true
     done
     kill "$swapper"

@@ -17,6 +17,7 @@
 #   ctx         makes $WORK/ctx current, for a build; dockerfile <<EOF writes its Dockerfile
 #   build_id    builds ctx (or the arguments) quietly and prints the image ID
 #   on_tty TEXT... runs a shell command on a terminal and prints what it showed, CRs removed
+#   rounds N ALL prints 1 .. N, or 1 .. ALL in a check with --full
 #   ok, fails N [text], has TEXT, lacks TEXT, same A B    assertions about the last `try`
 #
 # A file that needs more set-up defines file_setup / file_teardown, test_setup / test_teardown.
@@ -192,6 +193,8 @@ differ() {
     printf 'wanted a difference: %s\n' "$1" >&2
     return 1
 }
+
+rounds() { if [ -n "${FULL:-}" ]; then seq "$2"; else seq "$1"; fi; }
 
 # The whole listing and content of a folder as one hash: a canary that attacks must not change.
 tree_hash() {
