@@ -69,15 +69,6 @@ static int volume_name(struct engine *en, const struct runtime_run_options *o,
     return 0;
 }
 
-// Docker makes a missing source of -v, and people rely on it.
-static int volume_source(const struct parse_volume *v, struct err *e)
-{
-    if (fs_exists(AT_FDCWD, v->source)) return 0;
-    if (fs_mkdirs(AT_FDCWD, v->source, 0755, e) < 0)
-        return err_wrap(e, "making the missing source of the volume '%s:%s'", v->source, v->target);
-    return 0;
-}
-
 // A later start has another working directory.
 static char *absolute(const char *path)
 {
@@ -98,7 +89,6 @@ static int add_volumes(struct engine *en, const struct runtime_run_options *o,
         bool named = v.source && is_volume_name(v.source);
         bool bind = v.source && !named;
         if (named && volume_name(en, o, &v, e) < 0) return -1;
-        if (bind && volume_source(&v, e) < 0) return -1;
         struct runtime_volume *row = vec_add(&c->volumes);
         row->type = str_dup(bind ? "bind" : "volume");
         row->anonymous = !v.source;
@@ -220,6 +210,29 @@ static int add_volumes_from(struct engine *en, const struct runtime_run_options 
     for (size_t i = o->volumes_from.n; i-- > 0;)
         if (volumes_from(en, o->volumes_from.p[i], c, e) < 0) return -1;
     strv_add_all(&c->volumes_from, &o->volumes_from);
+    return 0;
+}
+
+static int no_doubles(const struct runtime_config *c, struct err *e)
+{
+    for (size_t i = 0; i < c->volumes.n; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(c->volumes.p[i].target, c->volumes.p[k].target) == 0)
+                return err_set(e, ERR_USAGE, "two mounts on '%s'", c->volumes.p[i].target);
+    return 0;
+}
+
+// Docker makes a missing source of -v, and people rely on it. Not before all options are known to
+// be right.
+static int make_sources(const struct runtime_config *c, size_t of_v, struct err *e)
+{
+    for (size_t i = 0; i < of_v; i++) {
+        const struct runtime_volume *v = &c->volumes.p[i];
+        if (!v->source || fs_exists(AT_FDCWD, v->source)) continue;
+        if (fs_mkdirs(AT_FDCWD, v->source, 0755, e) < 0)
+            return err_wrap(e, "making the missing source of the volume '%s:%s'", v->source,
+                            v->target);
+    }
     return 0;
 }
 
@@ -405,7 +418,9 @@ int create_read(struct engine *en, const struct runtime_run_options *o, struct r
     if (add_volumes(en, o, c, e) < 0 || add_mounts(o, c, e) < 0 ||
         add_volumes_from(en, o, c, e) < 0)
         return -1;
-    if (network_option(en, o, c, e) < 0 || check_hostname(c, e) < 0) return -1;
+    if (network_option(en, o, c, e) < 0 || check_hostname(c, e) < 0 || no_doubles(c, e) < 0 ||
+        make_sources(c, o->volumes.n, e) < 0)
+        return -1;
     own(runtime_spec) struct runtime_spec check = {.rootfs_fd = -1};
     return start_spec(en, c, &check, e);
 }

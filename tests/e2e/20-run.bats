@@ -348,8 +348,11 @@ R() { dewar run --rm -q --network none "$@"; }
     fails 125 "unknown security option"
     try R --platform linux/s390x $IMG true
     fails 125 s390x
-    try R -v /a:/b -v /c:/b $IMG true
+    try R -v ./a:/b -v ./c:/b $IMG true
     fails 125 "two mounts on '/b'"
+    try R -v ./a:/b --mount type=tmpfs,target=/b $IMG true
+    fails 125 "two mounts on '/b'"
+    [ ! -e a ] && [ ! -e c ] || return 1
     try R --memory-swap 1g $IMG true
     fails 125 "--memory-swap needs --memory"
 }
