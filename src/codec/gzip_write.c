@@ -23,7 +23,10 @@
 
 #define MEMBER ((size_t)1 << 20)
 #define TAIL 8 // check sum and length
-#define LEVEL 6
+// Smaller than zlib at 6, which other engines use, and 1.5 times as fast as libdeflate at 6.
+#define LEVEL 4
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
 // 2 MiB a slot, and a worker's own memory: below 1 MiB, near 10 MiB for the levels above 9.
 #define WORKERS_MAX 16
 #define WORKERS_MAX_SLOW 4
@@ -274,7 +277,7 @@ static int deflater_finish(void *state, struct codec_sink dst, struct err *e)
 
 static const char *deflater_version(void)
 {
-    return "libdeflate " LIBDEFLATE_VERSION_STRING ", numbered members of 1 MiB";
+    return "libdeflate " LIBDEFLATE_VERSION_STRING " level " TEXT(LEVEL) ", numbered members of 1 MiB";
 }
 
 const struct codec_zip_ops codec_gzip_zip_ops = {deflater_open, deflater_write, deflater_finish,
