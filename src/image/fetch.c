@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/num.h"
 #include "base/own.h"
 #include "base/proc.h"
 #include "image/internal.h"
@@ -34,7 +35,7 @@
 #define DOWNLOADS_MAX 6
 #define WORKERS_MAX 16
 #define WAIT_STEP_MS 15000
-#define WAIT_MOST_NS (INT64_C(600) * 1000000000)
+#define WAIT_S 600
 
 enum job_state {
     JOB_FRESH,
@@ -72,6 +73,7 @@ struct image_fetch {
     size_t n;
     size_t *job_of; // per layer; SIZE_MAX: it was here
     unsigned workers, busy, downloads;
+    uint64_t wait_s; // the longest that another command may stand still
     size_t serial;
 };
 
@@ -167,13 +169,20 @@ static unsigned worker_count(unsigned asked)
     return n < WORKERS_MAX ? n : WORKERS_MAX;
 }
 
+static uint64_t wait_limit(void)
+{
+    const char *z = getenv("DEWAR_REGISTRY_WAIT");
+    uint64_t n;
+    return z && num_u64_max(sv_of(z), 86400, &n) && n > 0 ? n : WAIT_S;
+}
+
 int image_fetch_open(struct engine *en, const struct image_fetch_options *opt,
                      struct image_fetch **out, struct err *e)
 {
     own(image_fetch) struct image_fetch *f = mem_alloc(sizeof *f);
     size_t n = opt->manifest->n;
     *f = (struct image_fetch){
-        .en = en, .opt = *opt, .tmp = STORE_TMP_NONE, .workers = worker_count(opt->workers)};
+        .en = en, .opt = *opt, .tmp = STORE_TMP_NONE, .workers = worker_count(opt->workers), .wait_s = wait_limit()};
     f->jobs = mem_alloc((n + 1) * sizeof *f->jobs);
     f->order = mem_alloc((n + 1) * sizeof *f->order);
     f->job_of = mem_alloc((n + 1) * sizeof *f->job_of);
@@ -460,8 +469,9 @@ static int check_waiting(struct image_fetch *f, struct err *e)
         bool grew = (uint64_t)st.st_size != j->waiting_size;
         j->waiting_size = (uint64_t)st.st_size;
         if (grew) j->waiting_ns = now;
-        if (now - j->waiting_ns < WAIT_MOST_NS) continue;
-        err_set(e, ERR_CONFLICT, "another command fetches it and has not got on for 10 minutes");
+        if (now - j->waiting_ns < (int64_t)f->wait_s * 1000000000) continue;
+        err_set(e, ERR_CONFLICT, "another command fetches it and has not got on for %llu seconds",
+                (unsigned long long)f->wait_s);
         err_hint(e, "end that command, then try again");
         return about(f, j, e);
     }
@@ -486,7 +496,8 @@ static int wait_some(struct image_fetch *f, struct err *e)
         fds[n++] = (struct pollfd){.fd = j->worker.proc.fd, .events = POLLIN};
     }
     if (n == 0) return err_set(e, ERR_INTERNAL, "nothing to wait for");
-    int rc = poll(fds, n, waiting ? WAIT_STEP_MS : -1);
+    int step = f->wait_s * 1000 < WAIT_STEP_MS ? (int)f->wait_s * 1000 : WAIT_STEP_MS;
+    int rc = poll(fds, n, waiting ? step : -1);
     if (rc < 0 && errno != EINTR) return err_sys(e, "wait for downloads");
     if (rc < 0) return 0;
     for (nfds_t i = 0; i < n; i++) {

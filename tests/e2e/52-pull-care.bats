@@ -96,6 +96,21 @@ seed_of() { same "$(dewar run --rm --network none "$1")" one; }
     store_is_clean
 }
 
+@test "a pull does not wait for ever for one that stands still" {
+    local pid
+    dewar images >/dev/null
+    mkdir -p "$DEWAR_STORE/cache/downloads"
+    flock "$DEWAR_STORE/cache/downloads/${LAYER#*:}" sleep 60 3>&- &
+    pid=$!
+    sleep 0.3
+    DEWAR_REGISTRY_WAIT=1 try timeout 30 "$DEWAR" pull -q "$REGISTRY/a/b:1"
+    kill "$pid"
+    wait "$pid" || true
+    fails 1 "has not got on for 1 seconds"
+    grep -q "end that command" <<<"$stderr"
+    [ -z "$(dewar images -q)" ]
+}
+
 @test "a pull and a removal of the same image at the same time" {
     local n bad=0
     for n in 1 2 3 4 5 6; do
