@@ -114,6 +114,17 @@ static void a_peer_that_is_no_bus_is_an_error(void **state)
     unsetenv("DBUS_SESSION_BUS_ADDRESS");
 }
 
+// The socket is there a little earlier than somebody who listens.
+static bool is_listening(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool yes = connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
+    close(fd);
+    return yes;
+}
+
 static void a_real_bus_understands_us(void **state)
 {
     (void)state;
@@ -130,7 +141,7 @@ static void a_real_bus_understands_us(void **state)
         .argv = argv, .stdin_fd = PROC_NULL, .stdout_fd = PROC_NULL, .stderr_fd = PROC_NULL};
     ASSERT_OK(proc_start(&spec, &p, &e));
     setenv("DBUS_SESSION_BUS_ADDRESS", address, 1);
-    for (int i = 0; i < 400 && !systemd_here(&user); i++)
+    for (int i = 0; i < 400 && !is_listening("bus"); i++)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     // Its own words: it read the whole call and looked for whom it was meant.
     ASSERT_FAILS(systemd_scope(&user, &scope, &e), "org.freedesktop.systemd1");
