@@ -161,7 +161,7 @@ no_secret() {
 
 @test "A10: names and archives that lead out are refused, the same ones inside (the twins) are not" {
     dewar run -d --network none --name box $IMG sleep 300 >/dev/null
-    local n=0 name
+    local name
     for name in ../up ../../../../../../../../../..$CANARY/up "$CANARY/up" a/../../up; do
         tar --absolute-names --transform "s,^file\$,$name," -C payload -cf evil.tar file
         try sh -c "$DEWAR cp - box:/tmp <evil.tar"

@@ -434,6 +434,28 @@ exports() {
     fi
 }
 
+@test "commit: a program that was paused goes on when commit is killed" {
+    need_root # pauses
+    box $IMG sh -c 'dd if=/dev/zero of=/big bs=1M count=300 2>/dev/null; : >/ready; sleep 300'
+    local i pid state=
+    for i in $(seq 200); do X test -e /ready && break; sleep 0.05; done
+    "$DEWAR" commit box killed:1 >/dev/null 2>&1 &
+    pid=$!
+    for i in $(seq 500); do
+        state=$(dewar ps -a -f name=box --format '{{.State}}')
+        [ "$state" = paused ] && break
+    done
+    kill -9 $pid
+    same "$state" paused
+    for i in $(seq 100); do
+        state=$(dewar ps -f name=box --format '{{.State}}')
+        [ "$state" = running ] && break
+        sleep 0.05
+    done
+    same "$state" running
+    store_is_clean
+}
+
 @test "all four work on a container by its first digits, and as container verbs" {
     box $IMG sleep 300
     local id
