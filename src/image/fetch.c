@@ -182,7 +182,12 @@ int image_fetch_open(struct engine *en, const struct image_fetch_options *opt,
     own(image_fetch) struct image_fetch *f = mem_alloc(sizeof *f);
     size_t n = opt->manifest->n;
     *f = (struct image_fetch){
-        .en = en, .opt = *opt, .tmp = STORE_TMP_NONE, .workers = worker_count(opt->workers), .wait_s = wait_limit()};
+        .en = en,
+        .opt = *opt,
+        .tmp = STORE_TMP_NONE,
+        .workers = worker_count(opt->workers),
+        .wait_s = wait_limit(),
+    };
     f->jobs = mem_alloc((n + 1) * sizeof *f->jobs);
     f->order = mem_alloc((n + 1) * sizeof *f->order);
     f->job_of = mem_alloc((n + 1) * sizeof *f->job_of);
