@@ -174,6 +174,7 @@ static void unlist(struct exchange *x)
     while (*at != x) at = &(*at)->next_paused;
     *at = x->next_paused;
     x->paused = false;
+    x->mark_ns = 0; // a pause is no stall: the clock begins again
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)

@@ -124,13 +124,12 @@ static int make_all(struct engine *en, struct engine *shifted, const struct stor
         look(shifted, layers, n, missing, &c, &count, e) < 0)
         return -1;
     if (count == 0) return 0;
+    own(free) char *name = str_fmt("copying %zu layer%s for other ids (%s); kept for later runs", count,
+                                   count == 1 ? "" : "s", s->name);
     if (s->begin)
         s->begin(s->arg, en);
     else
-        event_info(&en->sink, "copying %zu layer%s for other ids (%s); kept for later runs", count,
-                   count == 1 ? "" : "s", s->name);
-    own(free) char *name = str_fmt("copying %zu layer%s for other ids (%s); kept for later runs", count,
-                                   count == 1 ? "" : "s", s->name);
+        event_info(&en->sink, "%s", name);
     event_emit(c.sink, (struct event){.kind = EVENT_START, .id = WORK, .name = name});
     int rc = make_missing(en, shifted, s, layers, n, missing, place, &c, e);
     event_emit(c.sink, (struct event){.kind = rc < 0 ? EVENT_FAILED : EVENT_DONE, .id = WORK,
