@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "codec/json.h"
 #include "runtime/container.h"
+#include "runtime/life.h"
 #include "runtime/volume.h"
 #include "store/gc.h"
 
@@ -151,7 +152,7 @@ static const struct opt prune_options[] = {
     {"all", 'a', OPT_BOOL, AT(all),
      .help = "Also every image that no container uses, and the whole build cache"},
     {"filter", 0, OPT_LIST, AT(filters), .arg = "KEY=VALUE",
-     .help = "Only these images: until=TIME, label=K[=V], label!=K[=V]"},
+     .help = "Only these containers and images: until=TIME, label=K[=V], label!=K[=V]"},
     {"force", 'f', OPT_BOOL, AT(force), .help = "Do not ask"},
     {"volumes", 0, OPT_BOOL, AT(volumes),
      .help = "Also anonymous volumes that no container uses"},
@@ -166,7 +167,8 @@ static const struct opt builder_prune_options[] = {
 
 static char *prune_question(const struct prune *o)
 {
-    return str_fmt("WARNING! This will remove:\n%s%s%s  - what interrupted commands left behind\n",
+    return str_fmt("WARNING! This will remove:\n  - all stopped containers\n%s%s%s"
+                   "  - what interrupted commands left behind\n",
                    o->volumes ? "  - all anonymous volumes not used by at least one container\n" : "",
                    o->all ? "  - all images that no container uses\n"
                           : "  - all images without a name\n",
@@ -183,18 +185,21 @@ static int run_system_prune(struct cli *c, const void *options, struct err *e)
     const struct image_prune_options images = {.all = o->all, .filters = &o->filters,
                                                .cache = o->all, .downloads = true};
     own(free) char *question = prune_question(o);
-    own(strv) struct strv volumes = {0};
-    uint64_t volumes_freed = 0;
+    own(strv) struct strv containers = {0}, volumes = {0};
+    uint64_t containers_freed = 0, volumes_freed = 0;
     int go = o->force ? 1 : cli_confirm(c, question, e);
     if (go <= 0) return go;
     if (cli_engine(c, &en, e) < 0 || engine_enter(&en, e) < 0) return -1;
-    // Containers of commands that were killed go first: they hold on to their images.
-    if (runtime_sweep(&en, e) < 0 || runtime_volume_sweep(&en, e) < 0) return -1;
+    // Containers go first: they hold on to their images and volumes.
+    if (runtime_prune(&en, &o->filters, &containers, &containers_freed, e) < 0 ||
+        runtime_volume_sweep(&en, e) < 0)
+        return -1;
+    cli_print_containers(c, &containers);
     if (o->volumes && runtime_volume_prune(&en, false, NULL, &volumes, &volumes_freed, e) < 0)
         return -1;
     cli_print_volumes(c, &volumes);
     if (image_prune(&en, &images, &removed, &freed, e) < 0) return -1;
-    cli_print_pruned(c, &removed, freed + volumes_freed);
+    cli_print_pruned(c, &removed, freed + containers_freed + volumes_freed);
     return 0;
 }
 
@@ -202,7 +207,8 @@ const struct cli_cmd cli_cmd_system_prune = {
     .path = "system prune",
     .usage = "",
     .help = "Free the space of everything that is not used",
-    .more = "Names are only removed with -a; containers that run and their images are never touched.\n"
+    .more = "Containers that do not run go, and images without a name; with -a all images that no\n"
+            "container uses. Containers that run and their images are never touched.\n"
             "Volumes with a name stay in any case: 'dewar volume rm' and 'volume prune -a' remove them.",
     .examples = "dewar system prune -f\n"
                 "dewar system prune -af --filter until=240h",
@@ -231,7 +237,7 @@ static int run_builder_prune(struct cli *c, const void *options, struct err *e)
 {
     const struct prune *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    struct store_prune_options store = {.cache = true};
+    struct store_prune_options store = {.cache = true, .told_as = "builder"};
     struct store_pruned pruned = {0};
     if (builder_filters(&o->filters, &store.until, e) < 0) return -1;
     int go = o->force ? 1 : cli_confirm(c, "WARNING! This will remove the build cache.", e);

@@ -33,4 +33,5 @@ char *cli_detach_keys(struct cli *c, const char *given);
 struct image_progress cli_pull_progress(struct cli *c);
 struct image_progress cli_mapping_progress(struct cli *c);  // of a copy of layers for other ids
 void cli_print_volumes(struct cli *c, const struct strv *removed);
+void cli_print_containers(struct cli *c, const struct strv *removed);
 void cli_print_pruned(struct cli *c, const struct image_removals *removed, uint64_t freed);

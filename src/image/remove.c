@@ -223,7 +223,7 @@ int image_prune(struct engine *en, const struct image_prune_options *opt,
 {
     struct prune_filters f = {.until = INT64_MAX, .all = opt->all};
     struct store_pruned done = {0};
-    struct store_prune_options gc = {0};
+    struct store_prune_options gc = {.told_as = "image"};
     int rc = 0;
     for (size_t i = 0; rc == 0 && opt->filters && i < opt->filters->n; i++) {
         rc = add_filter(opt->filters->p[i], &f, e);

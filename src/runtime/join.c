@@ -172,6 +172,7 @@ static _Noreturn void go_between(const struct plan *p, int pid_fd)
     pid_t pid = fork_sibling(p->clone_flags);
     if (pid == 0) {
         close(pid_fd);
+        enter_wait(p);  // whose child nobody knows goes no further
         enter_run(p);
     }
     if (pid < 0) enter_fail(p, STEP_NONE, 0);
@@ -202,8 +203,14 @@ pid_t join_fork(const struct plan *p, struct proc *out, struct err *e)
     do n = read(rd, &pid, sizeof pid);
     while (n < 0 && errno == EINTR);
     if (proc_wait(&between, &status, e) < 0) return -1;
-    if (n == (ssize_t)sizeof pid) return adopt(pid, out, e);
-    *out = PROC_NONE;  // the reason is on the status socket
+    *out = PROC_NONE;
+    if (n == (ssize_t)sizeof pid) {
+        if (adopt(pid, out, e) < 0) return -1;
+        send(p->peer_fd, "x", 1, MSG_NOSIGNAL);  // where it has ended, its report says why
+        return 0;
+    }
+    // The reason is on the status socket, or it was killed. Its child, if there is one, ends.
+    shutdown(p->peer_fd, SHUT_WR);
     return 0;
 }
 

@@ -8,9 +8,10 @@
 //                         the rights over the others),
 //                         the rest, one step
 //                         clone3(CLONE_PARENT) --------> is in the process namespace from birth;
-//   waits for it <------- says the pid, ends             control groups, session, terminal, limits,
+//   waits for it <------- says the pid, ends
+//   goes on ------------------------------------------->  control groups, session, terminal, limits,
 //   hears the result <---------------------------------- ids, capabilities, seccomp, read back,
-//   exec
+//                                                        exec
 //
 // Nobody of ours lives inside with more than the program will have, except for that last part, and
 // during it the process is not dumpable, holds no descriptors but its own, and executes or loads

@@ -7,6 +7,7 @@
 #include "runtime/create.h"
 #include "runtime/events.h"
 #include "runtime/life.h"
+#include "store/event.h"
 #include "store/gc.h"
 
 // --- prune -------------------------------------------------------------------------------------
@@ -78,6 +79,7 @@ int runtime_prune(struct engine *en, const struct strv *filters, struct strv *ou
         vec_each(item, &df.containers) if (strcmp(item->id, row->brief.id) == 0) *out_freed +=
             item->size;
     }
+    store_event_pruned(en, "container", *out_freed);
     return 0;
 }
 

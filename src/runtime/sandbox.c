@@ -284,7 +284,8 @@ static int listen_to(struct plan *p, int fd, struct strv *stubs, struct runtime_
         if (r.kind == REPORT_STUB && r.head_n && stubs) strv_add(stubs, r.head);
         if (r.kind == REPORT_PTY && got >= 0 && *out_pty < 0) *out_pty = take_fd(got);
     }
-    return 0;
+    if (out->proc.fd >= 0) return 0;
+    return err_set(e, ERR_INTERNAL, "the process that enters the container was killed");
 }
 
 // The child waits for one byte before it does anything in its new user namespace.

@@ -11,6 +11,7 @@
 #include "base/event.h"
 #include "base/own.h"
 #include "runtime/life.h"
+#include "store/event.h"
 #include "store/tmp.h"
 
 #define META_MAX ((size_t)1 << 20)
@@ -328,5 +329,7 @@ int runtime_volume_prune(struct engine *en, bool all, const struct strv *asked,
         else if (used.kind != ERR_CONFLICT) // somebody has begun to use it
             event_warn(&en->sink, "volume '%s' stays: %s", row->name, err_cause(&used));
     }
-    return store_sweep(en, out_freed, e);
+    if (store_sweep(en, out_freed, e) < 0) return -1;
+    store_event_pruned(en, "volume", *out_freed);
+    return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -92,6 +93,12 @@ void store_event(struct engine *en, const char *type, const char *action, const 
     struct codec_json *attributes = codec_json_new_object();
     for (; more && more[0] && more[1]; more += 2) codec_json_set_text(attributes, more[0], more[1]);
     store_event_with(en, type, action, id, attributes);
+}
+
+void store_event_pruned(struct engine *en, const char *type, uint64_t freed)
+{
+    own(free) char *number = str_fmt("%" PRIu64, freed);
+    store_event(en, type, "prune", "", (const char *const[]){"reclaimed", number, NULL});
 }
 
 // --- reading ------------------------------------------------------------------------------------

@@ -17,13 +17,15 @@
 #define STORE_EVENTS_MAX ((size_t)2 << 20)  // bytes of one file; there are two
 #define STORE_EVENT_LINE ((size_t)64 << 10) // a longer line is not written
 
-// type "container", "image", "volume", "network"; `more`: attributes, pairs of key and value, NULL
+// type "container", "image", "volume", "network", "builder"; `more`: attributes, pairs of key and value, NULL
 // at the end; or NULL.
 void store_event(struct engine *en, const char *type, const char *action, const char *id,
                  const char *const *more);
 // The same with an object of texts, which is taken.
 void store_event_with(struct engine *en, const char *type, const char *action, const char *id,
                       struct codec_json *attributes);
+// "prune" of a type of things: of none in particular, with the bytes that it freed.
+void store_event_pruned(struct engine *en, const char *type, uint64_t freed);
 
 // Reads lines, oldest first, and goes on across changes to a new file.
 struct store_event_file {

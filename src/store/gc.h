@@ -62,6 +62,7 @@ struct store_prune_options {
     bool downloads;    // drop what has come of interrupted downloads (else only what is days old)
     int64_t until;     // with `cache`: only what was last used before this time; 0: any
     unsigned wait;     // seconds to wait for other commands to end; 0: 10
+    const char *told_as;  // "image", "builder": whose `prune` event tells of it; NULL: none
 };
 struct store_pruned {
     size_t blobs, layers, records;

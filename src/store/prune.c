@@ -10,6 +10,7 @@
 #include "base/own.h"
 #include "base/vec.h"
 #include "store/download.h"
+#include "store/event.h"
 #include "store/fresh.h"
 #include "store/gc.h"
 #include "store/internal.h"
@@ -173,5 +174,7 @@ int store_prune(struct engine *en, const struct store_prune_options *opt, struct
     if (engine_enter(en, e) < 0) return -1;
     own(fd) int lock = store_lock_alone(en, opt->wait ? opt->wait : WAIT_DEFAULT, e);
     if (lock < 0) return -1;
-    return prune(&p, e) < 0 ? err_wrap(e, "freeing what nobody needs") : 0;
+    if (prune(&p, e) < 0) return err_wrap(e, "freeing what nobody needs");
+    if (opt->told_as) store_event_pruned(en, opt->told_as, out->freed);
+    return 0;
 }

@@ -2,14 +2,6 @@
 # Cleaning up while things go wrong.
 load helpers
 
-deny_syscall() {
-    local tool
-    tool=${TOOLS:-$(dirname "$DEWAR")/../../tests/tools}/deny-syscall
-    [ -x "$tool" ] || tool=$TESTS_DIR/../build/tests/tools/deny-syscall
-    [ -x "$tool" ] || skip "deny-syscall is not built beside the program"
-    ASAN_OPTIONS=detect_leaks=0 "$tool" "$@"
-}
-
 @test "prune frees nothing that is needed, whichever file it cannot open or list" {
     need_root # deny-syscall follows with ptrace
     fresh_store "$WORK/own"

@@ -148,7 +148,7 @@ content() { # of a volume mounted on /data
 }
 
 @test "prune removes anonymous volumes, with -a those with names, and nothing that is used" {
-    dewar create -q --network none --name user -v used:/x -v /anon $IMG true >/dev/null
+    dewar run -qd --network none --name user -v used:/x -v /anon $IMG sleep 300 >/dev/null
     dewar create -q --network none --name gone -v /anon $IMG true >/dev/null
     left=$(dewar inspect -f '{{(index .Mounts 0).Name}}' gone)
     dewar rm gone >/dev/null

@@ -106,3 +106,22 @@ test_teardown() { dewar rm -f box >/dev/null 2>&1 || true; }
     dewar stop -t 0 box >/dev/null
     same "$(dewar inspect -f '{{.State.ExitCode}}' box)" 137
 }
+
+@test "whoever of those that enter is killed: the command ends, and nobody is left inside" {
+    box $IMG sleep 300
+    list() { X box ps -o args= | sort; }
+    deny_syscall --list points --all -- "$DEWAR" exec box sleep 0
+    grep -E '^(setns|setresuid|clone3|write|close_range|fchdir):' points >some
+    grep -q '^setns:' some
+    local at rc
+    while read -r at; do
+        rc=0
+        deny_syscall --at "$at" --kill self -- "$DEWAR" exec box sleep 1.77 >out 2>&1 || rc=$?
+        [ "$rc" != 124 ] || { echo "hangs with a kill at $at" >&2; return 1; }
+        [ "$rc" != 0 ] || { echo "success with a kill at $at" >&2; return 1; }
+        same "$(list | grep -c 'sleep 1.77')" 0 || { echo "after a kill at $at" >&2; return 1; }
+    done <some
+    # Where it was the one in between, the command says so.
+    try deny_syscall --at setns:1 --kill self -- "$DEWAR" exec box true
+    fails 1 "the process that enters the container was killed"
+}

@@ -253,7 +253,7 @@ need_subimage() { # a part of an image that is not attached can be mounted since
     try dewar rmi alone:1
     fails 1 "must be forced"
     dewar rmi -f alone:1 >/dev/null
-    dewar system prune -f >/dev/null
+    dewar image prune -f >/dev/null
     try dewar start -a holder
     ok && same "$output" alone || return 1
 }

@@ -76,6 +76,43 @@ actions() { past --format '{{.Type}} {{.Action}}' "$@"; }
     same "$(past --filter volume=data --format '{{.Action}}' | tr '\n' ' ')" "create mount unmount destroy "
 }
 
+@test "each prune is told of, with the bytes that it freed" {
+    reclaimed() { past --filter event=prune --filter type="$1" --format '{{.Actor.Attributes.reclaimed}}' | tail -n 1; }
+    about() { # TYPE FILE: what the event says is what the command says, to its three digits
+        local bytes told
+        bytes=$(reclaimed "$1") told=$(sed -n 's/^Total reclaimed space: //p' "$2")
+        [ "$bytes" -ge 1000000 ] || { echo "only '$bytes' bytes of $1" >&2; return 1; }
+        same "$(awk -v n="$bytes" 'BEGIN { printf "%.3gMB", n / 1000000 }')" "$told"
+    }
+    R() { dewar run -q --network none "$@"; }
+    R --name full $IMG sh -c 'head -c 1500000 /dev/urandom >/f'
+    dewar container prune -f >out
+    about container out
+    R --rm -v data:/d $IMG sh -c 'head -c 2500000 /dev/urandom >/d/f'
+    dewar volume prune -af >out
+    about volume out
+    head -c 3500000 /dev/urandom >file && tar -cf one.tar file
+    dewar import one.tar >/dev/null
+    dewar image prune -f >out
+    about image out
+    mkdir c && cp file c && printf 'FROM scratch\nCOPY file /\n' >c/Dockerfile
+    dewar build -q --output type=tar,dest=/dev/null c >/dev/null
+    dewar builder prune -f >out
+    about builder out
+    same "$(past --filter event=prune | cut -d' ' -f2- | sed 's/=[0-9]*/=N/')" \
+        "$(printf '%s prune  (reclaimed=N)\n' container volume image builder)"
+    past --filter event=prune --filter type=container --format json >line
+    same "$(jq -r '[.status, .Type, .Action, .Actor.ID, (.Actor.Attributes | keys | join(","))] | join("|")' line)" \
+        'prune|container|prune||reclaimed'
+    rm -f "$DEWAR_RUN/events"
+    dewar create -q --name created $IMG true >/dev/null
+    running=$(D $IMG sleep 300)
+    try dewar system prune -f --volumes
+    ok && has "Deleted Containers:" || return 1
+    same "$(dewar ps -aq --no-trunc)" "$running"
+    same "$(actions --filter event=prune)" "$(printf '%s prune\n' container volume image)"
+}
+
 @test "health is an event, and detaching is one" {
     D --name well --health-cmd true --health-interval 100ms $IMG sleep 100 >/dev/null
     wait_for eval 'past --filter event=health_status | grep -q "health_status: healthy"'

@@ -17,6 +17,7 @@
 #   ctx         makes $WORK/ctx current, for a build; dockerfile <<EOF writes its Dockerfile
 #   build_id    builds ctx (or the arguments) quietly and prints the image ID
 #   on_tty TEXT... runs a shell command on a terminal and prints what it showed, CRs removed
+#   deny_syscall ... makes one call of a command fail, or be its last; see tests/tools/deny-syscall.c
 #   rounds N ALL prints 1 .. N, or 1 .. ALL in a check with --full
 #   ok, fails N [text], has TEXT, lacks TEXT, same A B    assertions about the last `try`
 #
@@ -60,6 +61,15 @@ on_tty() {
     script -qec "$*" /dev/null <>"$dir/in" >"$dir/out" || code=$?
     tr -d '\r' <"$dir/out"
     return "$code"
+}
+
+# tests/tools/deny-syscall; it follows with ptrace, so what has privileges keeps them for root only.
+deny_syscall() {
+    local tool
+    tool=${TOOLS:-$(dirname "$DEWAR")/../../tests/tools}/deny-syscall
+    [ -x "$tool" ] || tool=$TESTS_DIR/../build/tests/tools/deny-syscall
+    [ -x "$tool" ] || skip "deny-syscall is not built beside the program"
+    ASAN_OPTIONS=detect_leaks=0 timeout 60 "$tool" "$@"
 }
 
 # Removes a tree of ours that may hold files of mapped ids, which only a user namespace may touch.
