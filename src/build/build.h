@@ -27,6 +27,7 @@ struct build_options {
     enum build_timestamps timestamps;
     const struct strv *tags, *build_args, *labels, *secrets, *ssh, *contexts, *add_hosts;
     const struct strv *ulimits, *no_cache_filter, *outputs, *allow;
+    const struct strv *proxies;  // "K=V": build args of the machine, not of the build; weaker than those
     const struct strv *cache_from, *cache_to;  // see cachespec.h
     const char *iidfile, *metadata_file;
     bool push;               // every tag, when the image is in the store

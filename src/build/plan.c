@@ -66,6 +66,11 @@ static int read_build_args(struct build_job *job, struct err *e)
         else if (inherited)
             map_set(&job->build_args, key, str_dup(inherited));
     }
+    for (size_t i = 0; job->opt->proxies && i < job->opt->proxies->n; i++) {
+        struct sv value = sv_of(job->opt->proxies->p[i]);
+        own(free) char *key = sv_dup(sv_cut(&value, '='));
+        if (!map_has(&job->build_args, key)) map_set(&job->build_args, key, sv_dup(value));
+    }
     return 0;
 }
 

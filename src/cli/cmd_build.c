@@ -162,7 +162,10 @@ static int run(struct cli *c, const void *options, struct err *e)
     const struct opts *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     const char *context = c->argc ? c->argv[0] : ".";
+    own(strv) struct strv proxies = {0};
     struct build_options opt = to_verb(o, context);
+    cli_proxies(c, &proxies);
+    opt.proxies = &proxies;
     enum build_call call = o->check ? BUILD_CALL_CHECK : (enum build_call)o->call;
     if (call != BUILD_CALL_BUILD) {
         if (cli_engine(c, &en, e) < 0) return -1;

@@ -113,7 +113,10 @@ static int run_lock(struct cli *c, const void *options, struct err *e)
 {
     const struct opts *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    own(strv) struct strv proxies = {0};
     struct build_options build = to_verb(c, o);
+    cli_proxies(c, &proxies);
+    build.proxies = &proxies;
     struct build_locking_options opt = {&build, &o->update, o->build};
     struct build_result result = {0};
     struct build_locking l;
@@ -187,7 +190,10 @@ static int run_verify(struct cli *c, const void *options, struct err *e)
 {
     const struct opts *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
+    own(strv) struct strv proxies = {0};
     struct build_options build = to_verb(c, o);
+    cli_proxies(c, &proxies);
+    build.proxies = &proxies;
     struct build_verify_options opt = {&build, o->rebuild};
     struct build_result result = {0};
     struct build_verify v;

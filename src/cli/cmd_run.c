@@ -457,12 +457,14 @@ static int prepare(struct cli *c, const struct opts *o, struct runtime_run_optio
     ro->image = c->argv[0];
     for (int i = 1; i < c->argc; i++) strv_add(&ro->args, c->argv[i]);
     if (not_yet(o, e) < 0 || fill(o, ro, e) < 0) return -1;
+    cli_proxies(c, &ro->proxies);
     return cli_engine(c, en, e);
 }
 
 static void drop(struct runtime_run_options *ro)
 {
     strv_fini(&ro->args);
+    strv_fini(&ro->proxies);
     strv_fini(&ro->spec.hosts_extra);
     char **texts[] = {&ro->spec.workdir, &ro->spec.user, &ro->spec.hostname, &ro->spec.domainname,
                       &ro->spec.cpuset_cpus, &ro->spec.cpuset_mems};

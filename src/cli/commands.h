@@ -30,6 +30,8 @@ extern const struct cli_cmd cli_cmd_help, cli_cmd_completion, cli_cmd_complete;
 // For verbs that pull what is missing: shows the pull, and nothing when there is none.
 // --detach-keys, else the person's "detachKeys" of Docker's config.json, else NULL. Heap.
 char *cli_detach_keys(struct cli *c, const char *given);
+// The variables that the "proxies" of Docker's config.json stand for, "HTTP_PROXY=..." and so on.
+void cli_proxies(struct cli *c, struct strv *out);
 struct image_progress cli_pull_progress(struct cli *c);
 struct image_progress cli_mapping_progress(struct cli *c);  // of a copy of layers for other ids
 void cli_print_volumes(struct cli *c, const struct strv *removed);

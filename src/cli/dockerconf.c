@@ -31,3 +31,36 @@ char *cli_detach_keys(struct cli *c, const char *given)
     struct sv keys = codec_json_text(codec_json_get(j, "detachKeys"));
     return keys.n ? sv_dup(keys) : NULL;
 }
+
+// An entry for the daemon that Docker's command line would talk to stands before "default", whole.
+static const struct codec_json *proxies_of(const struct codec_json *config)
+{
+    const char *daemon = getenv("DOCKER_HOST");
+    const struct codec_json *all = codec_json_get(config, "proxies");
+    const struct codec_json *own =
+        codec_json_get(all, daemon && daemon[0] ? daemon : "unix:///var/run/docker.sock");
+    return own ? own : codec_json_get(all, "default");
+}
+
+void cli_proxies(struct cli *c, struct strv *out)
+{
+    static const struct {
+        const char *key, *names[2];
+    } rows[] = {{"httpProxy", {"HTTP_PROXY", "http_proxy"}},
+                {"httpsProxy", {"HTTPS_PROXY", "https_proxy"}},
+                {"ftpProxy", {"FTP_PROXY", "ftp_proxy"}},
+                {"noProxy", {"NO_PROXY", "no_proxy"}},
+                {"allProxy", {"ALL_PROXY", "all_proxy"}}};
+    own(codec_json) struct codec_json *j = NULL;
+    if (load(c, &j) == 0) return;
+    const struct codec_json *proxies = proxies_of(j);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct codec_json *value = codec_json_get(proxies, rows[i].key);
+        struct sv text = codec_json_text(value);
+        if (value && codec_json_type(value) != CODEC_JSON_TEXT)
+            event_warn(&c->sink, "not used: '%s' of the proxies in Docker's config.json is no text",
+                       rows[i].key);
+        for (size_t k = 0; text.n && k < 2; k++)
+            strv_take(out, str_fmt("%s=%.*s", rows[i].names[k], (int)text.n, text.p));
+    }
+}

@@ -30,6 +30,7 @@ struct runtime_run_options {
     const char *entrypoint;   // "" clears the image's
     struct strv env;          // "K=V"; "K" copies the caller's, or removes the image's
     struct strv env_files;
+    struct strv proxies;      // "K=V", set before env_files and env
     struct strv volumes;      // -v
     struct strv mounts;       // --mount
     struct strv volumes_from; // "CONTAINER[:ro|rw]"

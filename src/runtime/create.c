@@ -408,6 +408,7 @@ int create_read(struct engine *en, const struct runtime_run_options *o, struct r
         return err_set(e, ERR_USAGE, "invalid signal: '%s'", o->stop_signal);
     struct log_options log;
     if (log_options_read(c, &log, e) < 0) return -1;
+    strv_add_all(env, &o->proxies);
     for (size_t i = 0; i < o->env_files.n; i++)
         if (parse_env_file(o->env_files.p[i], env, e) < 0) return -1;
     strv_add_all(env, &o->env);
