@@ -9,6 +9,8 @@
 #include "registry/header.h"
 #include "registry/internal.h"
 
+#define FULL_MS 10
+
 void call_fini(struct call *c)
 {
     strv_fini(&c->headers);
@@ -170,12 +172,19 @@ static bool worth_a_retry(const struct client_host *host, const struct http_answ
     return lost && host->answered;
 }
 
+// A connection that nobody reads from would only be closed by the other side.
+static void wait_for_reader(struct job *j, const struct call *c)
+{
+    while (c->full && c->full(c->arg)) task_sleep(j->c->tasks, FULL_MS * 1000000);
+}
+
 static int with_retries(struct job *j, struct call_home *home, struct client_host *host,
                         struct call *c, const struct secret *authorization, struct http_answer *a,
                         struct err *e)
 {
     struct retry retry = {0};
     for (;;) {
+        wait_for_reader(j, c);
         uint64_t before = c->progress ? *c->progress : 0;
         int rc = with_scheme(j->c->http, home, host, c, authorization, a, e);
         if (c->once || !worth_a_retry(host, a, rc)) return rc;
@@ -201,16 +210,19 @@ int call_plain(struct job *j, struct call_home *home, struct call *c,
     return with_retries(j, home, client_host(j->c, str_z(&name)), c, authorization, a, e);
 }
 
-// Twice: the first 401 says what is wanted, the second that a token we had is no longer good.
+// Twice: the first 401 says what is wanted, the second that a token we had is no longer good. A large
+// download may outlive many.
 #define CHALLENGES 2
 
 int call_do(struct session *s, struct call *c, struct http_answer *a, struct err *e)
 {
     for (unsigned round = 0;; round++) {
         own(secret) struct secret authorization = {0};
+        uint64_t before = c->progress ? *c->progress : 0;
         if (auth_header(s, &authorization, e) < 0) return -1;
         if (with_retries(s->j, &s->home, s->host, c, &authorization, a, e) < 0) return -1;
         bool ours = a->status == 401 && url_same_origin(&c->ended, &s->home.url);
+        if (c->progress && *c->progress - before >= RETRY_GAIN) round = 0;
         if (!ours || round == CHALLENGES) return 0;
         int again = auth_challenged(s, a, &authorization, e);
         if (again <= 0) return again;

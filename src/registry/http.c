@@ -162,7 +162,7 @@ static int begin_body(struct exchange *x)
 
 static void pause_it(struct exchange *x)
 {
-    x->paused = true;
+    x->paused = x->a->waited = true;
     x->next_paused = x->h->paused;
     x->h->paused = x;
 }
@@ -487,6 +487,7 @@ static int exchange_once(struct http *h, const struct http_ask *q, struct http_a
     a->headers.max = HTTP_HEADERS_MAX;
     a->status = 0;
     a->got = a->sent = 0;
+    a->waited = false;
     a->failure = HTTP_FAIL_OURS;
     own(headers) struct curl_slist *headers = make_headers(q);
     own(easy) CURL *easy = curl_easy_init();

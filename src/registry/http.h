@@ -43,6 +43,7 @@ struct http_answer {
     struct str headers;      // "Name: value\n" of the last answer
     struct str body;         // unless `take` took it; errors always
     bool proxied;            // the connection went to a proxy
+    bool waited;             // for q->full to say no: a server may have lost its patience then
     enum addr_class address; // of the peer, PUBLIC when proxied
     uint64_t got, sent;      // bytes of body
 };

@@ -148,6 +148,7 @@ int token_get(struct session *s, const struct auth_way *way, const struct regist
 void auth_basic(const struct registry_credential *c, struct secret *out); // "Basic ..."
 
 // Retries: how long to wait before the next try.
+#define RETRY_GAIN ((uint64_t)64 << 10) // bytes that make a try worth it; a drip is no progress
 struct retry {
     unsigned tries;
     unsigned total;

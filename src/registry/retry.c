@@ -10,9 +10,8 @@
 
 #define FIRST_MS 500
 #define LONGEST_MS 30000
-#define RETRY_AFTER_MAX 120       // seconds; a registry that asks for more gets an error now
-#define TOTAL_MAX 100             // tries of one call, even when each brought some bytes
-#define GAIN ((uint64_t)64 << 10) // bytes that make a try worth it; a drip is no progress
+#define RETRY_AFTER_MAX 120 // seconds; a registry that asks for more gets an error now
+#define TOTAL_MAX 100       // tries of one call, even when each brought some bytes
 
 bool retry_status(long status)
 {
@@ -31,8 +30,10 @@ int64_t retry_delay_ms(struct retry *r, unsigned max, const struct http_answer *
 {
     struct sv value;
     int64_t seconds;
-    if (gained >= GAIN) r->tries = 0;
-    if (r->tries >= max || ++r->total >= TOTAL_MAX) return -1;
+    // One that we kept waiting may be closed by whoever gives up on us: that is no failure.
+    bool ours = a->waited && gained > 0;
+    if (ours || gained >= RETRY_GAIN) r->tries = 0;
+    if (r->tries >= max || (!ours && ++r->total >= TOTAL_MAX)) return -1;
     int64_t ms = FIRST_MS;
     for (unsigned i = 0; i < r->tries && ms < LONGEST_MS; i++) ms *= 2;
     r->tries++;

@@ -246,6 +246,53 @@ asked() { # PATTERN: requests that the scripted registry saw, as "METHOD PATH" l
     same "$(sed -n 's/^reader ahead=//p' out)" 60000000
 }
 
+@test "a connection that is lost because its reader is late costs no try" {
+    local digest
+    head -c 17000000 /dev/urandom >large
+    mkdir -p slow/blobs/sha256
+    digest=$(digest large)
+    mv large "slow/blobs/sha256/${digest#*:}"
+    echo '{"manifests":[]}' >slow/index.json
+    ln -s "slow/blobs/sha256/${digest#*:}" large
+    # Each time some bytes come, fewer than what makes a try worth it.
+    evil_start "{\"images\":\"$PWD/slow\",\"rules\":[{\"on\":\"blob_get\",\"reset\":16800000,\"times\":1},
+        {\"on\":\"blob_get\",\"impatient\":[30000,0.4],\"times\":6}]}"
+    # shellcheck disable=SC2046
+    DEWAR_REGISTRY_RETRIES=2 T --reader 20 --crawl 400 blob-get "$EVIL/a" $(blob large got) hashed paced >out || { cat out; false; }
+    cmp large got
+    same "$(jq -r 'select(.kind == "blob_get") | .sent' "$EVIL_LOG" | grep -c '^30000$')" 6
+    # What an earlier run left is read before the registry is asked for more.
+    local begin
+    evil_start "{\"images\":\"$PWD/slow\"}"
+    head -c 16990000 large >got
+    begin=$(date +%s%N)
+    # shellcheck disable=SC2046
+    T --reader 1500 blob-get "$EVIL/a" $(blob large got) offset=16990000 hashed paced >out
+    cmp large got
+    [ "$(jq -r --argjson b "$begin" 'select(.kind == "blob_get") | .time * 1000 - $b / 1000000 | floor' "$EVIL_LOG")" -ge 1400 ]
+    # A registry that has no such excuse is given up on as ever.
+    evil_start "{\"images\":\"$PWD/slow\",\"rules\":[{\"on\":\"blob_get\",\"reset\":20000}]}"
+    # shellcheck disable=SC2046
+    DEWAR_REGISTRY_RETRIES=2 try T blob-get "$EVIL/a" $(blob large again) hashed paced
+    fails 1
+    has 'gave up after 3 tries'
+}
+
+@test "a download outlives the tokens that it was begun with" {
+    local rules='' part='{"on":"blob_get","truncate":100000,"times":1},' again i
+    again='{"on":"blob_get","status":401,"headers":{"WWW-Authenticate":"Bearer realm=\"{main}/token\",service=\"evil\""},"times":1},'
+    for i in 1 2 3 4; do rules+=$part$again; done
+    mkdir -p four/blobs/sha256
+    cp -L big "four/blobs/sha256/$(sha256sum <big | cut -d' ' -f1)"
+    echo '{"manifests":[]}' >four/index.json
+    evil_start "{\"images\":\"$PWD/four\",\"auth\":\"token\",\"rules\":[{\"on\":\"blob_get\",\"after\":0,\"times\":1},${rules%,}]}"
+    # shellcheck disable=SC2046
+    T blob-get "$EVIL/a" $(blob big got) >out || { cat out; false; }
+    cmp big got
+    same "$(asked 'GET /token' | grep -c .)" 1
+    [ "$(asked 'GET /token')" -ge 5 ]
+}
+
 @test "an upload goes on where it broke off" {
     evil_start '{"rules":[{"on":"upload_patch","refuse":3000000,"times":1}]}'
     # shellcheck disable=SC2046

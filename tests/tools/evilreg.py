@@ -34,6 +34,7 @@ does, alone or together:
     flip N, append TEXT, keep N        bytes N changed, more bytes, only the first N (an honest length)
     truncate N, reset N, stall N, slow N    after N bytes: closes, resets, says nothing more, or goes on
                                        with one byte a second
+    impatient [N, SECONDS]             N bytes in two goes, and when nobody has asked for more by then, a reset
     endless, gzip, chunked, http10     no end; Content-Encoding; no length; no length and no keep-alive
     length TEXT                        what Content-Length says
     no_range, range TEXT               ignores Range; what Content-Range says
@@ -630,6 +631,8 @@ class Evil:
         return self.send_body(conn, body, rule, log) and keep
 
     def send_body(self, conn, body, rule, log):
+        if "impatient" in rule:
+            return self.lose_patience(conn, body[:rule["impatient"][0]], rule["impatient"][1], log)
         cut = next((k for k in ("truncate", "reset", "stall", "slow") if k in rule), None)
         end = min(rule[cut], len(body)) if cut else len(body)
         for at in range(0, end, 1 << 16):
@@ -648,6 +651,17 @@ class Evil:
             if self.until_closed(conn, 1):
                 break
         return cut is None and not rule.get("endless")
+
+    def lose_patience(self, conn, body, seconds, log):
+        """What a server does whose client reads on so late that a timer ends: bytes are on the way then."""
+        half = len(body) // 2
+        conn.sendall(body[:half])
+        time.sleep(0.1)
+        conn.sendall(body[half:])
+        log["sent"] = len(body)
+        time.sleep(seconds)
+        self.reset(conn)
+        return False
 
     @staticmethod
     def count_late(conn, request):

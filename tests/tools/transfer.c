@@ -14,6 +14,7 @@
 //   --tail: looks at FILE at each progress, and says "ahead" when it is shorter than was said
 //   --reader: of a paced blob-get: waits MS ms, then reads as fast as the file grows, and says by
 //   how many bytes at most the file was ahead ("reader ahead=N")
+//   --crawl BYTES: that reader reads so many in MS ms until all of the file has come
 //   keys: digest size offset type mount user url fd; flags: insecure anonymous hashed paced
 //
 // An answer: "ID done found digest=... size=... type=... name=... url=... time=...", or "ID failed
@@ -111,6 +112,7 @@ static int parse_words(char **w, int n, struct transfer_request *q, int *fd, str
 // What the worker of a pull does, as far as the client can see it.
 struct reader {
     long ms; // -1: none
+    uint64_t crawl;
     int fd;
     uint64_t size;
 };
@@ -124,10 +126,11 @@ static int read_along(void *arg, struct err *e)
     while (at < r->size) {
         struct stat st;
         if (fstat(r->fd, &st) != 0) return err_sys(e, "stat the file");
-        if ((uint64_t)st.st_size - at > ahead) ahead = (uint64_t)st.st_size - at;
-        at = (uint64_t)st.st_size;
+        uint64_t have = (uint64_t)st.st_size;
+        if (have - at > ahead) ahead = have - at;
+        at = r->crawl && have < r->size && at + r->crawl < have ? at + r->crawl : have;
         if (lseek(r->fd, (off_t)at, SEEK_SET) < 0) return err_sys(e, "seek in the file");
-        usleep(1000);
+        usleep(r->crawl ? (useconds_t)r->ms * 1000 : 1000);
     }
     printf("reader ahead=%llu\n", (unsigned long long)ahead);
     fflush(stdout);
@@ -143,7 +146,8 @@ static int send_all(int sock, char **w, int n, uint32_t *sent, struct reader *re
         own(fd) int fd = -1;
         if (parse_words(w + i, end - i, &q, &fd, e) < 0) return -1;
         if (transfer_send_request(sock, &q, fd, e) < 0) return -1;
-        if (reader->ms >= 0) *reader = (struct reader){reader->ms, take_fd(fd), q.size};
+        if (reader->ms >= 0)
+            *reader = (struct reader){reader->ms, reader->crawl, take_fd(fd), q.size};
         i = end + 1;
     }
     return 0;
@@ -205,7 +209,7 @@ static int receive_all(int sock, uint32_t count, bool progress, const char *tail
 }
 
 static int drive(const char *helper, char **w, int n, bool progress, const char *tail,
-                 long reader_ms, struct err *e)
+                 struct reader reader, struct err *e)
 {
     extern char **environ;
     const char *const argv[] = {helper, NULL};
@@ -220,14 +224,13 @@ static int drive(const char *helper, char **w, int n, bool progress, const char 
     struct proc p;
     if (proc_start(&spec, &p, e) < 0) return -1;
     close(take_fd(theirs));
-    struct reader reader = {.ms = reader_ms, .fd = -1};
     struct proc_worker reading;
     int rc = send_all(ours, w, n, &sent, &reader, e);
     bool along = rc == 0 && reader.fd >= 0;
     if (along && proc_worker_start(read_along, &reader, &reading, e) < 0) return -1;
     if (rc == 0) rc = receive_all(ours, sent, progress, tail, e);
     close(take_fd(ours));
-    if (rc < 0 && along) proc_kill(&reading.proc, SIGKILL);
+    if (rc != 0 && along) proc_kill(&reading.proc, SIGKILL);
     struct err wait_err;
     if (along && proc_worker_wait(&reading, &wait_err) < 0 && rc == 0) return *e = wait_err, -1;
     proc_wait(&p, &status, &wait_err);
@@ -240,20 +243,22 @@ int main(int argc, char **argv)
     char helper[4096] = "";
     bool progress = false;
     const char *tail = NULL;
-    long reader_ms = -1;
+    struct reader reader = {.ms = -1, .fd = -1};
     int i = 1;
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
         if (strcmp(argv[i], "--progress") == 0) progress = true;
         if (strcmp(argv[i], "--tail") == 0 && i + 1 < argc) tail = argv[++i];
-        uint64_t ms;
+        uint64_t n;
         if (strcmp(argv[i], "--reader") == 0 && i + 1 < argc &&
-            num_u64_max(sv_of(argv[++i]), 60000, &ms))
-            reader_ms = (long)ms;
+            num_u64_max(sv_of(argv[++i]), 60000, &n))
+            reader.ms = (long)n;
+        if (strcmp(argv[i], "--crawl") == 0 && i + 1 < argc && num_u64(sv_of(argv[++i]), &n))
+            reader.crawl = n;
         if (strcmp(argv[i], "--helper") == 0 && i + 1 < argc)
             snprintf(helper, sizeof helper, "%s", argv[++i]);
     }
     if (!helper[0] && engine_helper("dewar-registry", helper, sizeof helper, &e) < 0)
         return tool_fail(&e);
-    int rc = drive(helper, argv + i, argc - i, progress, tail, reader_ms, &e);
+    int rc = drive(helper, argv + i, argc - i, progress, tail, reader, &e);
     return rc < 0 ? tool_fail(&e) : rc;
 }
