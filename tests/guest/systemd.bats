@@ -95,6 +95,7 @@ HOG='exec awk "BEGIN { x = 0123456789; for (;;) x = x x }"'
 }
 
 bundle() {
+    rm -f b/config.json
     mkdir -p b/rootfs && (cd b && tar -C rootfs -xf "$BATS_RUN_TMPDIR/rootfs-0.tar" && dewar oci spec &&
         jq ".linux.cgroupsPath = \"$1\" | .process.terminal = false | .process.args = [\"sleep\", \"1000\"] |
             .linux.resources.memory.limit = 33554432 | .linux.resources.pids.limit = 40" config.json >c && mv c config.json)
