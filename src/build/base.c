@@ -114,11 +114,11 @@ static void want_stage(struct wanted *w, size_t index);
 
 static void want_from(struct wanted *w, size_t index, const char *from)
 {
-    if (!from) return;
+    if (!from || strchr(from, '$')) return;
     long stage = build_plan_context(w->job, from) < 0 ? build_plan_stage(w->job, from, index) : -1;
     if (stage >= 0)
         want_stage(w, (size_t)stage);
-    else if (build_plan_stage(w->job, from, w->job->stages.n) < 0)
+    else if (build_plan_stage(w->job, from, w->job->stages.n) < 0 && !build_plan_is_number(from))
         want(w, from, "");
 }
 

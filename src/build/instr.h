@@ -118,6 +118,8 @@ struct build_copy {
 int build_instr_copy(const struct build_instr *in, const struct build_expand *x,
                      struct build_copy *out, struct err *e);
 void build_copy_fini(struct build_copy *v);
+// --from of COPY, from= of RUN --mount: a name as it stands. An error when it holds a variable.
+int build_instr_check_from(const char *from, struct err *e);
 // --chmod: the new mode bits (07777) of a file that had `mode` (with S_IFDIR for folders, which X
 // looks at). Symbolic clauses: [ugoa]*[-+=][rwxXstugo]*, separated by commas.
 int build_chmod_apply(const char *chmod, uint32_t mode, uint32_t *out, struct err *e);

@@ -105,15 +105,18 @@ static int add_paths(const struct build_instr *in, const struct build_expand *x,
     return 0;
 }
 
+int build_instr_check_from(const char *from, struct err *e)
+{
+    if (!strchr(from, '$')) return 0;
+    err_set(e, ERR_INPUT, "from='%s' cannot use variables", from);
+    return err_hint(e, "put 'FROM %s AS name' above, with a global ARG, and use from=name", from);
+}
+
 static int set_from(const struct build_instr *in, struct build_copy *out, struct err *e)
 {
     const char *from = build_instr_flag(in, "from");
     if (!from) return 0;
-    if (strchr(from, '$')) {
-        err_set(e, ERR_INPUT, "--from='%s' cannot use variables", from);
-        return err_hint(e, "put 'FROM %s AS name' above, with a global ARG, and use --from=name",
-                        from);
-    }
+    if (build_instr_check_from(from, e) < 0) return -1;
     if (!*from) return err_set(e, ERR_INPUT, "--from is empty");
     out->from = str_dup(from);
     return 0;

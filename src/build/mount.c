@@ -227,11 +227,7 @@ static int read_field(struct state *s, struct sv field, const struct build_expan
     }
     s->seen[keys[at].key] = true;
     own(free) char *raw = sv_dup(value.p ? value : SV("true"));
-    if (keys[at].key == KEY_FROM && strchr(raw, '$')) {
-        err_set(e, ERR_INPUT, "from='%s' cannot use variables", raw);
-        return err_hint(e, "put 'FROM %s AS name' above, with a global ARG, and use from=name",
-                        raw);
-    }
+    if (keys[at].key == KEY_FROM && build_instr_check_from(raw, e) < 0) return -1;
     char *v = NULL;
     if (build_instr_expand(x, raw, &v, e) < 0) return -1;
     return set_option(s, at, v, e);

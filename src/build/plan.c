@@ -88,6 +88,11 @@ static int read_globals(struct build_job *job, const struct build_instr *in, str
     return 0;
 }
 
+bool build_plan_is_number(const char *name)
+{
+    return *name && !name[strspn(name, "0123456789")];
+}
+
 long build_plan_stage(const struct build_job *job, const char *name, size_t before)
 {
     for (size_t i = before; i-- > 0;)  // of equal names the last one counts
@@ -95,7 +100,7 @@ long build_plan_stage(const struct build_job *job, const char *name, size_t befo
     char *end;
     errno = 0;
     unsigned long n = strtoul(name, &end, 10);
-    if (name[0] >= '0' && name[0] <= '9' && !*end && errno == 0 && n < before) return (long)n;
+    if (build_plan_is_number(name) && !*end && errno == 0 && n < before) return (long)n;
     return -1;
 }
 
@@ -233,11 +238,17 @@ static int need(struct build_job *job, size_t index, struct err *e);
 
 static int need_from(struct build_job *job, struct build_stage *s, const char *from, struct err *e)
 {
-    if (!from || build_plan_context(job, from) >= 0) return 0;
+    if (!from) return 0;
+    if (build_instr_check_from(from, e) < 0) return -1;
+    if (build_plan_context(job, from) >= 0) return 0;
     long i = build_plan_stage(job, from, s->index);
     if (i >= 0) return need(job, (size_t)i, e);
     if (build_plan_stage(job, from, job->stages.n) >= 0)
         return err_set(e, ERR_INPUT, "stage '%s' comes later in the file (or is this one)", from);
+    if (build_plan_is_number(from)) {
+        err_set(e, ERR_INPUT, "there is no stage %s above: numbers count the stages from 0", from);
+        return err_hint(e, "give the stage a name with FROM ... AS name, and use that");
+    }
     return 0;  // an image; the step opens it
 }
 

@@ -144,6 +144,21 @@ END
     ok
 }
 
+@test "what --from says is looked at before a registry is asked and before a step runs" {
+    for from in '$x' '$X' '${X:-y}' 7 1; do
+        printf 'ARG x=busybox\nFROM busybox:test\nRUN echo ran-$((40+2))\nCOPY --from=%s /bin /b\n' "$from" >Dockerfile
+        try dewar build .
+        fails 1 'Dockerfile:4' || return 1
+        [[ $stderr == *'cannot use variables'* || $stderr == *"there is no stage $from above"* ]] || return 1
+        [[ $stderr != *ran-42* && $stderr != *pulling* ]] || return 1
+        printf 'ARG x=busybox\nFROM busybox:test\nRUN echo ran-$((40+2))\nRUN --mount=from=%s,target=/x true\n' \
+            "$from" >Dockerfile
+        try dewar build .
+        fails 1 'Dockerfile:4' || return 1
+        [[ $stderr != *ran-42* && $stderr != *pulling* ]] || return 1
+    done
+}
+
 @test "errors name the file, the line and the way out" {
     printf 'FROM scratch\nRUN true &&\napt-get install x\n' >Dockerfile
     try dewar build -q .
