@@ -7,7 +7,7 @@
 #include "base/own.h"
 #include "cli/commands.h"
 #include "runtime/events.h"
-#include "runtime/life.h"
+#include "runtime/logs.h"
 
 struct opts {
     const char *format, *since, *until;

@@ -10,7 +10,8 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "cli/commands.h"
-#include "runtime/life.h"
+#include "runtime/logs.h"
+#include "runtime/state.h"
 
 struct opts {
     bool follow, timestamps, details;

@@ -6,10 +6,11 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "runtime/container.h"
+#include "runtime/message.h"
 #include "runtime/record.h"
 #include "runtime/restart.h"
 #include "runtime/service.h"
+#include "runtime/state.h"
 
 #define PATIENCE 10 // seconds beyond a container's own stop timeout
 

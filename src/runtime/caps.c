@@ -6,7 +6,8 @@
 #include <strings.h>
 #include <sys/prctl.h>
 
-#include "runtime/internal.h"
+#include "runtime/caps.h"
+#include "runtime/sandbox.h"
 
 static const char *const names[CAPS_LAST + 1] = {
     "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID",

@@ -22,7 +22,8 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "runtime/internal.h"
+#include "runtime/cgroup.h"
+#include "runtime/sandbox.h"
 #include "runtime/systemd.h"
 
 #define TOP "/sys/fs/cgroup"

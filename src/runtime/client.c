@@ -20,8 +20,9 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "runtime/client.h"
 #include "runtime/keys.h"
-#include "runtime/record.h"
+#include "runtime/message.h"
 
 struct client {
     int sock;    // to the monitor; -1: there is none

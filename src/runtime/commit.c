@@ -14,10 +14,14 @@
 #include "base/own.h"
 #include "image/image.h"
 #include "image/import.h"
-#include "runtime/create.h"
 #include "runtime/events.h"
 #include "runtime/files.h"
+#include "runtime/files_internal.h"
 #include "runtime/life.h"
+#include "runtime/record.h"
+#include "runtime/sandbox.h"
+#include "runtime/start.h"
+#include "runtime/state.h"
 
 #define UP "up" // in our temporary folder
 

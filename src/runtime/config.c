@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/own.h"
-#include "runtime/internal.h"
 #include "runtime/record.h"
+#include "runtime/state.h"
 
 static const char *const statuses[RUNTIME_STATUS_COUNT] = {
     "created", "running", "paused", "restarting", "removing", "exited", "dead"};

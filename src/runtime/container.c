@@ -13,9 +13,18 @@
 
 #include "base/event.h"
 #include "base/own.h"
+#include "runtime/client.h"
 #include "runtime/create.h"
 #include "runtime/events.h"
 #include "runtime/life.h"
+#include "runtime/message.h"
+#include "runtime/monitor.h"
+#include "runtime/others.h"
+#include "runtime/parse.h"
+#include "runtime/record.h"
+#include "runtime/sandbox.h"
+#include "runtime/start.h"
+#include "runtime/state.h"
 
 void runtime_run_options_fini(struct runtime_run_options *o)
 {

@@ -79,8 +79,3 @@ static inline void own_runtime_run_options(struct runtime_run_options *o)
 // ERR_NOT_EXEC tell 127 and 126 from 125.
 int runtime_run(struct engine *en, const struct runtime_run_options *o, char out_id[RUNTIME_ID],
                 int *out_exit_code, struct err *e);
-
-// Frees what containers with --rm left behind when their monitor was killed, and notes how the others
-// ended. Cheap when there is nothing to do: every command that uses containers begins with it. Before
-// or after engine_enter.
-int runtime_sweep(struct engine *en, struct err *e);

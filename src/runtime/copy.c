@@ -12,7 +12,7 @@
 #include "base/own.h"
 #include "runtime/events.h"
 #include "runtime/files.h"
-#include "runtime/life.h"
+#include "runtime/state.h"
 #include "runtime/tree.h"
 #include "runtime/view.h"
 

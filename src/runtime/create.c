@@ -16,10 +16,20 @@
 #include "base/own.h"
 #include "image/registry.h"
 #include "image/view.h"
+#include "runtime/container.h"
 #include "runtime/create.h"
 #include "runtime/life.h"
 #include "runtime/log.h"
-#include "runtime/volume_internal.h"
+#include "runtime/others.h"
+#include "runtime/parse.h"
+#include "runtime/record.h"
+#include "runtime/restart.h"
+#include "runtime/sandbox.h"
+#include "runtime/start.h"
+#include "runtime/state.h"
+#include "runtime/volume.h"
+#include "runtime/volume_claim.h"
+#include "store/lock.h"
 
 #define COMMAND_MAX 4096 // of the brief
 

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "runtime/internal.h"
+#include "runtime/mounts.h"
+#include "runtime/plan.h"
+#include "runtime/sandbox.h"
 
 static const struct {
     const char *name;

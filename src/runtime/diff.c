@@ -11,9 +11,14 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "runtime/create.h"
 #include "runtime/files.h"
-#include "runtime/life.h"
+#include "runtime/files_internal.h"
+#include "runtime/mounts.h"
+#include "runtime/record.h"
+#include "runtime/sandbox.h"
+#include "runtime/start.h"
+#include "runtime/state.h"
+#include "runtime/userns.h"
 #include "store/tartree.h"
 
 #define DEPTH 400 // two descriptors each

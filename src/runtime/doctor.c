@@ -22,7 +22,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "base/proc.h"
-#include "runtime/internal.h"
+#include "runtime/cgroup.h"
 
 const char *runtime_check_status_name(enum runtime_check_status s)
 {

@@ -28,6 +28,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -36,7 +37,13 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "runtime/caps.h"
 #include "runtime/enter.h"
+#include "runtime/join.h"
+#include "runtime/plan.h"
+#include "runtime/proc_sys.h"
+#include "runtime/sandbox.h"
+#include "runtime/seccomp.h"
 
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1

@@ -5,7 +5,7 @@
 // says so on the status socket and ends the child.
 #pragma once
 
-#include "runtime/internal.h"
+#include "runtime/plan.h"
 
 _Noreturn void enter_fail_with(const struct plan *p, enum step step, uint32_t index,
                                struct report *r, int code);
@@ -39,3 +39,6 @@ void enter_label(const struct plan *p, int proc);
 void enter_restrict(const struct plan *p);
 void enter_look(const struct plan *p);  // reports now what enter_execute would not find
 _Noreturn void enter_execute(const struct plan *p);
+
+// The whole walk for a container from an image.
+_Noreturn void enter_run(const struct plan *p);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "oci/ref.h"
+#include "runtime/state.h"
 
 #define LABELS_MAX 32768 // bytes of labels in an event; a container with more shows none there
 

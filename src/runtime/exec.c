@@ -9,11 +9,14 @@
 
 #include "base/own.h"
 #include "oci/image.h"
-#include "runtime/create.h"
+#include "runtime/client.h"
 #include "runtime/events.h"
 #include "runtime/join.h"
-#include "runtime/life.h"
+#include "runtime/parse.h"
 #include "runtime/record.h"
+#include "runtime/sandbox.h"
+#include "runtime/start.h"
+#include "runtime/state.h"
 
 #define PROGRAM_SHOWN 2000 // characters of it in an event
 

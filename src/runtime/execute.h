@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "runtime/internal.h"
+#include "runtime/plan.h"
 
 struct execute {
     char **candidates;  // paths to try, in order

@@ -10,6 +10,7 @@
 #include "base/own.h"
 #include "runtime/events.h"
 #include "runtime/monitor.h"
+#include "runtime/state.h"
 
 #define SECOND ((int64_t)1000000000)
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "runtime/state.h"
 
 static void set(struct codec_json *j, const char *key, struct codec_json *v)
 {

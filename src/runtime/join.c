@@ -24,7 +24,12 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "runtime/caps.h"
+#include "runtime/cgroup.h"
 #include "runtime/enter.h"
+#include "runtime/launch.h"
+#include "runtime/plan.h"
+#include "runtime/sandbox.h"
 
 static const struct {
     const char *name;  // below /proc/PID/ns

@@ -81,3 +81,14 @@ struct runtime_join {
 // with runtime_sandbox_wait (the container's control group stays). engine_enter is not needed.
 int runtime_join_start(struct engine *en, const struct runtime_join *j,
                        const struct runtime_stdio *io, struct runtime_sandbox *out, struct err *e);
+
+// --- parts, for who plans something else ---------------------------------------------------------
+
+struct plan;
+// Raw: for the process between ours and the one that joins. -1 with errno; *out_which says where.
+int join_enter(const struct join *j, uint32_t *out_which);
+// As proc_fork with the plan's flags, in the plan's namespaces. The parent gets *out.
+// With *out left at PROC_NONE it failed inside: the status socket says how.
+pid_t join_fork(const struct plan *p, struct proc *out, struct err *e);
+// A plan for a program that joins the namespaces of `pid`.
+void join_plan(struct plan *p, const struct join *join, pid_t pid);

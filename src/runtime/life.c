@@ -20,8 +20,13 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "runtime/cgroup.h"
+#include "runtime/client.h"
 #include "runtime/events.h"
+#include "runtime/message.h"
+#include "runtime/parse.h"
 #include "runtime/record.h"
+#include "runtime/state.h"
 
 #define PATIENCE 10 // seconds that a monitor has to answer what takes no time
 

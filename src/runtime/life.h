@@ -47,29 +47,6 @@ int runtime_probe(struct engine *en, const char *id, int *out_code, struct err *
 // "9", "KILL", "SIGKILL", "RTMIN+3"; -1 unknown.
 int runtime_signal_number(const char *text);
 
-// --- logs (logs.c) -----------------------------------------------------------------------------
-struct runtime_logs_options {
-    bool follow;
-    bool has_tail;
-    uint64_t tail;    // lines
-    int64_t since_ns; // 0: from the beginning; INT64_MIN..: ns since 1970
-    int64_t until_ns; // 0: no end
-};
-struct runtime_log_line {
-    int stream; // 1 stdout, 2 stderr
-    int64_t time_ns;
-    bool partial; // its end follows in the next one
-    bool begins;  // a new line, no continuation
-    struct sv text;
-};
-// Calls `each` for every record, oldest first; -1 from it ends the walk. With follow it goes on
-// until the container has ended for good; one that was not started yet is waited for.
-int runtime_logs(struct engine *en, const char *id, const struct runtime_logs_options *o,
-                 int (*each)(void *arg, const struct runtime_log_line *line, struct err *e),
-                 void *arg, struct err *e);
-// "2023-06-10T00:00:00Z", without zone or parts of it, "1686355200.5", or "10m" before now.
-int runtime_time_parse(const char *text, int64_t *out_ns, struct err *e);
-
 // --- prune.c -----------------------------------------------------------------------------------
 // Removes every container that does not run. Filters: until=TIME, label=K[=V], label!=K[=V].
 int runtime_prune(struct engine *en, const struct strv *filters, struct strv *out_ids,

@@ -8,6 +8,7 @@
 
 #include "base/num.h"
 #include "base/own.h"
+#include "runtime/state.h"
 
 struct asked {
     struct engine *en;

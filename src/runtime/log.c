@@ -15,6 +15,7 @@
 #include "base/fs.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "runtime/state.h"
 
 #define DEFAULT_SIZE ((uint64_t)20 << 20)
 #define DEFAULT_FILES 5

@@ -13,9 +13,10 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "base/own.h"
-#include "runtime/life.h"
 #include "runtime/log.h"
+#include "runtime/logs.h"
 #include "runtime/message.h"
+#include "runtime/state.h"
 
 #define WATCHED (IN_MODIFY | IN_CREATE | IN_MOVED_TO)
 

@@ -40,12 +40,21 @@
 
 #include "base/clock.h"
 #include "base/own.h"
-#include "runtime/create.h"
+#include "runtime/cgroup.h"
 #include "runtime/events.h"
+#include "runtime/health.h"
 #include "runtime/life.h"
+#include "runtime/log.h"
+#include "runtime/message.h"
 #include "runtime/monitor.h"
+#include "runtime/parse.h"
+#include "runtime/record.h"
+#include "runtime/relay.h"
 #include "runtime/restart.h"
-#include "runtime/volume_internal.h"
+#include "runtime/sandbox.h"
+#include "runtime/start.h"
+#include "runtime/state.h"
+#include "runtime/volume_claim.h"
 
 #define SECOND ((int64_t)1000000000)
 #define NEVER INT64_MAX

@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The monitor's own state, for its parts (monitor.c, pause.c, health.c).
+// The monitor: how it is started, and its own state for its parts (monitor.c, pause.c, health.c).
 #pragma once
 
 #include "runtime/health.h"
 #include "runtime/record.h"
 #include "runtime/relay.h"
+#include "runtime/sandbox.h"
+
+struct monitor_options {
+    struct engine *en;
+    struct runtime_config *config;
+    struct runtime_spec *spec; // of the first start
+    struct record *record;
+    int sock;    // to the starter
+    int attach;  // MESSAGE_IN | OUT | ERR: what the starter wants, before the start
+    bool direct; // the program has the starter's own stdin, stdout and stderr
+};
+_Noreturn void monitor_run(const struct monitor_options *o);
 
 struct monitor {
     struct engine *en;

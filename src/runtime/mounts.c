@@ -12,7 +12,10 @@
 
 #include "base/num.h"
 #include "base/own.h"
-#include "runtime/internal.h"
+#include "runtime/mounts.h"
+#include "runtime/plan.h"
+#include "runtime/sandbox.h"
+#include "runtime/userns.h"
 
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1

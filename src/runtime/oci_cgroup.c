@@ -14,6 +14,8 @@
 
 #include "base/num.h"
 #include "base/own.h"
+#include "runtime/cgroup.h"
+#include "runtime/oci.h"
 #include "runtime/oci_internal.h"
 
 #define TOP "/sys/fs/cgroup"

@@ -32,6 +32,7 @@
 
 #include "runtime/enter.h"
 #include "runtime/oci_internal.h"
+#include "runtime/plan.h"
 
 #define NODEV_ALL (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 #define IOPRIO_CLASS_SHIFT 13

@@ -10,7 +10,14 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "oci/image.h"
+#include "runtime/join.h"
+#include "runtime/launch.h"
+#include "runtime/oci.h"
 #include "runtime/oci_internal.h"
+#include "runtime/plan.h"
+#include "runtime/sandbox.h"
+#include "runtime/seccomp.h"
+#include "runtime/user.h"
 
 static int u32_list(const struct strv *texts, struct oci_process *p, struct err *e)
 {

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "runtime/caps.h"
+#include "runtime/oci.h"
 #include "runtime/oci_internal.h"
 
 static struct codec_json *texts(const char *const *list)

@@ -4,7 +4,7 @@
 
 #include "codec/json.h"
 #include "oci/runtime_spec.h"
-#include "runtime/internal.h"
+#include "runtime/plan.h"
 #include "runtime/oci.h"
 
 // --- oci_state.c: a container's folder ----------------------------------------------------------
@@ -172,6 +172,7 @@ int oci_plan_make(struct engine *en, const struct oci_build *b, struct runtime_s
 int oci_plan_spec(const struct oci_process *pr, const unsigned version[3],
                   const struct event_sink *sink, struct runtime_spec *s, struct plan *p,
                   struct err *e);
+const char *oci_plan_what(const struct plan *p, const struct report *r);  // for plan.what
 int oci_plan_label(const struct oci_process *pr, char **out_file, char **out_text, struct err *e);
 _Noreturn void oci_enter_walk(const struct plan *p);
 

@@ -13,6 +13,7 @@
 
 #include "base/num.h"
 #include "base/own.h"
+#include "runtime/oci.h"
 #include "runtime/oci_internal.h"
 
 int runtime_oci_state(struct oci_context *c, const char *id, struct str *out, struct err *e)

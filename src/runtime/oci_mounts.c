@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "runtime/mounts.h"
 #include "runtime/oci_internal.h"
+#include "runtime/plan.h"
 
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1

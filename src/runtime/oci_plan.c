@@ -8,12 +8,21 @@
 #include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/own.h"
 #include "oci/image.h"
+#include "runtime/caps.h"
+#include "runtime/join.h"
+#include "runtime/mounts.h"
 #include "runtime/oci_internal.h"
+#include "runtime/plan.h"
+#include "runtime/proc_sys.h"
+#include "runtime/sandbox.h"
+#include "runtime/seccomp.h"
+#include "runtime/user.h"
 
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1
@@ -503,6 +512,7 @@ int oci_plan_make(struct engine *en, const struct oci_build *b, struct runtime_s
     oci_runtime_version(r->version, version);
     plan_begin(en, spec, p);
     p->oci = o;
+    p->what = oci_plan_what;
     p->walk = oci_enter_walk;
     p->parent_joins = true;
     p->user_mode = b->in_userns;

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/own.h"
+#include "runtime/oci.h"
 #include "runtime/oci_internal.h"
 
 #define STATE_MAX ((size_t)16 << 20)

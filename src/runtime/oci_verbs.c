@@ -18,7 +18,13 @@
 
 #include "base/clock.h"
 #include "base/own.h"
+#include "runtime/cgroup.h"
+#include "runtime/join.h"
+#include "runtime/launch.h"
+#include "runtime/oci.h"
 #include "runtime/oci_internal.h"
+#include "runtime/plan.h"
+#include "runtime/sandbox.h"
 
 struct making {
     struct oci_context *c;
@@ -407,7 +413,8 @@ static int hear(const struct oci_box *box, int conn, const struct oci_runtime *c
     struct runtime_spec spec = {.args = {(char **)(uintptr_t)no_args, 1}};
     if (config->process.args.n) spec.args = config->process.args;
     struct plan_oci extra = {.config = config};
-    const struct plan plan = {.spec = &spec, .oci = &extra, .workdir = config->process.cwd};
+    const struct plan plan = {
+        .spec = &spec, .oci = &extra, .what = oci_plan_what, .workdir = config->process.cwd};
     while (sandbox_receive(conn, &r, &got)) {
         own(fd) int fd = take_fd(got);
         if (r.kind == REPORT_FAIL) return sandbox_error(&plan, &r, e);

@@ -26,8 +26,12 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "runtime/create.h"
 #include "runtime/enter.h"
+#include "runtime/join.h"
+#include "runtime/message.h"
+#include "runtime/others.h"
+#include "runtime/sandbox.h"
+#include "runtime/state.h"
 
 #define MQUEUE_MAGIC 0x19800202
 

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/own.h"
-#include "runtime/internal.h"
 #include "runtime/sandbox.h"
+#include "runtime/user.h"
 
 int runtime_owner_find(const struct root *root, const char *text, uint32_t *out_uid,
                        uint32_t *out_gid, struct err *e)

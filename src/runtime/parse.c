@@ -9,7 +9,8 @@
 
 #include "base/num.h"
 #include "base/own.h"
-#include "runtime/internal.h"
+#include "runtime/parse.h"
+#include "runtime/sandbox.h"
 
 static bool is_propagation(struct sv v)
 {

@@ -5,8 +5,14 @@
 #include <string.h>
 
 #include "base/own.h"
+#include "runtime/cgroup.h"
 #include "runtime/events.h"
+#include "runtime/log.h"
 #include "runtime/monitor.h"
+#include "runtime/record.h"
+#include "runtime/relay.h"
+#include "runtime/sandbox.h"
+#include "runtime/state.h"
 
 int monitor_pause(struct monitor *m, struct err *e)
 {

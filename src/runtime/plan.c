@@ -16,8 +16,17 @@
 
 #include "base/own.h"
 #include "oci/image.h"
+#include "runtime/caps.h"
+#include "runtime/cgroup.h"
+#include "runtime/join.h"
+#include "runtime/mounts.h"
+#include "runtime/plan.h"
+#include "runtime/proc_sys.h"
+#include "runtime/sandbox.h"
+#include "runtime/seccomp.h"
+#include "runtime/user.h"
+#include "runtime/userns.h"
 #include "doorstep_program.h"
-#include "runtime/internal.h"
 
 #ifndef CGROUP2_SUPER_MAGIC
 #define CGROUP2_SUPER_MAGIC 0x63677270

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The published ports of a container: the one place where its record is read for them.
 #include "base/own.h"
+#include "runtime/state.h"
 #include "runtime/watch.h"
 
 void runtime_ports_fini(struct runtime_ports *v)

@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "runtime/create.h"
 #include "runtime/join.h"
 #include "runtime/life.h"
+#include "runtime/sandbox.h"
+#include "runtime/start.h"
+#include "runtime/state.h"
 
 // "CMD-SHELL" goes through the container's shell, "CMD" is the program itself.
 static void set_args(const struct strv *test, struct strv *args)

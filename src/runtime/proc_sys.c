@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/own.h"
-#include "runtime/internal.h"
+#include "runtime/join.h"
+#include "runtime/proc_sys.h"
+#include "runtime/sandbox.h"
 
 // What leaks host secrets or timing (kcore, keys, interrupts, thermal throttling, powercap).
 const struct proc_path proc_masked[] = {

@@ -13,6 +13,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "runtime/record.h"
+#include "runtime/state.h"
 
 struct home {
     ino_t mounts, pids; // pids 0: shared with others

@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "base/own.h"
-#include "runtime/create.h"
 #include "runtime/events.h"
 #include "runtime/life.h"
+#include "runtime/logs.h"
+#include "runtime/restart.h"
+#include "runtime/state.h"
 #include "store/event.h"
 #include "store/gc.h"
 

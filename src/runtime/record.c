@@ -18,8 +18,11 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "codec/json.h"
+#include "runtime/cgroup.h"
 #include "runtime/events.h"
-#include "runtime/volume_internal.h"
+#include "runtime/parse.h"
+#include "runtime/state.h"
+#include "runtime/uses.h"
 
 #define STUBS "stubs"
 #define RECORD_MAX ((size_t)4 << 20)
@@ -284,7 +287,7 @@ void record_end(struct engine *en, struct record *r, bool all)
         if (r->named) record_free_name(en, r);
         r->named = false;
         for (size_t i = 0; i < r->volumes.n; i++)
-            if (!volume_is_shared(en, r->volumes.p[i], r->id))
+            if (!record_uses_shared(en, r->volumes.p[i], r->id))
                 trash(en, "volumes", r->volumes.p[i]);
         if (r->fd >= 0) trash(en, "containers", r->id);
     }

@@ -10,8 +10,6 @@
 //   record_end     run folder gone; with --rm folder, name and its own volumes go too
 #pragma once
 
-#include "runtime/internal.h"
-#include "runtime/message.h"
 #include "runtime/state.h"
 
 struct record {
@@ -28,7 +26,6 @@ struct record {
 #define RECORD_NONE ((struct record){.fd = -1, .run_fd = -1})
 
 int record_new_id(char out[RUNTIME_ID], struct err *e);
-bool state_is_id(const char *name);
 int record_make(struct engine *en, struct record *r, struct err *e);
 // ERR_CONFLICT when it is alive.
 int record_adopt(struct engine *en, const char *id, struct record *r, struct err *e);
@@ -52,7 +49,13 @@ void record_purge(struct engine *en, const struct record *r); // deletes what re
 void record_unlock(struct record *r);
 void record_close(struct record *r); // descriptors and memory only
 
+// For who heard of a monitor's death: the kernel closes its socket and lets go of its lock one after
+// the other. Waits, two seconds at most, until a sweep will see that it is dead.
+void record_await_dead(struct engine *en, const char *id);
+
 // --- between config.c, state.c and record.c ------------------------------------------------------
+
+bool state_is_id(const char *name);
 int config_brief_parse(struct sv line, const char *label, struct runtime_brief *out, struct err *e);
 void state_settle(struct engine *en, const char *id, struct runtime_state *s);
 // It ran when the machine went down, or was killed. The second notes that it is going down.
@@ -60,58 +63,3 @@ bool state_was_up(const struct runtime_state *s);
 void state_went_down(struct runtime_state *s);
 int state_open_init(const struct runtime_state *s, struct err *e); // a checked pidfd
 bool state_is_locked(int dir);
-
-// --- diff.c ------------------------------------------------------------------------------------
-// The container's layer to read, running or not. dir: runtime_container_dir. Needs engine_enter.
-int files_upper(int dir, struct err *e);
-
-// --- start.c: from a config to a program that runs -----------------------------------------------
-// What a start needs beside the config, opened: the root, the volumes, the ids. Needs engine_enter;
-// takes the store's lock for as long as it takes.
-// Which ids of ours a container's are, whether it runs or not.
-int start_ids(struct engine *en, const struct runtime_config *c, struct runtime_ids *out,
-              struct err *e);
-// The image of a container, opened, and a lock that keeps it. Needs engine_enter.
-struct image_view;
-int start_image(struct engine *en, const struct runtime_config *c, int *out_lock,
-                struct image_view *out, struct err *e);
-// Of what a start needs the root and, with `mounts`, the binds and volumes, for a container that does
-// not run. The caller holds the container's lock.
-int start_view(struct engine *en, const struct runtime_config *c, struct record *r, bool mounts,
-               struct runtime_spec *out, struct err *e);
-int start_prepare(struct engine *en, const struct runtime_config *c, struct record *r,
-                  struct runtime_spec *out, struct err *e);
-
-// --- monitor.c and client.c ----------------------------------------------------------------------
-struct monitor_options {
-    struct engine *en;
-    struct runtime_config *config;
-    struct runtime_spec *spec; // of the first start
-    struct record *record;
-    int sock;    // to the starter
-    int attach;  // MESSAGE_IN | OUT | ERR: what the starter wants, before the start
-    bool direct; // the program has the starter's own stdin, stdout and stderr
-};
-_Noreturn void monitor_run(const struct monitor_options *o);
-
-// For who heard of a monitor's death: the kernel closes its socket and lets go of its lock one after
-// the other. Waits, two seconds at most, until a sweep will see that it is dead.
-void record_await_dead(struct engine *en, const char *id);
-
-struct client_options {
-    bool no_sig_proxy;
-    bool read_stdin;
-    const char *keys; // detach keys; NULL: the default
-    bool tty;
-    const char *id;
-    bool *detached; // client_run: set when the person left; NULL: nobody asks
-};
-// The same for a program of `exec`, which has no monitor: `program` is its pidfd, `pty` its terminal
-// (-1: it has our own stdin, stdout and stderr). Both stay the caller's. Returns when it has ended or
-// the person left (*out_detached).
-int client_program(int program, int pty, const struct client_options *o, bool *out_detached,
-                   struct err *e);
-// Waits for STARTED (a starter) and relays until the container ends (*out_code is its exit code),
-// the person detaches (0) or our terminal vanishes (129).
-int client_run(int sock, bool starter, const struct client_options *o, int *out_code,
-               struct err *e);

@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/own.h"
+#include "runtime/log.h"
+#include "runtime/message.h"
 #include "runtime/sandbox.h"
 
 #define PIPE_WANTED (256 << 10) // a burst that does not wait for a terminal; the kernel may say no

@@ -2,6 +2,8 @@
 // When a program that ended is started again: rules without a clock of their own.
 #include "runtime/restart.h"
 
+#include "runtime/state.h"
+
 bool restart_wanted(const struct runtime_config *c, const struct runtime_state *s)
 {
     if (s->stopped) return false;

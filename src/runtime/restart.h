@@ -14,3 +14,7 @@ bool restart_wanted(const struct runtime_config *c, const struct runtime_state *
 bool restart_at_boot(const struct runtime_config *c, const struct runtime_state *s, bool was_up);
 // The next pause; last_ns is the one before (0: none), uptime_ns how long the program ran since.
 int64_t restart_delay(int64_t last_ns, int64_t uptime_ns);
+
+// What stands behind --restart (create.c).
+int runtime_restart_parse(const char *text, enum runtime_restart *out, int64_t *out_max,
+                          struct err *e);

@@ -14,8 +14,12 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "runtime/internal.h"
+#include "runtime/cgroup.h"
+#include "runtime/enter.h"
 #include "runtime/join.h"
+#include "runtime/launch.h"
+#include "runtime/plan.h"
+#include "runtime/seccomp.h"
 
 void runtime_mount_fini(struct runtime_mount *m)
 {
@@ -178,7 +182,7 @@ static int exec_error(const struct plan *p, const struct report *r, struct err *
 static const char *index_text(const struct plan *p, const struct report *r, char buf[64])
 {
     size_t i = r->index;
-    const char *what = p->oci ? oci_plan_what(p, r) : NULL;
+    const char *what = p->what ? p->what(p, r) : NULL;
     if (what) return what;
     switch ((int)r->step) {
     case STEP_SYSCTL:

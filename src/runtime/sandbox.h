@@ -40,6 +40,7 @@ struct runtime_mount {
     gid_t tmpfs_gid;
     bool made_by_default;  // one of ours (/etc/hosts, ...): a user's mount on the target wins
 };
+void runtime_mount_fini(struct runtime_mount *m);
 struct runtime_mounts {
     struct runtime_mount *p;
     size_t n;

@@ -2,7 +2,7 @@
 // The default filter: compiled at build time (tools/seccomp), made to fit a set of capabilities
 // here. A person's own profile is JSON and goes through a helper program, which alone links
 // libseccomp.
-#include "runtime/internal.h"
+#include "runtime/seccomp.h"
 
 #include <linux/seccomp.h>
 #include <stdio.h>
@@ -12,7 +12,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/engine.h"
+#include "base/fs.h"
 #include "base/own.h"
+#include "base/proc.h"
 #include "codec/hash.h"
 #include "codec/json.h"
 #include "seccomp_program.h"

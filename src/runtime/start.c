@@ -12,8 +12,17 @@
 
 #include "base/own.h"
 #include "image/view.h"
-#include "runtime/create.h"
-#include "runtime/volume_internal.h"
+#include "runtime/mounts.h"
+#include "runtime/others.h"
+#include "runtime/parse.h"
+#include "runtime/record.h"
+#include "runtime/sandbox.h"
+#include "runtime/seccomp.h"
+#include "runtime/start.h"
+#include "runtime/state.h"
+#include "runtime/userns.h"
+#include "runtime/volume_claim.h"
+#include "store/lock.h"
 #include "store/shift.h"
 
 // --- the spec ----------------------------------------------------------------------------------

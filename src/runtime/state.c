@@ -18,8 +18,8 @@
 
 #include "base/clock.h"
 #include "base/own.h"
-#include "runtime/internal.h"
 #include "runtime/message.h"
+#include "runtime/parse.h"
 #include "runtime/record.h"
 
 #define STATE_MAX 65536

@@ -245,3 +245,8 @@ int runtime_container_lock(struct engine *en, const char *id, struct err *e);
 int runtime_container_dir(struct engine *en, const char *id, struct err *e);
 // run/containers/<id> of a live container.
 int runtime_container_run_dir(struct engine *en, const char *id, struct err *e);
+
+// Frees what containers with --rm left behind when their monitor was killed, and notes how the others
+// ended. Cheap when there is nothing to do: every command that uses containers begins with it. Before
+// or after engine_enter.
+int runtime_sweep(struct engine *en, struct err *e);

@@ -18,6 +18,7 @@
 #include "base/own.h"
 #include "runtime/procs.h"
 #include "runtime/record.h"
+#include "runtime/state.h"
 #include "runtime/watch.h"
 
 #define TOP "/sys/fs/cgroup"

@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "runtime/internal.h"
+#include "runtime/sandbox.h"
+#include "runtime/userns.h"
 
 // Bump the number when the list changes: an old folder is then simply not used any more.
 #define STUB_VERSION "1"

@@ -12,9 +12,9 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "base/proc.h"
-#include "runtime/container.h"
 #include "runtime/events.h"
 #include "runtime/procs.h"
+#include "runtime/state.h"
 #include "runtime/watch.h"
 
 #define PS_MAX ((size_t)64 << 20)

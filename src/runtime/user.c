@@ -8,7 +8,7 @@
 #include "base/engine.h"
 #include "base/num.h"
 #include "base/own.h"
-#include "runtime/internal.h"
+#include "runtime/user.h"
 
 void user_ids_fini(struct user_ids *u)
 {

@@ -27,7 +27,9 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "image/view.h"
-#include "runtime/record.h"
+#include "runtime/sandbox.h"
+#include "runtime/user.h"
+#include "runtime/userns.h"
 
 #define SUBID_FILE_MAX ((size_t)4 << 20)
 #define LAST_ID UINT32_MAX  // is no id; a range ends before it

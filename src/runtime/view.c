@@ -16,8 +16,13 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "runtime/create.h"
 #include "runtime/enter.h"
+#include "runtime/join.h"
+#include "runtime/plan.h"
+#include "runtime/record.h"
+#include "runtime/sandbox.h"
+#include "runtime/start.h"
+#include "runtime/state.h"
 
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1

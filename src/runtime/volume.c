@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Volumes on disk: made, claimed, filled on their first use, opened, removed. volume.h tells the
 // form and the order of marks and locks.
-#include "runtime/volume_internal.h"
+#include "runtime/volume.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +15,14 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/own.h"
-#include "runtime/events.h"
-#include "runtime/life.h"
+#include "runtime/parse.h"
+#include "runtime/record.h"
+#include "runtime/sandbox.h"
+#include "runtime/state.h"
+#include "runtime/uses.h"
+#include "runtime/volume_claim.h"
+#include "runtime/volume_internal.h"
+#include "store/event.h"
 #include "store/tmp.h"
 
 #define TRIES 100
@@ -46,44 +52,6 @@ int runtime_volume_name_check(const char *name, struct err *e)
 int volume_missing(const char *name, struct err *e)
 {
     return err_set(e, ERR_NOT_FOUND, "get %.*s: no such volume", (int)strnlen(name, 200), name);
-}
-
-// --- who uses what -----------------------------------------------------------------------------
-
-void volume_uses_fini(struct volume_uses *v)
-{
-    vec_each(u, v) free(u->name);
-    vec_fini(v);
-}
-
-int volume_uses_load(struct engine *en, struct volume_uses *out, struct err *e)
-{
-    own(strv) struct strv ids = {0};
-    if (!fs_exists(en->store_fd, "containers")) return 0;
-    if (fs_list(en->store_fd, "containers", &ids, e) < 0) return -1;
-    for (size_t i = 0; i < ids.n; i++) {
-        own(strv) struct strv names = {0};
-        own(free) char *path = str_fmt("containers/%s", ids.p[i]);
-        struct err gone;
-        if (!state_is_id(ids.p[i]) || fs_list(en->store_fd, path, &names, &gone) < 0) continue;
-        for (size_t k = 0; k < names.n; k++) {
-            const char *mark = names.p[k];
-            if (strncmp(mark, "n-", 2) != 0 && strncmp(mark, "v-", 2) != 0) continue;
-            struct volume_use *u = vec_add(out);
-            u->name = str_dup(mark + 2);
-            snprintf(u->id, sizeof u->id, "%s", ids.p[i]);
-        }
-    }
-    return 0;
-}
-
-bool volume_is_shared(struct engine *en, const char *name, const char *id)
-{
-    struct err ignored;
-    own(volume_uses) struct volume_uses uses = {0};
-    if (volume_uses_load(en, &uses, &ignored) < 0) return true; // not known: nothing is deleted
-    vec_each(u, &uses) if (strcmp(u->name, name) == 0 && strcmp(u->id, id) != 0) return true;
-    return false;
 }
 
 // --- making ------------------------------------------------------------------------------------
@@ -198,7 +166,7 @@ int volume_claim(struct engine *en, struct record *r, const struct runtime_volum
         return err_sys(e, "note the volume '%s'", name);
     own(fd) int dir = lock_or_make(en, v, e);
     if (dir < 0) return -1;
-    if (fs_exists(dir, FRESH) || !is_empty(dir) || volume_is_shared(en, name, r->id)) return 0;
+    if (fs_exists(dir, FRESH) || !is_empty(dir) || record_uses_shared(en, name, r->id)) return 0;
     if (mknodat(dir, FRESH, S_IFREG | 0600, 0) != 0 && errno != EEXIST)
         return err_sys(e, "note that the volume '%s' is empty", name);
     return 0;
@@ -322,7 +290,7 @@ void volume_events(struct engine *en, const struct runtime_config *c, const char
 
 // --- removing ----------------------------------------------------------------------------------
 
-static int in_use(const char *name, const struct volume_uses *uses, struct err *e)
+static int in_use(const char *name, const struct record_uses *uses, struct err *e)
 {
     own(str) struct str ids = {0};
     const char *first = NULL;
@@ -348,9 +316,9 @@ int runtime_volume_remove(struct engine *en, const char *name, bool force, struc
         *e = gone;
         return -1;
     }
-    own(volume_uses) struct volume_uses uses = {0};
+    own(record_uses) struct record_uses uses = {0};
     own(fd) int all = fs_open_dir(en->store_fd, "volumes", e);
-    if (all < 0 || volume_uses_load(en, &uses, e) < 0 || in_use(name, &uses, e) < 0 ||
+    if (all < 0 || record_uses_load(en, &uses, e) < 0 || in_use(name, &uses, e) < 0 ||
         volume_driver_drop(en, dir, name, e) < 0 || store_trash(en, all, name, e) < 0)
         return -1;
     store_event(en, "volume", "destroy", name, (const char *const[]){"driver", "local", NULL});

@@ -16,7 +16,10 @@
 
 #include "base/event.h"
 #include "base/own.h"
-#include "runtime/enter.h"
+#include "runtime/parse.h"
+#include "runtime/record.h"
+#include "runtime/state.h"
+#include "runtime/uses.h"
 #include "runtime/volume_internal.h"
 
 static bool has_word(const char *list, const char *word)
@@ -183,8 +186,8 @@ int volume_driver_drop(struct engine *en, int dir, const char *name, struct err 
 static bool used_by_others(struct engine *en, const char *name, const char *id)
 {
     struct err bad = {0};
-    own(volume_uses) struct volume_uses uses = {0};
-    if (volume_uses_load(en, &uses, &bad) < 0) return true;
+    own(record_uses) struct record_uses uses = {0};
+    if (record_uses_load(en, &uses, &bad) < 0) return true;
     vec_each (u, &uses) {
         if (strcmp(u->name, name) != 0 || strcmp(u->id, id) == 0) continue;
         own(fd) int dir = runtime_container_dir(en, u->id, &bad);

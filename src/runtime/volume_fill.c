@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "runtime/internal.h"
+#include "runtime/sandbox.h"
+#include "runtime/userns.h"
 #include "runtime/volume_internal.h"
 #include "store/copytree.h"
 

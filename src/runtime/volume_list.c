@@ -10,7 +10,11 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/own.h"
-#include "runtime/life.h"
+#include "runtime/parse.h"
+#include "runtime/record.h"
+#include "runtime/state.h"
+#include "runtime/uses.h"
+#include "runtime/volume.h"
 #include "store/event.h"
 #include "store/tmp.h"
 
@@ -254,8 +258,8 @@ static int load_all(struct engine *en, const struct strv *asked, struct runtime_
                     struct err *e)
 {
     own(strv) struct strv names = {0};
-    own(volume_uses) struct volume_uses uses = {0};
-    if (fs_list(en->store_fd, "volumes", &names, e) < 0 || volume_uses_load(en, &uses, e) < 0)
+    own(record_uses) struct record_uses uses = {0};
+    if (fs_list(en->store_fd, "volumes", &names, e) < 0 || record_uses_load(en, &uses, e) < 0)
         return -1;
     for (size_t i = 0; i < names.n; i++) {
         struct runtime_volume_row row = {0};

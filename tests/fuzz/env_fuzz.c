@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "base/own.h"
-#include "runtime/internal.h"
+#include "runtime/parse.h"
+#include "runtime/sandbox.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

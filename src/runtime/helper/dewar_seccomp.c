@@ -16,7 +16,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "codec/json.h"
-#include "runtime/internal.h"
+#include "runtime/caps.h"
 
 #define PROFILE_MAX ((size_t)4 << 20)
 

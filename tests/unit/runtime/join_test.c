@@ -12,7 +12,8 @@
 
 #include "base/own.h"
 #include "harness.h"
-#include "runtime/internal.h"
+#include "runtime/join.h"
+#include "runtime/sandbox.h"
 
 static struct engine engine = {.store_fd = -1, .run_fd = -1, .ids = {.mode = IDMAP_ROOT}};
 

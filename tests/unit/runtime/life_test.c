@@ -12,7 +12,9 @@
 #include "runtime/keys.h"
 #include "runtime/life.h"
 #include "runtime/log.h"
+#include "runtime/logs.h"
 #include "runtime/restart.h"
+#include "runtime/state.h"
 
 #define MS ((int64_t)1000000)
 

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "names.h"
-
-#include <string.h>
-
 #include "runtime/doctor.h"
-#include "runtime/internal.h"
 #include "runtime/log.h"
 #include "runtime/message.h"
+#include "runtime/parse.h"
 #include "runtime/state.h"
+
+#include <string.h>
 
 static void every_kind_has_its_text(void **state)
 {

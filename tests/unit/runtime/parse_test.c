@@ -5,7 +5,9 @@
 
 #include "base/own.h"
 #include "harness.h"
-#include "runtime/internal.h"
+#include "runtime/parse.h"
+#include "runtime/proc_sys.h"
+#include "runtime/sandbox.h"
 #include "runtime/volume.h"
 
 static void volumes_have_source_target_and_mode(void **state)

@@ -14,7 +14,8 @@
 
 #include "base/own.h"
 #include "harness.h"
-#include "runtime/internal.h"
+#include "runtime/caps.h"
+#include "runtime/seccomp.h"
 
 #define X32 0x40000000u
 #define CAP(n) ((uint64_t)1 << (n))

@@ -7,7 +7,9 @@
 
 #include "base/own.h"
 #include "harness.h"
-#include "runtime/internal.h"
+#include "runtime/caps.h"
+#include "runtime/sandbox.h"
+#include "runtime/user.h"
 
 static void put(const char *path, const char *text)
 {
