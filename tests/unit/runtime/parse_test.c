@@ -8,7 +8,6 @@
 #include "runtime/parse.h"
 #include "runtime/proc_sys.h"
 #include "runtime/sandbox.h"
-#include "runtime/volume.h"
 
 static void volumes_have_source_target_and_mode(void **state)
 {
@@ -73,26 +72,6 @@ static void mounts_are_comma_separated_fields(void **state)
     assert_string_equal(m.subpath, "a/..b/c");
     assert_true(m.nocopy);
     runtime_mount_fini(&m);
-}
-
-static void volume_names_cannot_be_paths(void **state)
-{
-    (void)state;
-    struct err e;
-    char name[131];
-    static const char *const good[] = {"ab", "0x", "a.b-c_d", "A..", "a-"};
-    static const char *const bad[] = {"",    ".",   "..",   "../x", "a/b", "/a",  "a\nb",
-                                      "a b", "-ab", ".ab",  "_ab",  "a:b", "ab%", "\xc3\xbc"};
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
-        ASSERT_OK(runtime_volume_name_check(good[i], &e));
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        ASSERT_FAILS(runtime_volume_name_check(bad[i], &e), "invalid characters");
-    ASSERT_FAILS(runtime_volume_name_check("a", &e), "too short");
-    memset(name, 'a', sizeof name);
-    name[128] = '\0';
-    ASSERT_OK(runtime_volume_name_check(name, &e));
-    name[128] = 'a', name[129] = '\0';
-    ASSERT_FAILS(runtime_volume_name_check(name, &e), "invalid characters");
 }
 
 static void bad_mounts_are_refused(void **state)
@@ -256,7 +235,7 @@ static void sysctls_belong_to_a_namespace(void **state)
 }
 
 RUN_TESTS("runtime/parse", TEST(volumes_have_source_target_and_mode), TEST(bad_volumes_are_refused),
-          TEST(mounts_are_comma_separated_fields), TEST(volume_names_cannot_be_paths), TEST(bad_mounts_are_refused),
+          TEST(mounts_are_comma_separated_fields), TEST(bad_mounts_are_refused),
           TEST(tmpfs_options_are_known_words), TEST(limits_have_a_soft_and_a_hard_value),
           TEST(devices_have_a_target_and_an_access), TEST(env_files_are_not_shell),
           TEST(bad_env_lines_name_file_and_line), TEST(names_cannot_be_paths),

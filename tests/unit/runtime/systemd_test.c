@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of scopes, and the conversation with a bus: with what is none, and with a real one where the
-// program dbus-daemon is here. (systemd itself answers in tests/guest/systemd.bats.)
+// The conversation with a bus: with what is none, and with a real one where the program
+// dbus-daemon is here. (systemd itself answers in tests/guest/systemd.bats.)
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "base/own.h"
 #include "base/proc.h"
 #include "harness.h"
-#include "runtime/oci_internal.h"
+#include "base/str.h"
 #include "runtime/systemd.h"
 
 static const struct idmap user = {.mode = IDMAP_RANGE};
@@ -34,32 +34,6 @@ static void a_group_tells_its_scope(void **state)
     assert_string_equal(below, "/c/d");
     assert_false(systemd_split("/user.slice/dewar-1", unit, &below));
     assert_false(systemd_split("", unit, &below));
-}
-
-static void a_cgroups_path_names_a_scope(void **state)
-{
-    (void)state;
-    struct err e;
-    struct oci_scope_name n;
-    ASSERT_OK(oci_scope_parse("machine.slice:libpod:0123", "id", &n, &e));
-    assert_string_equal(n.slice, "machine.slice");
-    assert_string_equal(n.unit, "libpod-0123.scope");
-    ASSERT_OK(oci_scope_parse("::name", "id", &n, &e));
-    assert_string_equal(n.slice, "");
-    assert_string_equal(n.unit, "name.scope");
-    ASSERT_OK(oci_scope_parse(NULL, "id", &n, &e));
-    assert_string_equal(n.unit, "id.scope");
-    ASSERT_OK(oci_scope_parse("", "id", &n, &e));
-    ASSERT_OK(oci_scope_parse("a.slice:p:", "id", &n, &e));
-    assert_string_equal(n.unit, "p-id.scope");
-    static const char *const bad[] = {"/a/b", "a", "a:b", "a.slice:b:c:d", "a:b:c", "../a.slice:b:c",
-                                      "a.slice:b/..:c", "a.slice:b:c d", "a.slice:b:c\n"};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        ASSERT_FAILS(oci_scope_parse(bad[i], "id", &n, &e), "linux.cgroupsPath");
-    own(str) struct str big = {0};
-    str_addz(&big, "::");
-    while (big.n < 300) str_addc(&big, 'x');
-    ASSERT_FAILS(oci_scope_parse(big.p, "id", &n, &e), "cannot name a scope");
 }
 
 static void without_a_bus_the_error_says_so(void **state)
@@ -153,6 +127,5 @@ static void a_real_bus_understands_us(void **state)
     unsetenv("DBUS_SESSION_BUS_ADDRESS");
 }
 
-RUN_TESTS("runtime/systemd", TEST(a_group_tells_its_scope), TEST(a_cgroups_path_names_a_scope),
-          TEST(without_a_bus_the_error_says_so), TEST(a_peer_that_is_no_bus_is_an_error),
-          TEST(a_real_bus_understands_us))
+RUN_TESTS("runtime/systemd", TEST(a_group_tells_its_scope), TEST(without_a_bus_the_error_says_so),
+          TEST(a_peer_that_is_no_bus_is_an_error), TEST(a_real_bus_understands_us))
