@@ -171,7 +171,7 @@ int engine_enter_in(struct engine *en, int userns_fd, struct err *e)
 int engine_helper(const char *name, char *out, size_t size, struct err *e)
 {
     // bin/dewar -> libexec/dewar/NAME when installed; beside the program in a build folder.
-    static const char *const places[] = {"/../libexec/dewar/", "/", "/../runtime/",
+    static const char *const places[] = {"/../libexec/dewar/", "/", "/../sandbox/",
                                          "/../registry/"};
     char self[3000];
     const char *told = getenv(ENGINE_SELF);

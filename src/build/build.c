@@ -109,8 +109,8 @@ static void warn_undeclared_args(struct build_job *job)
 static int check_ulimits(const struct build_options *opt, struct err *e)
 {
     for (size_t i = 0; opt->ulimits && i < opt->ulimits->n; i++) {
-        struct runtime_rlimit l;
-        if (runtime_ulimit_parse(opt->ulimits->p[i], &l, e) < 0) return err_wrap(e, "--ulimit");
+        struct sandbox_rlimit l;
+        if (sandbox_parse_limit(opt->ulimits->p[i], &l, e) < 0) return err_wrap(e, "--ulimit");
     }
     return 0;
 }

@@ -90,11 +90,11 @@ void build_mounts_key(const struct build_mounts *ms, struct codec_sha256 *h)
     }
 }
 
-static struct runtime_mount *add_bind(struct runtime_spec *spec, int fd, const char *what,
+static struct sandbox_mount *add_bind(struct sandbox_spec *spec, int fd, const char *what,
                                       const char *target, bool readonly)
 {
-    struct runtime_mount *m = vec_add(&spec->mounts);
-    *m = (struct runtime_mount){.kind = RUNTIME_MOUNT_BIND, .source_fd = fd, .readonly = readonly};
+    struct sandbox_mount *m = vec_add(&spec->mounts);
+    *m = (struct sandbox_mount){.kind = SANDBOX_MOUNT_BIND, .source_fd = fd, .readonly = readonly};
     m->source = str_dup(what);
     m->target = str_dup(target);
     return m;
@@ -113,7 +113,7 @@ static int attach(struct build_mounts *ms, int mnt, int folder, const char *name
 // Files of a stage or an image: a view of its layers; writes go to an upper directory that goes with
 // the step.
 static int open_bind_layers(struct build_work *w, struct build_mounts *ms,
-                            struct build_mount_state *s, int folder, struct runtime_spec *spec,
+                            struct build_mount_state *s, int folder, struct sandbox_spec *spec,
                             struct err *e)
 {
     own(free) char *name = str_fmt("view-%u", w->serial++);
@@ -142,7 +142,7 @@ static int open_bind_layers(struct build_work *w, struct build_mounts *ms,
 // A private copy of what the bind selects, with the step's time and owner 0:0, so that what the step
 // sees does not depend on who builds; writes to it are discarded with the step.
 static int open_bind(struct build_work *w, struct build_mounts *ms, struct build_mount_state *s,
-                     int folder, struct runtime_spec *spec, struct err *e)
+                     int folder, struct sandbox_spec *spec, struct err *e)
 {
     if (!s->source.context && s->source.state.layers.n)
         return open_bind_layers(w, ms, s, folder, spec, e);
@@ -251,7 +251,7 @@ int build_mounts_secret(const struct build_options *opt, const char *id, struct 
 }
 
 static int open_secret(struct build_work *w, struct build_mounts *ms, struct build_mount_state *s,
-                       int folder, struct runtime_spec *spec, struct err *e)
+                       int folder, struct sandbox_spec *spec, struct err *e)
 {
     own(str) struct str text = {.max = SECRET_MAX + 1};
     int rc = build_mounts_secret(w->job->opt, s->m->id, &text, e);
@@ -293,7 +293,7 @@ const char *build_mounts_agent(const struct build_options *opt, const char *id)
 }
 
 static int open_ssh(struct build_work *w, struct build_mounts *ms, struct build_mount_state *s,
-                    size_t index, struct runtime_spec *spec, struct err *e)
+                    size_t index, struct sandbox_spec *spec, struct err *e)
 {
     const char *path = build_mounts_agent(w->job->opt, s->m->id);
     if (!path) {
@@ -319,9 +319,8 @@ static int held_lock(const struct build_mounts *ms, const struct build_mount_sta
     return -1;
 }
 
-static int open_cache(struct build_work *w, struct build_mounts *ms,
-                      struct build_mount_state *s, const struct root *root,
-                      struct runtime_spec *spec, struct err *e)
+static int open_cache(struct build_work *w, struct build_mounts *ms, struct build_mount_state *s,
+                      const struct root *root, struct sandbox_spec *spec, struct err *e)
 {
     own(fd) int data = -1;
     bool fresh = false;
@@ -341,7 +340,7 @@ static int open_cache(struct build_work *w, struct build_mounts *ms,
 }
 
 static int open_one(struct build_work *w, struct build_mounts *ms, size_t i,
-                    const struct root *root, int folder, struct runtime_spec *spec, struct err *e)
+                    const struct root *root, int folder, struct sandbox_spec *spec, struct err *e)
 {
     struct build_mount_state *s = &ms->v.p[i];
     switch (s->m->type) {
@@ -354,8 +353,8 @@ static int open_one(struct build_work *w, struct build_mounts *ms, size_t i,
     case BUILD_MOUNT_SSH:
         return open_ssh(w, ms, s, i, spec, e);
     case BUILD_MOUNT_TMPFS: {
-        struct runtime_mount *m = add_bind(spec, -1, "a tmpfs", s->target, false);
-        m->kind = RUNTIME_MOUNT_TMPFS;
+        struct sandbox_mount *m = add_bind(spec, -1, "a tmpfs", s->target, false);
+        m->kind = SANDBOX_MOUNT_TMPFS;
         m->tmpfs_size = s->m->size;
         m->nosuid = m->nodev = true;
         return 0;
@@ -385,7 +384,7 @@ static void opening_order(const struct build_mounts *ms, size_t *order)
 }
 
 int build_mounts_open(struct build_work *w, struct build_mounts *ms, const struct root *root,
-                      int folder, struct runtime_spec *spec, struct err *e)
+                      int folder, struct sandbox_spec *spec, struct err *e)
 {
     own(free) size_t *order = mem_alloc((ms->v.n + 1) * sizeof *order);
     opening_order(ms, order);

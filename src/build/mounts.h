@@ -6,7 +6,7 @@
 #pragma once
 
 #include "build/internal.h"
-#include "runtime/sandbox.h"
+#include "sandbox/sandbox.h"
 
 struct build_mount_state {
     const struct build_mount *m;
@@ -37,7 +37,7 @@ int build_mounts_plan(struct build_work *w, const struct build_run *run, struct 
                       struct err *e);
 void build_mounts_key(const struct build_mounts *ms, struct codec_sha256 *h);
 int build_mounts_open(struct build_work *w, struct build_mounts *ms, const struct root *root,
-                      int folder, struct runtime_spec *spec, struct err *e);
+                      int folder, struct sandbox_spec *spec, struct err *e);
 // ok: the step succeeded. After a failure nothing may count as seen.
 int build_mounts_close(struct build_work *w, struct build_mounts *ms, bool ok, struct err *e);
 void build_mounts_fini(struct build_work *w, struct build_mounts *ms);

@@ -23,7 +23,7 @@
 #include "build/cacheimport.h"
 #include "build/internal.h"
 #include "codec/json.h"
-#include "runtime/sandbox.h"
+#include "sandbox/sandbox.h"
 #include "store/cache.h"
 
 #define RECORDS_MAX ((size_t)256 << 20)
@@ -153,7 +153,7 @@ static int open_root(struct build_work *w, const struct build_op *op, int folder
         *out_fd = take_fd(fs);
         return 0;
     }
-    own(fd) int stub = runtime_stub_open(w->job->en, NULL, e);
+    own(fd) int stub = sandbox_stub_open(w->job->en, NULL, e);
     if (stub < 0) return -1;
     struct store_overlay o = {.layers = w->state->layers.p, .n = w->state->layers.n,
                               .extra_bottom_fd = stub, .upper_fd = fs, .work_fd = work};

@@ -9,7 +9,7 @@
 #include "base/own.h"
 #include "build/internal.h"
 #include "build/outside.h"
-#include "runtime/sandbox.h"
+#include "sandbox/sandbox.h"
 
 // A run of sources of one kind, in the order of the instruction: files of the context (or of --from),
 // or one thing from outside.
@@ -50,7 +50,7 @@ static int find_owner(struct build_work *w, const char *text, struct fs_owner *o
     if (build_solve_view(w, w->state, &view, e) < 0) return -1;
     struct root root = {view, "the image"};
     uint32_t uid, gid;
-    if (runtime_owner_find(&root, text, &uid, &gid, e) < 0) return -1;
+    if (sandbox_owner_find(&root, text, &uid, &gid, e) < 0) return -1;
     *out = (struct fs_owner){uid, gid};
     return 0;
 }

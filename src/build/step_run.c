@@ -25,7 +25,7 @@
 #include "base/own.h"
 #include "build/internal.h"
 #include "build/mounts.h"
-#include "runtime/sandbox.h"
+#include "sandbox/sandbox.h"
 
 struct run_arg {
     struct build_run run;
@@ -68,13 +68,13 @@ static void add_proxies(const struct build_work *w, struct strv *env)
     }
 }
 
-static enum runtime_net network(const struct build_work *w, const struct run_arg *a)
+static enum sandbox_net network(const struct build_work *w, const struct run_arg *a)
 {
     const char *asked = w->job->opt->network;
-    if (a->run.network == BUILD_NETWORK_NONE) return RUNTIME_NET_NONE;
+    if (a->run.network == BUILD_NETWORK_NONE) return SANDBOX_NET_NONE;
     if (a->run.network == BUILD_NETWORK_DEFAULT && asked && strcmp(asked, "none") == 0)
-        return RUNTIME_NET_NONE;
-    return RUNTIME_NET_HOST;
+        return SANDBOX_NET_NONE;
+    return SANDBOX_NET_HOST;
 }
 
 static bool allowed(const struct build_work *w, const char *what)
@@ -113,7 +113,7 @@ static void add_run_key(const struct build_work *w, const struct run_arg *a, str
 
 // --- running ------------------------------------------------------------------------------------
 static int script_file(struct build_work *w, int folder, const struct run_arg *a,
-                       struct runtime_spec *spec, struct err *e)
+                       struct sandbox_spec *spec, struct err *e)
 {
     (void)w;
     if (!a->run.script) return 0;
@@ -123,16 +123,18 @@ static int script_file(struct build_work *w, int folder, const struct run_arg *a
     own(fd) int in = fs_openat(folder, "script", O_PATH, 0, e);
     if (in < 0) return -1;
     own(free) char *target = str_fmt("/dev/pipes/%s", a->run.script_name ? a->run.script_name : "EOF");
-    struct runtime_mount *m = vec_add(&spec->mounts);
-    *m = (struct runtime_mount){.kind = RUNTIME_MOUNT_BIND, .source = str_dup("the script"),
-                                .source_fd = take_fd(in), .target = str_dup(target),
+    struct sandbox_mount *m = vec_add(&spec->mounts);
+    *m = (struct sandbox_mount){.kind = SANDBOX_MOUNT_BIND,
+                                .source = str_dup("the script"),
+                                .source_fd = take_fd(in),
+                                .target = str_dup(target),
                                 .readonly = true};
     strv_add(&spec->args, target);
     return 0;
 }
 
 static void fill_spec(struct build_work *w, const struct run_arg *a, const struct root *root,
-                      struct runtime_spec *spec)
+                      struct sandbox_spec *spec)
 {
     spec->rootfs_fd = root->fd;
     if (!a->run.script) strv_add_all(&spec->args, &a->argv);
@@ -150,7 +152,7 @@ static void fill_spec(struct build_work *w, const struct run_arg *a, const struc
     const struct strv *ulimits = w->job->opt->ulimits;
     for (size_t i = 0; ulimits && i < ulimits->n; i++) {
         struct err checked_before;
-        runtime_ulimit_parse(ulimits->p[i], vec_add(&spec->rlimits), &checked_before);
+        sandbox_parse_limit(ulimits->p[i], vec_add(&spec->rlimits), &checked_before);
     }
     if (w->job->opt->add_hosts) strv_add_all(&spec->hosts_extra, w->job->opt->add_hosts);
 }
@@ -219,7 +221,7 @@ static void add_hint(const struct build_work *w, const struct output *o, int sta
     if (status == 137) err_hint(e, "the step was killed, most often for lack of memory");
 }
 
-static int run_sandbox(struct build_work *w, struct runtime_spec *spec, struct strv *stubs,
+static int run_sandbox(struct build_work *w, struct sandbox_spec *spec, struct strv *stubs,
                        struct err *e)
 {
     int out[2], err[2];
@@ -229,9 +231,9 @@ static int run_sandbox(struct build_work *w, struct runtime_spec *spec, struct s
     if (pipe2(err, O_CLOEXEC) != 0) return err_sys(e, "pipe");
     own(fd) int err_rd = err[0];
     own(fd) int err_wr = err[1];
-    struct runtime_stdio io = {-1, out_wr, err_wr};
-    struct runtime_sandbox box = {.pty_fd = -1};
-    if (runtime_sandbox_start(w->job->en, spec, &io, stubs, &box, e) < 0) return -1;
+    struct sandbox_stdio io = {-1, out_wr, err_wr};
+    struct sandbox box = {.pty_fd = -1};
+    if (sandbox_start(w->job->en, spec, &io, stubs, &box, e) < 0) return -1;
     close(take_fd(out_wr));
     close(take_fd(err_wr));
     struct output o = {.w = w, .tail = {.max = 65536 * 2}};
@@ -240,7 +242,7 @@ static int run_sandbox(struct build_work *w, struct runtime_spec *spec, struct s
     bool oom = false;
     struct err wait_err;
     if (rc < 0) proc_kill(&box.proc, SIGKILL);
-    if (runtime_sandbox_wait(&box, &status, &oom, rc < 0 ? &wait_err : e) < 0) rc = -1;
+    if (sandbox_wait(&box, &status, &oom, rc < 0 ? &wait_err : e) < 0) rc = -1;
     if (rc == 0 && status != 0) {
         rc = err_set(e, ERR_STEP, "the command ended with status %d%s", status,
                      oom ? " (out of memory)" : "");
@@ -252,11 +254,11 @@ static int run_sandbox(struct build_work *w, struct runtime_spec *spec, struct s
 }
 
 // --shell-on-fail: the same sandbox, with the caller's terminal and a shell.
-static void open_shell(struct build_work *w, struct runtime_spec *spec, struct strv *stubs)
+static void open_shell(struct build_work *w, struct sandbox_spec *spec, struct strv *stubs)
 {
     struct err ignored;
-    struct runtime_stdio io = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
-    struct runtime_sandbox box = {.pty_fd = -1};
+    struct sandbox_stdio io = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+    struct sandbox box = {.pty_fd = -1};
     int status;
     bool oom;
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
@@ -267,8 +269,8 @@ static void open_shell(struct build_work *w, struct runtime_spec *spec, struct s
     strv_fini(&spec->args);
     strv_add(&spec->args, "/bin/sh");
     strv_add(&spec->args, "-i");
-    if (runtime_sandbox_start(w->job->en, spec, &io, stubs, &box, &ignored) == 0)
-        runtime_sandbox_wait(&box, &status, &oom, &ignored);
+    if (sandbox_start(w->job->en, spec, &io, stubs, &box, &ignored) == 0)
+        sandbox_wait(&box, &status, &oom, &ignored);
     else
         event_warn(&w->job->en->sink, "cannot open a shell: %s", err_cause(&ignored));
 }
@@ -295,7 +297,7 @@ static int apply_run(struct build_work *w, const struct root *root, int folder, 
                      struct strv *stubs, struct err *e)
 {
     struct run_arg *a = arg;
-    own(runtime_spec) struct runtime_spec spec = {0};
+    own(sandbox_spec) struct sandbox_spec spec = {0};
     fill_spec(w, a, root, &spec);
     int rc = touch_copied(w, root, &a->mounts.touched, e);
     if (rc == 0) rc = script_file(w, folder, a, &spec, e);

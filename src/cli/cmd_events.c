@@ -6,8 +6,8 @@
 
 #include "base/own.h"
 #include "cli/commands.h"
-#include "runtime/events.h"
-#include "runtime/logs.h"
+#include "record/events.h"
+#include "record/logs.h"
 
 struct opts {
     const char *format, *since, *until;
@@ -98,16 +98,16 @@ static int print_event(void *arg, const struct codec_json *event, struct err *e)
     return p->c->reader_gone ? err_set(e, ERR_INTERRUPTED, "nobody reads any more") : 0;
 }
 
-static int read_options(const struct opts *o, struct runtime_events_options *out, struct err *e)
+static int read_options(const struct opts *o, struct record_events_options *out, struct err *e)
 {
     struct sv format = sv_trim(sv_of(o->format));
     if (sv_eqz(format, "table") || sv_starts(format, "table "))
         return err_set(e, ERR_USAGE, "events have no table: --format takes a template or 'json'");
     out->has_since = o->since != NULL;
     out->has_until = o->until != NULL;
-    if (o->since && runtime_time_parse(o->since, &out->since_ns, e) < 0)
+    if (o->since && record_time_parse(o->since, &out->since_ns, e) < 0)
         return err_wrap(e, "reading --since");
-    if (o->until && runtime_time_parse(o->until, &out->until_ns, e) < 0)
+    if (o->until && record_time_parse(o->until, &out->until_ns, e) < 0)
         return err_wrap(e, "reading --until");
     return 0;
 }
@@ -115,11 +115,11 @@ static int read_options(const struct opts *o, struct runtime_events_options *out
 static int events(struct cli *c, const void *options, struct err *e)
 {
     const struct opts *o = options;
-    struct runtime_events_options r = {.filters = &o->filters, .gone_fd = 1};
+    struct record_events_options r = {.filters = &o->filters, .gone_fd = 1};
     struct printing p = {c, o->format};
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     if (read_options(o, &r, e) < 0 || cli_engine(c, &en, e) < 0) return -1;
-    int rc = runtime_events(&en, &r, print_event, &p, e);
+    int rc = record_events(&en, &r, print_event, &p, e);
     return rc < 0 && c->reader_gone ? 0 : rc;
 }
 

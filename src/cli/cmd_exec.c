@@ -2,9 +2,9 @@
 // exec: another program in a container that runs.
 #include "base/own.h"
 #include "cli/commands.h"
-#include "runtime/exec.h"
-#include "runtime/sealed.h"
-#include "runtime/state.h"
+#include "container/exec.h"
+#include "record/state.h"
+#include "sandbox/sealed.h"
 
 struct exec {
     bool detach, interactive, privileged, tty;
@@ -31,24 +31,24 @@ static int run_exec(struct cli *c, const void *options, struct err *e)
     const struct exec *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     own(strv) struct strv args = {0};
-    char id[RUNTIME_ID];
+    char id[RECORD_ID];
     int code = 0;
     // Whoever is in the container may look at our program file while we are inside.
-    if (runtime_sealed(c->own_argv, e) < 0) return -1;
+    if (sandbox_sealed(c->own_argv, e) < 0) return -1;
     for (int i = 1; i < c->argc; i++) strv_add(&args, c->argv[i]);
     own(free) char *keys = o->tty && !o->detach ? cli_detach_keys(c, o->keys) : NULL;
-    const struct runtime_exec_options opt = {.args = args,
-                                             .env = o->env,
-                                             .env_files = o->env_files,
-                                             .user = o->user,
-                                             .workdir = o->workdir,
-                                             .keys = keys ? keys : o->keys,
-                                             .tty = o->tty,
-                                             .interactive = o->interactive,
-                                             .privileged = o->privileged,
-                                             .detach = o->detach};
-    if (cli_engine(c, &en, e) < 0 || runtime_container_find(&en, c->argv[0], id, e) < 0) return -1;
-    if (runtime_exec(&en, id, &opt, &code, e) == 0) return code;
+    const struct container_exec_options opt = {.args = args,
+                                               .env = o->env,
+                                               .env_files = o->env_files,
+                                               .user = o->user,
+                                               .workdir = o->workdir,
+                                               .keys = keys ? keys : o->keys,
+                                               .tty = o->tty,
+                                               .interactive = o->interactive,
+                                               .privileged = o->privileged,
+                                               .detach = o->detach};
+    if (cli_engine(c, &en, e) < 0 || record_find(&en, c->argv[0], id, e) < 0) return -1;
+    if (container_exec(&en, id, &opt, &code, e) == 0) return code;
     if (e->kind != ERR_NO_PROGRAM && e->kind != ERR_NOT_EXEC) return -1;
     cli_print_error(c, e);
     return e->kind == ERR_NO_PROGRAM ? 127 : 126;

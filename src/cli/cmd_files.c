@@ -6,9 +6,9 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "cli/commands.h"
-#include "runtime/files.h"
-#include "runtime/sealed.h"
-#include "runtime/state.h"
+#include "files/files.h"
+#include "record/state.h"
+#include "sandbox/sealed.h"
 
 // --- cp -----------------------------------------------------------------------------------------
 
@@ -32,7 +32,7 @@ static const char *inner_path(const char *word, char **out_container)
     return colon + 1;
 }
 
-static int read_words(struct cli *c, struct runtime_copy_options *o, char **out_container,
+static int read_words(struct cli *c, struct files_copy_options *o, char **out_container,
                       struct err *e)
 {
     const char *words[2] = {c->argv[0], c->argv[1]}, *inner[2];
@@ -61,7 +61,7 @@ static int read_words(struct cli *c, struct runtime_copy_options *o, char **out_
     return 0;
 }
 
-static int check_terminal(const struct cli *c, const struct runtime_copy_options *o, struct err *e)
+static int check_terminal(const struct cli *c, const struct files_copy_options *o, struct err *e)
 {
     if (o->local || (o->out ? !c->out_tty : !isatty(STDIN_FILENO))) return 0;
     if (o->out) {
@@ -73,7 +73,7 @@ static int check_terminal(const struct cli *c, const struct runtime_copy_options
 }
 
 static void say_copied(const struct cli *c, const struct cp *o, const char *container,
-                       const struct runtime_copy_options *copy, uint64_t bytes)
+                       const struct files_copy_options *copy, uint64_t bytes)
 {
     own(str) struct str text = {0};
     if (o->quiet || !c->out_tty || !copy->local) return;
@@ -91,16 +91,16 @@ static int run_cp(struct cli *c, const void *options, struct err *e)
     const struct cp *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     own(free) char *container = NULL;
-    struct runtime_copy_options copy = {.archive = o->archive, .follow = o->follow};
-    char id[RUNTIME_ID];
+    struct files_copy_options copy = {.archive = o->archive, .follow = o->follow};
+    char id[RECORD_ID];
     uint64_t bytes = 0;
     // Whoever is in the container may look at our program file while we are inside.
-    if (runtime_sealed(c->own_argv, e) < 0) return -1;
+    if (sandbox_sealed(c->own_argv, e) < 0) return -1;
     if (read_words(c, &copy, &container, e) < 0 || check_terminal(c, &copy, e) < 0 ||
-        cli_engine(c, &en, e) < 0 || runtime_container_find(&en, container, id, e) < 0)
+        cli_engine(c, &en, e) < 0 || record_find(&en, container, id, e) < 0)
         return -1;
     copy.name = container;
-    if (runtime_copy(&en, id, &copy, &bytes, e) < 0) return -1;
+    if (files_copy(&en, id, &copy, &bytes, e) < 0) return -1;
     say_copied(c, o, container, &copy, bytes);
     return 0;
 }
@@ -141,10 +141,10 @@ static int run_export(struct cli *c, const void *options, struct err *e)
 {
     const struct export *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    char id[RUNTIME_ID];
-    if (runtime_sealed(c->own_argv, e) < 0) return -1;
-    if (cli_engine(c, &en, e) < 0 || runtime_container_find(&en, c->argv[0], id, e) < 0) return -1;
-    return runtime_export(&en, id, o->output, STDOUT_FILENO, e);
+    char id[RECORD_ID];
+    if (sandbox_sealed(c->own_argv, e) < 0) return -1;
+    if (cli_engine(c, &en, e) < 0 || record_find(&en, c->argv[0], id, e) < 0) return -1;
+    return files_export(&en, id, o->output, STDOUT_FILENO, e);
 }
 
 const struct cli_cmd cli_cmd_export = {
@@ -169,11 +169,11 @@ const struct cli_cmd cli_cmd_export = {
 static int run_diff(struct cli *c, const void *options, struct err *e)
 {
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    own(runtime_changes) struct runtime_changes changes = {0};
-    char id[RUNTIME_ID];
+    own(files_changes) struct files_changes changes = {0};
+    char id[RECORD_ID];
     (void)options;
-    if (cli_engine(c, &en, e) < 0 || runtime_container_find(&en, c->argv[0], id, e) < 0 ||
-        runtime_diff(&en, id, &changes, e) < 0)
+    if (cli_engine(c, &en, e) < 0 || record_find(&en, c->argv[0], id, e) < 0 ||
+        files_diff(&en, id, &changes, e) < 0)
         return -1;
     vec_each(x, &changes)
     {
@@ -227,8 +227,8 @@ static int run_commit(struct cli *c, const void *options, struct err *e)
     const struct commit *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     struct oci_digest image;
-    char id[RUNTIME_ID];
-    const struct runtime_commit_options commit = {
+    char id[RECORD_ID];
+    const struct files_commit_options commit = {
         .name = c->argc > 1 ? c->argv[1] : NULL,
         .author = o->author,
         .message = o->message,
@@ -236,8 +236,8 @@ static int run_commit(struct cli *c, const void *options, struct err *e)
         .no_pause = o->no_pause || (o->has_pause && !o->pause),
         .must_pause = o->has_pause && o->pause,
     };
-    if (cli_engine(c, &en, e) < 0 || runtime_container_find(&en, c->argv[0], id, e) < 0 ||
-        runtime_commit(&en, id, &commit, &image, e) < 0)
+    if (cli_engine(c, &en, e) < 0 || record_find(&en, c->argv[0], id, e) < 0 ||
+        files_commit(&en, id, &commit, &image, e) < 0)
         return -1;
     str_addf(&c->out, "sha256:%s\n", image.hex);
     return 0;

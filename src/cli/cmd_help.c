@@ -6,8 +6,8 @@
 #include "base/own.h"
 #include "cli/commands.h"
 #include "cli/internal.h"
-#include "runtime/volume.h"
 #include "store/ref.h"
+#include "volume/volume.h"
 
 // --- help ---------------------------------------------------------------------------------------
 
@@ -223,11 +223,9 @@ static void offer_images(const struct completer *k)
 static void offer_containers(const struct completer *k)
 {
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    own(runtime_rows) struct runtime_rows rows = {0};
+    own(record_rows) struct record_rows rows = {0};
     struct err ignored = {0};
-    if (cli_engine(k->c, &en, &ignored) < 0 ||
-        runtime_container_list(&en, true, &rows, &ignored) < 0)
-        return;
+    if (cli_engine(k->c, &en, &ignored) < 0 || record_list(&en, true, &rows, &ignored) < 0) return;
     vec_each (row, &rows)
         if (row->brief.name[0]) offer(k, "", row->brief.name, row->brief.image);
 }
@@ -235,10 +233,9 @@ static void offer_containers(const struct completer *k)
 static void offer_volumes(const struct completer *k)
 {
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    own(runtime_volume_rows) struct runtime_volume_rows rows = {0};
+    own(volume_rows) struct volume_rows rows = {0};
     struct err ignored = {0};
-    if (cli_engine(k->c, &en, &ignored) < 0 || runtime_volume_list(&en, NULL, &rows, &ignored) < 0)
-        return;
+    if (cli_engine(k->c, &en, &ignored) < 0 || volume_list(&en, NULL, &rows, &ignored) < 0) return;
     vec_each (row, &rows) offer(k, "", row->name, NULL);
 }
 

@@ -8,8 +8,8 @@
 #include "cli/commands.h"
 #include "codec/json.h"
 #include "image/image.h"
-#include "runtime/inspect.h"
-#include "runtime/volume.h"
+#include "record/inspect.h"
+#include "volume/volume.h"
 
 // --- images -------------------------------------------------------------------------------------
 
@@ -350,17 +350,17 @@ static const struct opt inspect_options[] = {
 static int inspect_one(struct engine *en, const char *name, int type, struct codec_json **out,
                        struct err *e)
 {
-    char id[RUNTIME_ID];
+    char id[RECORD_ID];
     struct err no_volume;
-    if (type == INSPECT_VOLUME) return runtime_volume_inspect(en, name, out, e);
+    if (type == INSPECT_VOLUME) return volume_inspect(en, name, out, e);
     if (type != INSPECT_IMAGE) {
-        if (runtime_container_find(en, name, id, e) == 0) return runtime_inspect(en, id, out, e);
+        if (record_find(en, name, id, e) == 0) return record_inspect(en, id, out, e);
         if (type == INSPECT_CONTAINER || e->kind != ERR_NOT_FOUND) return -1;
         err_clear(e);
     }
     if (image_inspect(en, name, out, e) == 0) return 0;
     if (type != INSPECT_ANY || e->kind != ERR_NOT_FOUND) return -1;
-    if (runtime_volume_inspect(en, name, out, &no_volume) == 0) return 0;
+    if (volume_inspect(en, name, out, &no_volume) == 0) return 0;
     err_wrap(e, "no container and no image");
     return -1;
 }

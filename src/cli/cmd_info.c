@@ -12,8 +12,8 @@
 #include "cli/commands.h"
 #include "codec/json.h"
 #include "oci/platform.h"
-#include "runtime/doctor.h"
-#include "runtime/state.h"
+#include "record/state.h"
+#include "sandbox/doctor.h"
 #include "store/ref.h"
 
 // --- version ------------------------------------------------------------------------------------
@@ -114,13 +114,13 @@ static size_t count_images(struct engine *en, struct err *e)
 
 static void set_containers(struct engine *en, struct codec_json *j)
 {
-    own(runtime_rows) struct runtime_rows rows = {0};
+    own(record_rows) struct record_rows rows = {0};
     struct err ignored;
     int64_t running = 0, paused = 0;
-    if (runtime_container_list(en, true, &rows, &ignored) < 0) return;
+    if (record_list(en, true, &rows, &ignored) < 0) return;
     vec_each (r, &rows) {
-        running += r->state.status == RUNTIME_RUNNING || r->state.status == RUNTIME_RESTARTING;
-        paused += r->state.status == RUNTIME_PAUSED;
+        running += r->state.status == RECORD_RUNNING || r->state.status == RECORD_RESTARTING;
+        paused += r->state.status == RECORD_PAUSED;
     }
     codec_json_set(j, "Containers", codec_json_new_int((int64_t)rows.n));
     codec_json_set(j, "ContainersRunning", codec_json_new_int(running));
@@ -232,12 +232,12 @@ static const struct cli_column doctor_columns[] = {
     {"FIX", "Fix", false},       {NULL, NULL, false},
 };
 
-static void print_check(struct cli *c, const struct runtime_check *k)
+static void print_check(struct cli *c, const struct sandbox_check *k)
 {
-    static const char *const colors[RUNTIME_CHECK_COUNT] = {
-        [RUNTIME_CHECK_OK] = "32", [RUNTIME_CHECK_WARN] = "33", [RUNTIME_CHECK_FAIL] = "31"};
+    static const char *const colors[SANDBOX_CHECK_COUNT] = {
+        [SANDBOX_CHECK_OK] = "32", [SANDBOX_CHECK_WARN] = "33", [SANDBOX_CHECK_FAIL] = "31"};
     bool dress = c->color && c->out_tty;
-    const char *status = runtime_check_status_name(k->status);
+    const char *status = sandbox_check_status_name(k->status);
     if (dress)
         str_addf(&c->out, "\x1b[%sm%-4s\x1b[0m ", colors[k->status], status);
     else
@@ -255,25 +255,26 @@ static int run_doctor(struct cli *c, const void *options, struct err *e)
 {
     const struct doctor *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    struct runtime_check checks[RUNTIME_CHECKS_MAX];
+    struct sandbox_check checks[SANDBOX_CHECKS_MAX];
     if (cli_engine(c, &en, e) < 0) return -1;
-    size_t n = runtime_doctor(&en, checks), failed = 0, warned = 0;
+    size_t n = sandbox_doctor(&en, checks), failed = 0, warned = 0;
     own(codec_json) struct codec_json *list = codec_json_new_array();
     for (size_t i = 0; i < n; i++) {
-        failed += checks[i].status == RUNTIME_CHECK_FAIL;
-        warned += checks[i].status == RUNTIME_CHECK_WARN;
+        failed += checks[i].status == SANDBOX_CHECK_FAIL;
+        warned += checks[i].status == SANDBOX_CHECK_WARN;
         struct codec_json *j = codec_json_new_object();
         codec_json_set_text(j, "Check", checks[i].name);
         codec_json_set_text(j, "Fix", checks[i].fix);
         codec_json_set_text(j, "Found", checks[i].text);
-        codec_json_set_text(j, "Status", runtime_check_status_name(checks[i].status));
-        if (!o->quiet || checks[i].status != RUNTIME_CHECK_OK) codec_json_add(list, j);
+        codec_json_set_text(j, "Status", sandbox_check_status_name(checks[i].status));
+        if (!o->quiet || checks[i].status != SANDBOX_CHECK_OK)
+            codec_json_add(list, j);
         else codec_json_free(j);
     }
     if (o->format)
         return cli_print_rows(c, list, doctor_columns, o->format, e) < 0 ? -1 : failed ? 1 : 0;
     for (size_t i = 0; i < n; i++)
-        if (!o->quiet || checks[i].status != RUNTIME_CHECK_OK) print_check(c, &checks[i]);
+        if (!o->quiet || checks[i].status != SANDBOX_CHECK_OK) print_check(c, &checks[i]);
     if (!o->quiet)
         str_addf(&c->out, "\n%zu checks: %zu ok, %zu with less, %zu failed\n", n,
                  n - failed - warned, warned, failed);

@@ -7,8 +7,8 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "cli/commands.h"
-#include "runtime/life.h"
-#include "runtime/sealed.h"
+#include "container/life.h"
+#include "sandbox/sealed.h"
 
 // Calls `one` for every word and prints the word where that went well.
 static int each_container(struct cli *c, const void *o, bool quiet,
@@ -20,9 +20,9 @@ static int each_container(struct cli *c, const void *o, bool quiet,
     int failed = 0;
     if (cli_engine(c, &en, e) < 0) return -1;
     for (int i = 0; i < c->argc; i++) {
-        char id[RUNTIME_ID];
+        char id[RECORD_ID];
         struct err bad = {0};
-        if (runtime_container_find(&en, c->argv[i], id, &bad) < 0 || one(c, &en, id, o, &bad) < 0) {
+        if (record_find(&en, c->argv[i], id, &bad) < 0 || one(c, &en, id, o, &bad) < 0) {
             cli_print_error(c, &bad);
             failed = 1;
             continue;
@@ -65,34 +65,34 @@ static const struct opt start_rows[] = {
 
 static int start_one(struct cli *c, struct engine *en, const char *id, const void *o, struct err *e)
 {
-    struct runtime_state s;
+    struct record_state s;
     int code;
     (void)c, (void)o;
-    if (runtime_state_load(en, id, &s, e) < 0) return -1;
-    if (s.status == RUNTIME_PAUSED)
+    if (record_state_load(en, id, &s, e) < 0) return -1;
+    if (s.status == RECORD_PAUSED)
         return err_set(e, ERR_CONFLICT, "cannot start a paused container, try unpause instead");
-    if (runtime_status_alive(s.status)) return 0; // Docker: nothing to do
-    return runtime_start(en, id, NULL, &code, e);
+    if (record_status_alive(s.status)) return 0; // Docker: nothing to do
+    return container_start(en, id, NULL, &code, e);
 }
 
 static int start_attached(struct cli *c, const struct start_opts *o, struct err *e)
 {
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     own(free) char *keys = cli_detach_keys(c, o->keys);
-    struct runtime_attach_options a = {.no_stdin = !o->interactive,
-                                       .keys = keys,
-                                       .no_sig_proxy =
-                                           o->sig_proxy && strcmp(o->sig_proxy, "false") == 0};
-    struct runtime_state s;
-    char id[RUNTIME_ID];
+    struct container_attach_options a = {.no_stdin = !o->interactive,
+                                         .keys = keys,
+                                         .no_sig_proxy =
+                                             o->sig_proxy && strcmp(o->sig_proxy, "false") == 0};
+    struct record_state s;
+    char id[RECORD_ID];
     int code = 0;
     if (c->argc != 1)
         return err_set(e, ERR_USAGE, "you cannot start and attach multiple containers at once");
-    if (cli_engine(c, &en, e) < 0 || runtime_container_find(&en, c->argv[0], id, e) < 0 ||
-        runtime_state_load(&en, id, &s, e) < 0)
+    if (cli_engine(c, &en, e) < 0 || record_find(&en, c->argv[0], id, e) < 0 ||
+        record_state_load(&en, id, &s, e) < 0)
         return -1;
-    int rc = runtime_status_alive(s.status) ? runtime_attach(&en, id, &a, &code, e)
-                                            : runtime_start(&en, id, &a, &code, e);
+    int rc = record_status_alive(s.status) ? container_attach(&en, id, &a, &code, e)
+                                           : container_start(&en, id, &a, &code, e);
     return rc < 0 ? -1 : code;
 }
 
@@ -161,7 +161,7 @@ static int stop_one(struct cli *c, struct engine *en, const char *id, const void
 {
     const struct stop_opts *o = options;
     (void)c;
-    return runtime_stop(en, id, o->signal, timeout_of(o), e);
+    return container_stop(en, id, o->signal, timeout_of(o), e);
 }
 
 static int restart_one(struct cli *c, struct engine *en, const char *id, const void *options,
@@ -169,7 +169,7 @@ static int restart_one(struct cli *c, struct engine *en, const char *id, const v
 {
     const struct stop_opts *o = options;
     (void)c;
-    return runtime_restart(en, id, o->signal, timeout_of(o), e);
+    return container_restart(en, id, o->signal, timeout_of(o), e);
 }
 
 static int stop(struct cli *c, const void *options, struct err *e)
@@ -229,7 +229,7 @@ static int kill_one(struct cli *c, struct engine *en, const char *id, const void
 {
     const struct kill_opts *o = options;
     (void)c;
-    return runtime_kill(en, id, o->signal, e);
+    return container_kill(en, id, o->signal, e);
 }
 
 static int kill_all(struct cli *c, const void *options, struct err *e)
@@ -280,9 +280,9 @@ static int rm_one(struct cli *c, struct engine *en, const char *id, const void *
                   struct err *e)
 {
     const struct rm_opts *o = options;
-    struct runtime_remove_options r = {.force = o->force, .volumes = o->volumes};
+    struct container_remove_options r = {.force = o->force, .volumes = o->volumes};
     (void)c;
-    return runtime_remove(en, id, &r, e);
+    return container_remove(en, id, &r, e);
 }
 
 static int rm(struct cli *c, const void *options, struct err *e)
@@ -318,7 +318,7 @@ static int wait_one(struct cli *c, struct engine *en, const char *id, const void
 {
     int code = 0;
     (void)o;
-    if (runtime_wait(en, id, RUNTIME_WAIT_NOT_RUNNING, &code, e) < 0) return -1;
+    if (container_wait(en, id, CONTAINER_WAIT_NOT_RUNNING, &code, e) < 0) return -1;
     str_addf(&c->out, "%d\n", code);
     return 0;
 }
@@ -345,14 +345,14 @@ const struct cli_cmd cli_cmd_wait = {
 static int pause_one(struct cli *c, struct engine *en, const char *id, const void *o, struct err *e)
 {
     (void)c, (void)o;
-    return runtime_pause(en, id, false, e);
+    return container_pause(en, id, false, e);
 }
 
 static int unpause_one(struct cli *c, struct engine *en, const char *id, const void *o,
                        struct err *e)
 {
     (void)c, (void)o;
-    return runtime_pause(en, id, true, e);
+    return container_pause(en, id, true, e);
 }
 
 static int pause_all(struct cli *c, const void *options, struct err *e)
@@ -397,10 +397,10 @@ const struct cli_cmd cli_cmd_unpause = {
 static int rename_it(struct cli *c, const void *options, struct err *e)
 {
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    char id[RUNTIME_ID];
+    char id[RECORD_ID];
     (void)options;
-    if (cli_engine(c, &en, e) < 0 || runtime_container_find(&en, c->argv[0], id, e) < 0) return -1;
-    return runtime_rename(&en, id, c->argv[1], e);
+    if (cli_engine(c, &en, e) < 0 || record_find(&en, c->argv[0], id, e) < 0) return -1;
+    return container_rename(&en, id, c->argv[1], e);
 }
 
 static const char *const rename_aliases[] = {"container rename", NULL};
@@ -446,14 +446,14 @@ static int attach(struct cli *c, const void *options, struct err *e)
     const struct attach_opts *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     own(free) char *keys = cli_detach_keys(c, o->keys);
-    struct runtime_attach_options a = {.no_stdin = o->no_stdin,
-                                       .keys = keys,
-                                       .no_sig_proxy =
-                                           o->sig_proxy && strcmp(o->sig_proxy, "false") == 0};
-    char id[RUNTIME_ID];
+    struct container_attach_options a = {.no_stdin = o->no_stdin,
+                                         .keys = keys,
+                                         .no_sig_proxy =
+                                             o->sig_proxy && strcmp(o->sig_proxy, "false") == 0};
+    char id[RECORD_ID];
     int code = 0;
-    if (cli_engine(c, &en, e) < 0 || runtime_container_find(&en, c->argv[0], id, e) < 0 ||
-        runtime_attach(&en, id, &a, &code, e) < 0)
+    if (cli_engine(c, &en, e) < 0 || record_find(&en, c->argv[0], id, e) < 0 ||
+        container_attach(&en, id, &a, &code, e) < 0)
         return -1;
     return code;
 }
@@ -481,13 +481,13 @@ const struct cli_cmd cli_cmd_attach = {
 static int probe(struct cli *c, const void *options, struct err *e)
 {
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    char id[RUNTIME_ID];
+    char id[RECORD_ID];
     int code = 0;
     char self[] = "dewar", group[] = "container", word[] = "probe";
     char *const argv[] = {self, group, word, c->argv[0], NULL};
     (void)options;
-    if (runtime_sealed(argv, e) < 0 || cli_engine(c, &en, e) < 0 ||
-        runtime_container_find(&en, c->argv[0], id, e) < 0 || runtime_probe(&en, id, &code, e) < 0)
+    if (sandbox_sealed(argv, e) < 0 || cli_engine(c, &en, e) < 0 ||
+        record_find(&en, c->argv[0], id, e) < 0 || container_probe(&en, id, &code, e) < 0)
         return -1;
     return code;
 }
@@ -540,7 +540,7 @@ static int prune(struct cli *c, const void *options, struct err *e)
     uint64_t freed = 0;
     int go = o->force ? 1 : cli_confirm(c, "WARNING! This will remove all stopped containers.", e);
     if (go <= 0) return go;
-    if (cli_engine(c, &en, e) < 0 || runtime_prune(&en, &o->filters, &ids, &freed, e) < 0)
+    if (cli_engine(c, &en, e) < 0 || container_prune(&en, &o->filters, &ids, &freed, e) < 0)
         return -1;
     cli_print_containers(c, &ids);
     str_addz(&c->out, "Total reclaimed space: ");
@@ -562,7 +562,7 @@ const struct cli_cmd cli_cmd_container_prune = {
 // --- update ------------------------------------------------------------------------------------
 
 struct update_opts {
-    struct runtime_update_options update;
+    struct container_update_options update;
     double cpus;
     const char *memory_swap;
 };
@@ -618,7 +618,7 @@ static int update_one(struct cli *c, struct engine *en, const char *id, const vo
                       struct err *e)
 {
     const struct update_opts *o = options;
-    struct runtime_update_options u = o->update;
+    struct container_update_options u = o->update;
     uint64_t swap;
     (void)c;
     u.nano_cpus = (int64_t)(o->cpus * 1e9);
@@ -629,7 +629,7 @@ static int update_one(struct cli *c, struct engine *en, const char *id, const vo
             return err_wrap(e, "reading --memory-swap");
         u.memory_swap = (int64_t)swap;
     }
-    return runtime_update(en, id, &u, e);
+    return container_update(en, id, &u, e);
 }
 
 static int update_all(struct cli *c, const void *options, struct err *e)

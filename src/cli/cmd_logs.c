@@ -10,8 +10,8 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "cli/commands.h"
-#include "runtime/logs.h"
-#include "runtime/state.h"
+#include "record/logs.h"
+#include "record/state.h"
 
 struct opts {
     bool follow, timestamps, details;
@@ -79,7 +79,7 @@ static void add_time(struct str *out, int64_t ns)
              tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(ns % 1000000000));
 }
 
-static int print_line(void *arg, const struct runtime_log_line *line, struct err *e)
+static int print_line(void *arg, const struct record_log_line *line, struct err *e)
 {
     struct printing *p = arg;
     int i = line->stream - 1;
@@ -91,12 +91,12 @@ static int print_line(void *arg, const struct runtime_log_line *line, struct err
     return p->o->follow || p->out[i].n > 60000 ? put(p, i, e) : 0;
 }
 
-static int read_options(const struct opts *o, struct runtime_logs_options *out, struct err *e)
+static int read_options(const struct opts *o, struct record_logs_options *out, struct err *e)
 {
     out->follow = o->follow;
-    if (o->since && runtime_time_parse(o->since, &out->since_ns, e) < 0)
+    if (o->since && record_time_parse(o->since, &out->since_ns, e) < 0)
         return err_wrap(e, "reading --since");
-    if (o->until && runtime_time_parse(o->until, &out->until_ns, e) < 0)
+    if (o->until && record_time_parse(o->until, &out->until_ns, e) < 0)
         return err_wrap(e, "reading --until");
     if (!o->tail || strcmp(o->tail, "all") == 0 || o->tail[0] == '-') return 0;
     out->has_tail = true;
@@ -107,13 +107,13 @@ static int read_options(const struct opts *o, struct runtime_logs_options *out, 
 static int logs(struct cli *c, const void *options, struct err *e)
 {
     struct printing p = {c, options, {{0}, {0}}};
-    struct runtime_logs_options o = {0};
+    struct record_logs_options o = {0};
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    char id[RUNTIME_ID];
+    char id[RECORD_ID];
     if (read_options(options, &o, e) < 0 || cli_engine(c, &en, e) < 0 ||
-        runtime_container_find(&en, c->argv[0], id, e) < 0)
+        record_find(&en, c->argv[0], id, e) < 0)
         return -1;
-    int rc = runtime_logs(&en, id, &o, print_line, &p, e);
+    int rc = record_logs(&en, id, &o, print_line, &p, e);
     for (int i = 0; i < 2; i++) {
         if (rc == 0) rc = put(&p, i, e);
         str_fini(&p.out[i]);

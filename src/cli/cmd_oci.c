@@ -15,12 +15,12 @@
 #include "base/own.h"
 #include "base/proc.h"
 #include "base/table.h"
+#include "bundle/bundle.h"
 #include "cli/commands.h"
 #include "cli/internal.h"
 #include "codec/json.h"
 #include "oci/runtime_spec.h"
-#include "runtime/oci.h"
-#include "runtime/sealed.h"
+#include "sandbox/sealed.h"
 
 enum log_format { LOG_TEXT, LOG_JSON };
 static const char *const log_formats[] = {"text", "json", NULL};
@@ -153,99 +153,99 @@ static const struct opt update_rows[] = {
 
 struct call {
     struct cli *c;
-    struct oci_context ctx;
+    struct bundle_context ctx;
     const struct verb *v;
     char **argv;
     int argc;
 };
 
-static int run_options(const struct call *x, struct oci_run_options *o, struct err *e)
+static int run_options(const struct call *x, struct bundle_run_options *o, struct err *e)
 {
     const struct verb *v = x->v;
     if (v->preserve_fds < 0 || v->preserve_fds > 1024)
         return err_set(e, ERR_USAGE, "--preserve-fds is 0 to 1024");
-    *o = (struct oci_run_options){.bundle = v->bundle,
-                                  .pid_file = v->pid_file,
-                                  .console_socket = v->console_socket,
-                                  .id = x->argv[0],
-                                  .preserve_fds = v->preserve_fds,
-                                  .no_pivot = v->no_pivot,
-                                  .no_new_keyring = v->no_new_keyring,
-                                  .detach = v->detach,
-                                  .keep = v->keep};
+    *o = (struct bundle_run_options){.bundle = v->bundle,
+                                     .pid_file = v->pid_file,
+                                     .console_socket = v->console_socket,
+                                     .id = x->argv[0],
+                                     .preserve_fds = v->preserve_fds,
+                                     .no_pivot = v->no_pivot,
+                                     .no_new_keyring = v->no_new_keyring,
+                                     .detach = v->detach,
+                                     .keep = v->keep};
     return 0;
 }
 
 static int do_create(struct call *x, struct err *e)
 {
-    struct oci_run_options o;
+    struct bundle_run_options o;
     if (run_options(x, &o, e) < 0) return -1;
     x->ctx.look_early |= o.pid_file || o.console_socket;
-    return runtime_oci_create(&x->ctx, &o, e);
+    return bundle_create(&x->ctx, &o, e);
 }
 
 static int do_run(struct call *x, struct err *e)
 {
-    struct oci_run_options o;
+    struct bundle_run_options o;
     int status = 0;
-    if (run_options(x, &o, e) < 0 || runtime_oci_run(&x->ctx, &o, &status, e) < 0) return -1;
+    if (run_options(x, &o, e) < 0 || bundle_run(&x->ctx, &o, &status, e) < 0) return -1;
     return status;
 }
 
 static int do_start(struct call *x, struct err *e)
 {
-    return runtime_oci_start(&x->ctx, x->argv[0], e);
+    return bundle_start(&x->ctx, x->argv[0], e);
 }
 
 static int do_state(struct call *x, struct err *e)
 {
-    return runtime_oci_state(&x->ctx, x->argv[0], &x->c->out, e);
+    return bundle_state(&x->ctx, x->argv[0], &x->c->out, e);
 }
 
 static int do_kill(struct call *x, struct err *e)
 {
-    return runtime_oci_kill(&x->ctx, x->argv[0], x->argc > 1 ? x->argv[1] : NULL, x->v->all, e);
+    return bundle_kill(&x->ctx, x->argv[0], x->argc > 1 ? x->argv[1] : NULL, x->v->all, e);
 }
 
 static int do_delete(struct call *x, struct err *e)
 {
-    return runtime_oci_delete(&x->ctx, x->argv[0], x->v->force, e);
+    return bundle_delete(&x->ctx, x->argv[0], x->v->force, e);
 }
 
 static int do_pause(struct call *x, struct err *e)
 {
-    return runtime_oci_freeze(&x->ctx, x->argv[0], true, e);
+    return bundle_freeze(&x->ctx, x->argv[0], true, e);
 }
 
 static int do_resume(struct call *x, struct err *e)
 {
-    return runtime_oci_freeze(&x->ctx, x->argv[0], false, e);
+    return bundle_freeze(&x->ctx, x->argv[0], false, e);
 }
 
 static int do_exec(struct call *x, struct err *e)
 {
     const struct verb *v = x->v;
-    const struct oci_exec_options o = {.id = x->argv[0],
-                                       .process_file = v->process,
-                                       .pid_file = v->pid_file,
-                                       .console_socket = v->console_socket,
-                                       .cwd = v->cwd,
-                                       .user = v->user,
-                                       .apparmor = v->apparmor,
-                                       .label = v->label,
-                                       .env = &v->env,
-                                       .caps = &v->caps,
-                                       .groups = &v->groups,
-                                       .argv = x->argv + 1,
-                                       .argc = x->argc - 1,
-                                       .preserve_fds = v->preserve_fds,
-                                       .tty = v->tty,
-                                       .detach = v->detach,
-                                       .no_new_privs = v->no_new_privs};
+    const struct bundle_exec_options o = {.id = x->argv[0],
+                                          .process_file = v->process,
+                                          .pid_file = v->pid_file,
+                                          .console_socket = v->console_socket,
+                                          .cwd = v->cwd,
+                                          .user = v->user,
+                                          .apparmor = v->apparmor,
+                                          .label = v->label,
+                                          .env = &v->env,
+                                          .caps = &v->caps,
+                                          .groups = &v->groups,
+                                          .argv = x->argv + 1,
+                                          .argc = x->argc - 1,
+                                          .preserve_fds = v->preserve_fds,
+                                          .tty = v->tty,
+                                          .detach = v->detach,
+                                          .no_new_privs = v->no_new_privs};
     int status = 0;
     if (v->preserve_fds < 0 || v->preserve_fds > 1024)
         return err_set(e, ERR_USAGE, "--preserve-fds is 0 to 1024");
-    return runtime_oci_exec(&x->ctx, &o, &status, e) < 0 ? -1 : status;
+    return bundle_exec(&x->ctx, &o, &status, e) < 0 ? -1 : status;
 }
 
 static int check_format(const char *format, struct err *e)
@@ -268,7 +268,7 @@ static int do_list(struct call *x, struct err *e)
     static const char *const keys[] = {"id", "pid", "status", "bundle", "created", "owner"};
     struct codec_json *got = NULL;
     const char *format = x->v->format;
-    if (check_format(format, e) < 0 || runtime_oci_list(&x->ctx, &got, e) < 0) return -1;
+    if (check_format(format, e) < 0 || bundle_list(&x->ctx, &got, e) < 0) return -1;
     own(codec_json) struct codec_json *list = got;
     if (format && strcmp(format, "json") == 0 && !x->v->quiet) {
         codec_json_print(list, &x->c->out);
@@ -307,8 +307,7 @@ static int do_ps(struct call *x, struct err *e)
 {
     struct codec_json *got = NULL;
     const char *format = x->v->format;
-    if (check_format(format, e) < 0 || runtime_oci_pids(&x->ctx, x->argv[0], &got, e) < 0)
-        return -1;
+    if (check_format(format, e) < 0 || bundle_pids(&x->ctx, x->argv[0], &got, e) < 0) return -1;
     own(codec_json) struct codec_json *pids = got;
     if (format && strcmp(format, "json") == 0) {
         codec_json_print(pids, &x->c->out);
@@ -327,7 +326,7 @@ static int do_ps(struct call *x, struct err *e)
 static int do_features(struct call *x, struct err *e)
 {
     (void)e;
-    own(codec_json) struct codec_json *j = runtime_oci_features();
+    own(codec_json) struct codec_json *j = bundle_features();
     codec_json_print_pretty(j, 2, &x->c->out);
     str_addc(&x->c->out, '\n');
     return 0;
@@ -335,7 +334,7 @@ static int do_features(struct call *x, struct err *e)
 
 static int do_spec(struct call *x, struct err *e)
 {
-    own(codec_json) struct codec_json *j = runtime_oci_default(x->v->rootless);
+    own(codec_json) struct codec_json *j = bundle_default(x->v->rootless);
     own(str) struct str text = {0};
     codec_json_print_pretty(j, 2, &text);
     str_addc(&text, '\n');
@@ -350,7 +349,7 @@ static int do_events(struct call *x, struct err *e)
 {
     for (;;) {
         struct codec_json *j = NULL;
-        if (runtime_oci_stats(&x->ctx, x->argv[0], &j, e) < 0) return x->v->stats ? -1 : 0;
+        if (bundle_stats(&x->ctx, x->argv[0], &j, e) < 0) return x->v->stats ? -1 : 0;
         codec_json_print(j, &x->c->out);
         codec_json_free(j);
         str_addc(&x->c->out, '\n');
@@ -399,7 +398,7 @@ static int do_update(struct call *x, struct err *e)
         rc = fs_read_fd(0, OCI_RUNTIME_CONFIG_MAX, &text, e);
     else
         rc = fs_read_at(AT_FDCWD, file, OCI_RUNTIME_CONFIG_MAX, &text, e);
-    return rc < 0 ? -1 : runtime_oci_update(&x->ctx, x->argv[0], str_sv(&text), e);
+    return rc < 0 ? -1 : bundle_update(&x->ctx, x->argv[0], str_sv(&text), e);
 }
 
 #define ROWS(r)                                                                                    \
@@ -561,7 +560,7 @@ static int run_oci(struct cli *c, const void *options, struct err *e)
     if (!row) {
         err_set(e, ERR_USAGE, "unknown verb '%s'", c->argv[0]);
         err_hint(e, "'%s oci --help' lists them", c->program);
-    } else if (!row->inside || runtime_sealed(c->own_argv, e) == 0) {
+    } else if (!row->inside || sandbox_sealed(c->own_argv, e) == 0) {
         rc = call_verb(c, o, row, c->argc - 1, c->argv + 1, e);
     }
     if (rc < 0) {

@@ -7,7 +7,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "cli/commands.h"
-#include "runtime/listing.h"
+#include "record/listing.h"
 #include "store/gc.h"
 
 #define COMMAND_SHOWN 20 // characters, as Docker shows
@@ -51,37 +51,44 @@ static void add_ago(int64_t then_ns, int64_t now_ns, struct str *out)
 }
 
 // By the kernel's count of time since the boot, which nobody can set.
-static int64_t uptime(const struct runtime_state *s)
+static int64_t uptime(const struct record_state *s)
 {
     int64_t tick = 1000000000 / sysconf(_SC_CLK_TCK);
     return (clock_boot_ns() - (int64_t)s->pid_start * tick) / 1000000000;
 }
 
 // "Up 5 minutes (healthy)", "Exited (0) 3 hours ago".
-static void add_status(const struct runtime_state *s, int64_t now_ns, struct str *out)
+static void add_status(const struct record_state *s, int64_t now_ns, struct str *out)
 {
     switch (s->status) {
-    case RUNTIME_CREATED: str_addz(out, "Created"); return;
-    case RUNTIME_DEAD: str_addz(out, "Dead"); return;
-    case RUNTIME_REMOVING: str_addz(out, "Removal In Progress"); return;
-    case RUNTIME_EXITED:
-    case RUNTIME_RESTARTING:
-        str_addf(out, "%s (%d) ", s->status == RUNTIME_EXITED ? "Exited" : "Restarting", s->code);
+    case RECORD_CREATED:
+        str_addz(out, "Created");
+        return;
+    case RECORD_DEAD:
+        str_addz(out, "Dead");
+        return;
+    case RECORD_REMOVING:
+        str_addz(out, "Removal In Progress");
+        return;
+    case RECORD_EXITED:
+    case RECORD_RESTARTING:
+        str_addf(out, "%s (%d) ", s->status == RECORD_EXITED ? "Exited" : "Restarting", s->code);
         add_ago(s->finished, now_ns, out);
         str_addz(out, " ago");
         return;
-    case RUNTIME_RUNNING:
-    case RUNTIME_PAUSED:
-    case RUNTIME_STATUS_COUNT: break;
+    case RECORD_RUNNING:
+    case RECORD_PAUSED:
+    case RECORD_STATUS_COUNT:
+        break;
     }
     str_addz(out, "Up ");
     num_print_ago(uptime(s), out);
-    if (s->status == RUNTIME_PAUSED)
+    if (s->status == RECORD_PAUSED)
         str_addz(out, " (Paused)");
-    else if (s->health == RUNTIME_HEALTH_STARTING)
+    else if (s->health == RECORD_HEALTH_STARTING)
         str_addz(out, " (health: starting)");
-    else if (s->health != RUNTIME_HEALTH_NONE)
-        str_addf(out, " (%s)", runtime_health_name(s->health));
+    else if (s->health != RECORD_HEALTH_NONE)
+        str_addf(out, " (%s)", record_health_name(s->health));
 }
 
 // As Go quotes: what is no plain text becomes visible, so that a line stays a line.
@@ -129,12 +136,12 @@ static void add_comma(struct str *out, const char *text)
 // What only the whole config tells; a container that went away meanwhile shows nothing.
 static void set_details(struct engine *en, const char *id, struct codec_json *j)
 {
-    own(runtime_config) struct runtime_config c = {0};
+    own(record_config) struct record_config c = {0};
     struct err gone = {0};
     own(str) struct str labels = {0};
     own(str) struct str mounts = {0};
     size_t local = 0;
-    if (runtime_config_load(en, id, &c, &gone) < 0) return;
+    if (record_config_load(en, id, &c, &gone) < 0) return;
     vec_each (item, &c.labels) {
         add_comma(&labels, item->key);
         str_addf(&labels, "=%s", (const char *)item->value);
@@ -151,15 +158,15 @@ static void set_details(struct engine *en, const char *id, struct codec_json *j)
     codec_json_set_text(j, "Networks", c.network ? c.network : "");
 }
 
-static struct codec_json *row_object(const struct runtime_row *row, bool full, int64_t now)
+static struct codec_json *row_object(const struct record_row *row, bool full, int64_t now)
 {
-    const struct runtime_brief *b = &row->brief;
+    const struct record_brief *b = &row->brief;
     struct codec_json *j = codec_json_new_object();
     own(str) struct str command = {0};
     own(str) struct str status = {0};
     own(str) struct str since = {0};
     own(str) struct str at = {0};
-    own(free) char *id = str_fmt("%.*s", full ? RUNTIME_ID : CLI_SHORT_ID, b->id);
+    own(free) char *id = str_fmt("%.*s", full ? RECORD_ID : CLI_SHORT_ID, b->id);
     add_command(b->command, full, &command);
     add_status(&row->state, now, &status);
     cli_add_since(b->created / 1000000000, &since);
@@ -171,13 +178,13 @@ static struct codec_json *row_object(const struct runtime_row *row, bool full, i
     codec_json_set_text(j, "Names", b->name);
     codec_json_set_text(j, "Ports", "");
     codec_json_set_text(j, "RunningFor", str_z(&since));
-    codec_json_set_text(j, "State", runtime_status_name(row->state.status));
+    codec_json_set_text(j, "State", record_status_name(row->state.status));
     codec_json_set_text(j, "Status", str_z(&status));
     return j;
 }
 
 // What `docker ps -s` says: what it wrote, and that with its image's files.
-static int set_sizes(struct engine *en, const struct runtime_rows *rows, struct codec_json *list,
+static int set_sizes(struct engine *en, const struct record_rows *rows, struct codec_json *list,
                      struct err *e)
 {
     own(store_df) struct store_df df = {0};
@@ -212,17 +219,19 @@ static int run_ps(struct cli *c, const void *options, struct err *e)
 {
     const struct ps *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    own(runtime_rows) struct runtime_rows rows = {0};
+    own(record_rows) struct record_rows rows = {0};
     own(codec_json) struct codec_json *list = codec_json_new_array();
-    const struct runtime_listing_options opt = {.all = o->all,
-                                                .last = o->latest ? 1 : o->last > 0 ? o->last : 0,
-                                                .filters = &o->filters};
-    if (cli_engine(c, &en, e) < 0 || runtime_listing(&en, &opt, &rows, e) < 0) return -1;
+    const struct record_listing_options opt = {.all = o->all,
+                                               .last = o->latest     ? 1
+                                                       : o->last > 0 ? o->last
+                                                                     : 0,
+                                               .filters = &o->filters};
+    if (cli_engine(c, &en, e) < 0 || record_listing(&en, &opt, &rows, e) < 0) return -1;
     int64_t now = clock_real_ns();
     bool size = o->size || (o->format && strstr(o->format, ".Size"));
     for (size_t i = 0; i < rows.n; i++) {
         if (o->quiet && !o->format) {
-            str_addf(&c->out, "%.*s\n", o->no_trunc ? RUNTIME_ID : CLI_SHORT_ID, rows.p[i].brief.id);
+            str_addf(&c->out, "%.*s\n", o->no_trunc ? RECORD_ID : CLI_SHORT_ID, rows.p[i].brief.id);
             continue;
         }
         struct codec_json *j = row_object(&rows.p[i], o->no_trunc, now);

@@ -8,10 +8,10 @@
 #include "base/own.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "runtime/life.h"
+#include "container/life.h"
 
 struct opts {
-    struct runtime_run_options run;  // lists and texts go straight in
+    struct container_run_options run; // lists and texts go straight in
     const char *workdir, *user, *hostname, *domainname, *cpuset_cpus, *cpuset_mems;
     const char *memory_swap;
     uint64_t memory, cpu_shares, shm_size;
@@ -373,7 +373,7 @@ static const struct opt rows[] = {
      .help = "Pass signals on to the program (default: true)"},
 };
 
-static int swap_value(const struct opts *o, struct runtime_spec *s, struct err *e)
+static int swap_value(const struct opts *o, struct sandbox_spec *s, struct err *e)
 {
     uint64_t v;
     if (!o->memory_swap) return 0;
@@ -401,9 +401,9 @@ static int not_yet(const struct opts *o, struct err *e)
     return 0;
 }
 
-static int fill(const struct opts *o, struct runtime_run_options *run, struct err *e)
+static int fill(const struct opts *o, struct container_run_options *run, struct err *e)
 {
-    struct runtime_spec *s = &run->spec;
+    struct sandbox_spec *s = &run->spec;
     const struct {
         char **to;
         const char *from;
@@ -428,7 +428,7 @@ static int fill(const struct opts *o, struct runtime_run_options *run, struct er
 }
 
 // "run IMG python x.py --env-file F": the program got the flag and could not know it.
-static void misplaced_flag(const struct cli *c, const struct runtime_run_options *run)
+static void misplaced_flag(const struct cli *c, const struct container_run_options *run)
 {
     static const char *const flags[] = {"--env-file", "--env_file", "--volume", "--mount", "--gpus",
                                         "--publish", "--network"};
@@ -447,7 +447,7 @@ static void misplaced_flag(const struct cli *c, const struct runtime_run_options
 }
 
 // What both commands make of the words and options; `ro` borrows, what is added is freed by drop.
-static int prepare(struct cli *c, const struct opts *o, struct runtime_run_options *ro,
+static int prepare(struct cli *c, const struct opts *o, struct container_run_options *ro,
                    struct engine *en, struct err *e)
 {
     const struct strv no_list = {0};
@@ -461,7 +461,7 @@ static int prepare(struct cli *c, const struct opts *o, struct runtime_run_optio
     return cli_engine(c, en, e);
 }
 
-static void drop(struct runtime_run_options *ro)
+static void drop(struct container_run_options *ro)
 {
     strv_fini(&ro->args);
     strv_fini(&ro->proxies);
@@ -473,9 +473,9 @@ static void drop(struct runtime_run_options *ro)
 
 static int run(struct cli *c, const void *options, struct err *e)
 {
-    struct runtime_run_options ro;
+    struct container_run_options ro;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    char id[RUNTIME_ID];
+    char id[RECORD_ID];
     int code = 0;
     const struct image_progress progress = cli_pull_progress(c), mapping = cli_mapping_progress(c);
     int rc = prepare(c, options, &ro, &en, e);
@@ -483,7 +483,7 @@ static int run(struct cli *c, const void *options, struct err *e)
     ro.mapping = ro.quiet ? NULL : &mapping;
     own(free) char *keys = ro.spec.tty && !ro.detach ? cli_detach_keys(c, ro.detach_keys) : NULL;
     if (keys) ro.detach_keys = keys;
-    if (rc == 0) rc = runtime_run(&en, &ro, id, &code, e);
+    if (rc == 0) rc = container_run(&en, &ro, id, &code, e);
     if (rc == 0 && ro.detach) str_addf(&c->out, "%s\n", id);
     if (rc == 0 && code != 0) misplaced_flag(c, &ro);
     drop(&ro);
@@ -492,15 +492,15 @@ static int run(struct cli *c, const void *options, struct err *e)
 
 static int create(struct cli *c, const void *options, struct err *e)
 {
-    struct runtime_run_options ro;
+    struct container_run_options ro;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    char id[RUNTIME_ID];
+    char id[RECORD_ID];
     const struct image_progress progress = cli_pull_progress(c), mapping = cli_mapping_progress(c);
     int rc = prepare(c, options, &ro, &en, e);
     ro.progress = ro.quiet ? NULL : &progress;
     ro.mapping = ro.quiet ? NULL : &mapping;
     ro.later = true;
-    if (rc == 0) rc = runtime_create(&en, &ro, id, e);
+    if (rc == 0) rc = container_create(&en, &ro, id, e);
     if (rc == 0) str_addf(&c->out, "%s\n", id);
     drop(&ro);
     return rc;

@@ -5,8 +5,8 @@
 #include "base/own.h"
 #include "cli/commands.h"
 #include "codec/json.h"
-#include "runtime/life.h"
-#include "runtime/service.h"
+#include "container/life.h"
+#include "container/service.h"
 
 struct opts {
     const char *root, *format;
@@ -26,15 +26,15 @@ static void add_names(struct engine *en, const struct strv *ids, struct str *out
 {
     for (size_t i = 0; i < ids->n; i++) {
         struct err gone;
-        own(runtime_config) struct runtime_config c = {0};
-        if (runtime_config_load(en, ids->p[i], &c, &gone) == 0)
+        own(record_config) struct record_config c = {0};
+        if (record_config_load(en, ids->p[i], &c, &gone) == 0)
             str_addf(out, "%s%s", out->n ? "," : "", c.brief.name);
     }
 }
 
 // --- the hook ----------------------------------------------------------------------------------
 
-static void advise(struct cli *c, const struct runtime_service *s)
+static void advise(struct cli *c, const struct container_service *s)
 {
     if (s->user && !s->lingers)
         event_info(&c->sink,
@@ -44,8 +44,8 @@ static void advise(struct cli *c, const struct runtime_service *s)
 
 static int enable(struct cli *c, struct engine *en, const struct opts *o, struct err *e)
 {
-    struct runtime_service s;
-    if (runtime_service_enable(en, o->root, &s, e) < 0) {
+    struct container_service s;
+    if (container_service_enable(en, o->root, &s, e) < 0) {
         if (e->kind != ERR_UNSUPPORTED || !s.cron[0] || s.systemd) return -1;
         event_info(&c->sink, "%s: this line belongs into the crontab (crontab -e)", err_cause(e));
         err_clear(e);
@@ -59,8 +59,8 @@ static int enable(struct cli *c, struct engine *en, const struct opts *o, struct
 
 static int disable(struct cli *c, struct engine *en, const struct opts *o, struct err *e)
 {
-    struct runtime_service s;
-    if (runtime_service_disable(en, o->root, &s, e) < 0) return -1;
+    struct container_service s;
+    if (container_service_disable(en, o->root, &s, e) < 0) return -1;
     if (s.written) str_addf(&c->out, "%s\n", s.unit);
     return 0;
 }
@@ -68,10 +68,11 @@ static int disable(struct cli *c, struct engine *en, const struct opts *o, struc
 // The exit status is 1 where nothing would be started.
 static int status(struct cli *c, struct engine *en, const struct opts *o, struct err *e)
 {
-    struct runtime_service s;
+    struct container_service s;
     own(strv) struct strv ids = {0};
     own(str) struct str names = {0};
-    if (runtime_service_look(en, o->root, &s, e) < 0 || runtime_boot_list(en, &ids, e) < 0) return -1;
+    if (container_service_look(en, o->root, &s, e) < 0 || container_boot_list(en, &ids, e) < 0)
+        return -1;
     own(codec_json) struct codec_json *list = codec_json_new_array();
     struct codec_json *j = codec_json_new_object();
     add_names(en, &ids, &names);
@@ -95,14 +96,14 @@ static int start_all(struct cli *c, struct engine *en, const struct opts *o, str
     own(strv) struct strv ids = {0};
     int failed = 0;
     (void)o;
-    if (runtime_boot_list(en, &ids, e) < 0) return -1;
+    if (container_boot_list(en, &ids, e) < 0) return -1;
     for (size_t i = 0; i < ids.n; i++) {
         struct err bad = {0};
         int code;
         const struct strv one = {&ids.p[i], 1, 1};
         own(str) struct str name = {0};
         add_names(en, &one, &name);
-        if (runtime_start(en, ids.p[i], NULL, &code, &bad) < 0) {
+        if (container_start(en, ids.p[i], NULL, &code, &bad) < 0) {
             err_wrap(&bad, "starting '%s'", str_z(&name));
             cli_print_error(c, &bad);
             failed = 1;
@@ -117,7 +118,7 @@ static int start_all(struct cli *c, struct engine *en, const struct opts *o, str
 static int stop_all(struct cli *c, struct engine *en, const struct opts *o, struct err *e)
 {
     (void)c, (void)o;
-    return runtime_boot_stop(en, e);
+    return container_boot_stop(en, e);
 }
 
 static const struct verb {

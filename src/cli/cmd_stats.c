@@ -13,7 +13,7 @@
 #include "base/own.h"
 #include "base/table.h"
 #include "cli/commands.h"
-#include "runtime/watch.h"
+#include "container/watch.h"
 
 #define PERIOD_MS 1000
 
@@ -39,10 +39,10 @@ static const struct cli_column columns[] = {
 };
 
 struct watched {
-    char id[RUNTIME_ID];
-    char name[RUNTIME_NAME];
+    char id[RECORD_ID];
+    char name[RECORD_NAME];
     const char *word; // as it was typed; NULL: none was
-    struct runtime_usage before, now;
+    struct container_usage before, now;
     bool gone;
 };
 struct screen {
@@ -68,9 +68,9 @@ static int add_named(struct screen *s, struct err *e)
 {
     for (int i = 0; i < s->c->argc; i++) {
         struct watched w = {.word = s->c->argv[i]};
-        own(runtime_config) struct runtime_config config = {0};
-        if (runtime_container_find(s->en, w.word, w.id, e) < 0 ||
-            runtime_config_load(s->en, w.id, &config, e) < 0)
+        own(record_config) struct record_config config = {0};
+        if (record_find(s->en, w.word, w.id, e) < 0 ||
+            record_config_load(s->en, w.id, &config, e) < 0)
             return -1;
         snprintf(w.name, sizeof w.name, "%s", config.brief.name);
         if (!find(s, w.id)) vec_push(&s->all, w);
@@ -81,8 +81,8 @@ static int add_named(struct screen *s, struct err *e)
 // Those that run (or all), in the order of the listing; what is known of them stays.
 static int add_listed(struct screen *s, struct err *e)
 {
-    own(runtime_rows) struct runtime_rows list = {0};
-    if (runtime_container_list(s->en, s->o->all, &list, e) < 0) return -1;
+    own(record_rows) struct record_rows list = {0};
+    if (record_list(s->en, s->o->all, &list, e) < 0) return -1;
     struct screen next = *s;
     memset(&next.all, 0, sizeof next.all);
     vec_each (r, &list) {
@@ -105,7 +105,7 @@ static int look(struct screen *s, struct err *e)
     vec_each (w, &s->all) {
         struct err bad = {0};
         w->before = w->now;
-        if (runtime_usage(s->en, w->id, &w->now, &bad) == 0) continue;
+        if (container_usage(s->en, w->id, &w->now, &bad) == 0) continue;
         if (bad.kind != ERR_NOT_FOUND) {
             *e = bad;
             return -1;
@@ -139,13 +139,13 @@ static void set_percent(struct codec_json *j, const char *key, double v, bool kn
 
 static struct codec_json *row_of(const struct watched *w, bool full)
 {
-    const struct runtime_usage *u = &w->now;
+    const struct container_usage *u = &w->now;
     struct codec_json *j = codec_json_new_object();
-    own(free) char *id = str_fmt("%.*s", full ? RUNTIME_ID : CLI_SHORT_ID, w->id);
+    own(free) char *id = str_fmt("%.*s", full ? RECORD_ID : CLI_SHORT_ID, w->id);
     own(free) char *pids = u->running ? str_fmt("%llu", (unsigned long long)u->pids) : NULL;
     double memory = u->memory_limit ? (double)u->memory * 100 / (double)u->memory_limit : 0;
     set_pair(j, "BlockIO", u->block_in, u->block_out, u->running, num_print_size, false);
-    set_percent(j, "CPUPerc", runtime_usage_cpu(&w->before, u), u->running);
+    set_percent(j, "CPUPerc", container_usage_cpu(&w->before, u), u->running);
     codec_json_set_text(j, "Container", w->word ? w->word : id);
     codec_json_set_text(j, "ID", id);
     set_percent(j, "MemPerc", memory, u->running);

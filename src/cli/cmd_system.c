@@ -8,10 +8,10 @@
 #include "base/table.h"
 #include "cli/commands.h"
 #include "codec/json.h"
-#include "runtime/container.h"
-#include "runtime/life.h"
-#include "runtime/volume.h"
+#include "container/container.h"
+#include "container/life.h"
 #include "store/gc.h"
+#include "volume/volume.h"
 
 static void set_size(struct codec_json *j, const char *key, uint64_t bytes)
 {
@@ -191,12 +191,11 @@ static int run_system_prune(struct cli *c, const void *options, struct err *e)
     if (go <= 0) return go;
     if (cli_engine(c, &en, e) < 0 || engine_enter(&en, e) < 0) return -1;
     // Containers go first: they hold on to their images and volumes.
-    if (runtime_prune(&en, &o->filters, &containers, &containers_freed, e) < 0 ||
-        runtime_volume_sweep(&en, e) < 0)
+    if (container_prune(&en, &o->filters, &containers, &containers_freed, e) < 0 ||
+        volume_sweep(&en, e) < 0)
         return -1;
     cli_print_containers(c, &containers);
-    if (o->volumes && runtime_volume_prune(&en, false, NULL, &volumes, &volumes_freed, e) < 0)
-        return -1;
+    if (o->volumes && volume_prune(&en, false, NULL, &volumes, &volumes_freed, e) < 0) return -1;
     cli_print_volumes(c, &volumes);
     if (image_prune(&en, &images, &removed, &freed, e) < 0) return -1;
     cli_print_pruned(c, &removed, freed + containers_freed + volumes_freed);

@@ -7,19 +7,19 @@
 #include "base/own.h"
 #include "base/table.h"
 #include "cli/commands.h"
-#include "runtime/watch.h"
+#include "container/watch.h"
 
 static int top(struct cli *c, const void *options, struct err *e)
 {
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    own(runtime_top) struct runtime_top t = {0};
+    own(container_top) struct container_top t = {0};
     own(strv) struct strv args = {0};
     own(table) struct table table = {0};
-    char id[RUNTIME_ID];
+    char id[RECORD_ID];
     (void)options;
     for (int i = 1; i < c->argc; i++) strv_add(&args, c->argv[i]);
-    if (cli_engine(c, &en, e) < 0 || runtime_container_find(&en, c->argv[0], id, e) < 0 ||
-        runtime_top(&en, id, &args, &t, e) < 0)
+    if (cli_engine(c, &en, e) < 0 || record_find(&en, c->argv[0], id, e) < 0 ||
+        container_top(&en, id, &args, &t, e) < 0)
         return -1;
     table_init(&table, t.titles.n);
     table.least = 20; // as Docker's
@@ -49,7 +49,7 @@ const struct cli_cmd cli_cmd_top = {
 // --- port --------------------------------------------------------------------------------------
 
 // An address of IPv6 stands in brackets.
-static void add_frontend(const struct runtime_port *p, struct str *out)
+static void add_frontend(const struct container_port *p, struct str *out)
 {
     bool v6 = strchr(p->host_ip, ':') != NULL;
     str_addf(out, "%s%s%s:%u", v6 ? "[" : "", p->host_ip, v6 ? "]" : "", p->host_port);
@@ -57,13 +57,13 @@ static void add_frontend(const struct runtime_port *p, struct str *out)
 
 static int by_port(const void *a, const void *b)
 {
-    const struct runtime_port *x = a, *y = b;
+    const struct container_port *x = a, *y = b;
     if (x->port != y->port) return x->port < y->port ? -1 : 1;
     int c = strcmp(x->protocol, y->protocol);
     return c ? c : strcmp(x->host_ip, y->host_ip);
 }
 
-static int print_port(struct cli *c, const struct runtime_ports *all, const char *text,
+static int print_port(struct cli *c, const struct container_ports *all, const char *text,
                       struct err *e)
 {
     struct sv rest = sv_of(text), number = sv_cut(&rest, '/');
@@ -85,11 +85,11 @@ static int print_port(struct cli *c, const struct runtime_ports *all, const char
 static int port(struct cli *c, const void *options, struct err *e)
 {
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    own(runtime_ports) struct runtime_ports all = {0};
-    char id[RUNTIME_ID];
+    own(container_ports) struct container_ports all = {0};
+    char id[RECORD_ID];
     (void)options;
-    if (cli_engine(c, &en, e) < 0 || runtime_container_find(&en, c->argv[0], id, e) < 0 ||
-        runtime_ports(&en, id, &all, e) < 0)
+    if (cli_engine(c, &en, e) < 0 || record_find(&en, c->argv[0], id, e) < 0 ||
+        container_ports(&en, id, &all, e) < 0)
         return -1;
     if (all.n) qsort(all.p, all.n, sizeof *all.p, by_port);
     if (c->argc == 2) return print_port(c, &all, c->argv[1], e);

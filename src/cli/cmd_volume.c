@@ -6,8 +6,8 @@
 #include "base/own.h"
 #include "cli/commands.h"
 #include "codec/json.h"
-#include "runtime/volume.h"
 #include "store/tmp.h"
+#include "volume/volume.h"
 
 // --- create ------------------------------------------------------------------------------------
 
@@ -29,14 +29,14 @@ static int run_create(struct cli *c, const void *options, struct err *e)
 {
     const struct create *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    char name[RUNTIME_NAME];
+    char name[RECORD_NAME];
     if (o->driver && strcmp(o->driver, "local") != 0) {
         err_set(e, ERR_UNSUPPORTED, "create: error looking up volume plugin %s: plugin not found",
                 o->driver);
         return err_hint(e, "the only driver is 'local'");
     }
     const char *asked = c->argc ? c->argv[0] : o->name;
-    if (cli_engine(c, &en, e) < 0 || runtime_volume_create(&en, asked, &o->labels, &o->opts, name, e) < 0)
+    if (cli_engine(c, &en, e) < 0 || volume_create(&en, asked, &o->labels, &o->opts, name, e) < 0)
         return -1;
     str_addf(&c->out, "%s\n", name);
     return 0;
@@ -80,7 +80,7 @@ static const struct cli_column ls_columns[] = {
     {"AVAILABILITY", "Availability", true}, {NULL, NULL, false},
 };
 
-static struct codec_json *ls_object(const struct runtime_volume_row *row)
+static struct codec_json *ls_object(const struct volume_row *row)
 {
     struct codec_json *j = codec_json_new_object();
     own(str) struct str labels = {0};
@@ -103,9 +103,9 @@ static int run_ls(struct cli *c, const void *options, struct err *e)
 {
     const struct ls *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    own(runtime_volume_rows) struct runtime_volume_rows rows = {0};
+    own(volume_rows) struct volume_rows rows = {0};
     own(codec_json) struct codec_json *list = codec_json_new_array();
-    if (cli_engine(c, &en, e) < 0 || runtime_volume_list(&en, &o->filters, &rows, e) < 0) return -1;
+    if (cli_engine(c, &en, e) < 0 || volume_list(&en, &o->filters, &rows, e) < 0) return -1;
     vec_each (row, &rows) {
         if (o->quiet && !o->format)
             str_addf(&c->out, "%s\n", row->name);
@@ -150,7 +150,7 @@ static int run_inspect(struct cli *c, const void *options, struct err *e)
     for (int i = 0; i < c->argc; i++) {
         struct codec_json *one = NULL;
         struct err bad = {0};
-        if (runtime_volume_inspect(&en, c->argv[i], &one, &bad) == 0) {
+        if (volume_inspect(&en, c->argv[i], &one, &bad) == 0) {
             codec_json_add(list, one);
             continue;
         }
@@ -192,7 +192,7 @@ static int run_rm(struct cli *c, const void *options, struct err *e)
     if (cli_engine(c, &en, e) < 0 || engine_enter(&en, e) < 0) return -1;
     for (int i = 0; i < c->argc; i++) {
         struct err bad = {0};
-        if (runtime_volume_remove(&en, c->argv[i], o->force, &bad) < 0) {
+        if (volume_remove(&en, c->argv[i], o->force, &bad) < 0) {
             cli_print_error(c, &bad);
             status = 1;
             continue;
@@ -253,7 +253,7 @@ static int run_prune(struct cli *c, const void *options, struct err *e)
     int go = o->force ? 1 : cli_confirm(c, question, e);
     if (go <= 0) return go;
     if (cli_engine(c, &en, e) < 0 ||
-        runtime_volume_prune(&en, o->all, &o->filters, &removed, &freed, e) < 0)
+        volume_prune(&en, o->all, &o->filters, &removed, &freed, e) < 0)
         return -1;
     cli_print_volumes(c, &removed);
     str_addz(&c->out, "Total reclaimed space: ");

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/own.h"
-#include "runtime/parse.h"
-#include "runtime/sandbox.h"
+#include "sandbox/parse.h"
+#include "sandbox/sandbox.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -14,7 +14,7 @@ static void env_file(struct sv text)
 {
     struct err e = {0};
     own(strv) struct strv out = {0};
-    int rc = parse_env_text(text, "env file", &out, &e);
+    int rc = sandbox_parse_env_text(text, "env file", &out, &e);
     assert((rc < 0) == (e.kind != ERR_NONE));
     for (size_t i = 0; rc == 0 && i < out.n; i++) {
         const char *eq = strchr(out.p[i], '=');
@@ -25,15 +25,15 @@ static void env_file(struct sv text)
 static void options(const char *text)
 {
     struct err e = {0};
-    struct runtime_mount tmpfs = {.source_fd = -1};
-    struct runtime_device device = {0};
-    struct runtime_rlimit limit;
-    if (parse_tmpfs(text, &tmpfs, &e) == 0) assert(tmpfs.target && tmpfs.target[0] == '/');
-    runtime_mount_fini(&tmpfs);
-    if (parse_device(text, &device, &e) == 0) assert(device.host && device.target);
+    struct sandbox_mount tmpfs = {.source_fd = -1};
+    struct sandbox_device device = {0};
+    struct sandbox_rlimit limit;
+    if (sandbox_parse_tmpfs(text, &tmpfs, &e) == 0) assert(tmpfs.target && tmpfs.target[0] == '/');
+    sandbox_mount_fini(&tmpfs);
+    if (sandbox_parse_device(text, &device, &e) == 0) assert(device.host && device.target);
     free(device.host);
     free(device.target);
-    if (parse_ulimit(text, &limit, &e) == 0) assert(limit.soft <= limit.hard);
+    if (sandbox_parse_ulimit(text, &limit, &e) == 0) assert(limit.soft <= limit.hard);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

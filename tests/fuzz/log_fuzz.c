@@ -12,7 +12,7 @@
 
 #include "base/fs.h"
 #include "base/own.h"
-#include "runtime/log.h"
+#include "record/log.h"
 
 #define SIZE_MAX_CASE 200000
 
@@ -49,7 +49,7 @@ static void put(const char *name, struct sv text)
     if (fd < 0 || write(fd, text.p, text.n) != (ssize_t)text.n) abort();
 }
 
-static void note(struct str *out, const struct log_record *rec)
+static void note(struct str *out, const struct record_log_entry *rec)
 {
     str_addf(out, "%d %d %lld %zu:", rec->stream, rec->partial, (long long)rec->time_ns,
              rec->text.n);
@@ -57,13 +57,13 @@ static void note(struct str *out, const struct log_record *rec)
 }
 
 // What is in one file, and a record that was printed again is the same one.
-static void parse_all(enum log_driver driver, struct sv text, struct str *out)
+static void parse_all(enum record_log_driver driver, struct sv text, struct str *out)
 {
     own(str) struct str store = {0};
     while (text.n) {
-        struct log_record rec;
+        struct record_log_entry rec;
         bool ok = false;
-        size_t n = log_record_parse(driver, text, &store, &rec, &ok);
+        size_t n = record_log_parse(driver, text, &store, &rec, &ok);
         if (n > text.n) abort();
         if (n == 0) return;
         text = sv_from(text, n);
@@ -73,20 +73,20 @@ static void parse_all(enum log_driver driver, struct sv text, struct str *out)
     }
 }
 
-static void read_all(enum log_driver driver, struct str *out, struct str *bytes)
+static void read_all(enum record_log_driver driver, struct str *out, struct str *bytes)
 {
     struct err e = {0};
-    struct log_record rec;
-    struct log_reader opened;
-    if (log_reader_open(&opened, driver, top, &e) < 0) abort();
-    own(log_reader) struct log_reader r = opened;
-    while (log_reader_next(&r, &rec, &e) > 0) {
+    struct record_log_entry rec;
+    struct record_log_reader opened;
+    if (record_log_reader_open(&opened, driver, top, &e) < 0) abort();
+    own(record_log_reader) struct record_log_reader r = opened;
+    while (record_log_reader_next(&r, &rec, &e) > 0) {
         note(out, &rec);
         str_add(bytes, rec.text);
     }
 }
 
-static void as_found(enum log_driver driver, struct sv data)
+static void as_found(enum record_log_driver driver, struct sv data)
 {
     own(str) struct str want = {0}, got = {0}, bytes = {0};
     struct err e = {0};
@@ -98,31 +98,32 @@ static void as_found(enum log_driver driver, struct sv data)
     read_all(driver, &got, &bytes);
     if (got.n != want.n || (got.n && memcmp(got.p, want.p, got.n) != 0)) abort();
     // The tail is the end of the same, whatever number is asked for.
-    struct log_record rec;
-    struct log_reader opened;
-    if (log_reader_open(&opened, driver, top, &e) < 0) abort();
-    own(log_reader) struct log_reader r = opened;
+    struct record_log_entry rec;
+    struct record_log_reader opened;
+    if (record_log_reader_open(&opened, driver, top, &e) < 0) abort();
+    own(record_log_reader) struct record_log_reader r = opened;
     uint64_t lines = data.n ? (uint8_t)data.p[0] : 0, n = 0;
-    if (log_reader_tail(&r, lines, &e) < 0) abort();
-    while (log_reader_next(&r, &rec, &e) > 0) n++;
+    if (record_log_reader_tail(&r, lines, &e) < 0) abort();
+    while (record_log_reader_next(&r, &rec, &e) > 0) n++;
     if (n > lines) abort();
 }
 
-static void as_written(enum log_driver driver, struct sv data)
+static void as_written(enum record_log_driver driver, struct sv data)
 {
     own(str) struct str all = {0}, got = {0};
     struct err e = {0};
-    struct log_options o = {.driver = driver, .max_size = 4096, .max_file = 1000};
-    struct log_writer w;
-    if (log_writer_open(&w, &o, top, &e) < 0) abort();
+    struct record_log_options o = {.driver = driver, .max_size = 4096, .max_file = 1000};
+    struct record_log_writer w;
+    if (record_log_writer_open(&w, &o, top, &e) < 0) abort();
     size_t bite = data.n ? 1 + (uint8_t)data.p[0] * 7u : 1;
     for (struct sv rest = data; rest.n;) {
         size_t n = rest.n < bite ? rest.n : bite;
-        if (log_writer_add(&w, LOG_STDOUT, sv_part(rest, 0, n), 1686355200123456789, &e) < 0) abort();
+        if (record_log_writer_add(&w, LOG_STDOUT, sv_part(rest, 0, n), 1686355200123456789, &e) < 0)
+            abort();
         rest = sv_from(rest, n);
     }
-    if (log_writer_flush(&w, 1686355200123456789, &e) < 0) abort();
-    log_writer_close(&w);
+    if (record_log_writer_flush(&w, 1686355200123456789, &e) < 0) abort();
+    record_log_writer_close(&w);
     read_all(driver, &all, &got);
     // JSON has no way to say a byte that is not UTF-8.
     if (driver == LOG_JSON && !sv_is_utf8(data)) return;
@@ -132,7 +133,7 @@ static void as_written(enum log_driver driver, struct sv data)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0 || size > SIZE_MAX_CASE) return 0;
-    enum log_driver driver = data[0] & 1 ? LOG_LOCAL : LOG_JSON;
+    enum record_log_driver driver = data[0] & 1 ? LOG_LOCAL : LOG_JSON;
     struct sv rest = {(const char *)data + 1, size - 1};
     begin();
     if (data[0] & 2)

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
-#include "runtime/sandbox.h"
+#include "sandbox/sandbox.h"
 
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1
@@ -24,16 +24,16 @@ static int report(const struct err *e)
     return e->kind == ERR_NO_PROGRAM ? 127 : e->kind == ERR_NOT_EXEC ? 126 : 125;
 }
 
-static void add_volume(struct runtime_spec *s, const char *text)
+static void add_volume(struct sandbox_spec *s, const char *text)
 {
     struct sv rest = sv_of(text), src = sv_cut(&rest, ':');
-    struct runtime_mount *m = vec_add(&s->mounts);
+    struct sandbox_mount *m = vec_add(&s->mounts);
     m->source = sv_dup(src);
     m->target = sv_dup(rest);
     m->source_fd = -1;
 }
 
-static bool read_options(int argc, char **argv, struct runtime_spec *s)
+static bool read_options(int argc, char **argv, struct sandbox_spec *s)
 {
     int c;
     while ((c = getopt(argc, argv, "+tnriNpSu:w:c:v:")) != -1) {
@@ -41,7 +41,7 @@ static bool read_options(int argc, char **argv, struct runtime_spec *s)
         if (c == 'n') s->no_new_privs = true;
         if (c == 'r') s->readonly = true;
         if (c == 'i') s->init = true;
-        if (c == 'N') s->net = RUNTIME_NET_HOST;
+        if (c == 'N') s->net = SANDBOX_NET_HOST;
         if (c == 'p') s->privileged = true;
         if (c == 'S') s->seccomp_off = true;
         if (c == 'u') s->user = str_dup(optarg);
@@ -58,7 +58,7 @@ int main(int argc, char **argv)
     struct err e = {0};
     own(engine) struct engine en = {0};
     struct engine_options none = {0};
-    own(runtime_spec) struct runtime_spec s = {.home_env = true};
+    own(sandbox_spec) struct sandbox_spec s = {.home_env = true};
     if (!read_options(argc, argv, &s)) return 2;
     if (engine_open(&en, &none, &e) < 0 || engine_enter(&en, &e) < 0) return report(&e);
     s.rootfs_fd = open_tree(AT_FDCWD, argv[optind], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -67,13 +67,13 @@ int main(int argc, char **argv)
         return 125;
     }
     for (int i = optind + 1; i < argc; i++) strv_add(&s.args, argv[i]);
-    struct runtime_sandbox box;
-    struct runtime_stdio io = {0, 1, 2};
+    struct sandbox box;
+    struct sandbox_stdio io = {0, 1, 2};
     int status;
-    if (runtime_sandbox_start(&en, &s, &io, NULL, &box, &e) < 0) return report(&e);
+    if (sandbox_start(&en, &s, &io, NULL, &box, &e) < 0) return report(&e);
     char buf[4096];
     for (ssize_t n; box.pty_fd >= 0 && (n = read(box.pty_fd, buf, sizeof buf)) > 0;)
         if (write(1, buf, (size_t)n) < 0) break;
-    if (runtime_sandbox_wait(&box, &status, NULL, &e) < 0) return report(&e);
+    if (sandbox_wait(&box, &status, NULL, &e) < 0) return report(&e);
     return status;
 }

@@ -1,0 +1,606 @@
+// SPDX-License-Identifier: Apache-2.0
+// Control groups of OCI containers. A group is a folder; a container has one per v1 controller or
+// one on v2. linux.resources is applied by a table of files. A limit whose controller is not there
+// is an error that names it, never silence; only a user namespace, where the host's groups are out
+// of reach, goes without groups, and then a limit is refused as well.
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/num.h"
+#include "base/own.h"
+#include "bundle/bundle.h"
+#include "bundle/internal.h"
+#include "sandbox/cgroup.h"
+
+#define TOP "/sys/fs/cgroup"
+#define V2_MAGIC 0x63677270
+#define V1_MAGIC 0x27e0eb
+#define PIDS_MAX ((size_t)16 << 20)
+
+bool bundle_cgroup_v2(void)
+{
+    struct statfs fs;
+    return statfs(TOP, &fs) == 0 && fs.f_type == V2_MAGIC;
+}
+
+// "cpu,cpuacct" of "/sys/fs/cgroup/cpu,cpuacct/x"; "" on v2.
+static struct sv controllers_of(const char *group)
+{
+    if (bundle_cgroup_v2() || strncmp(group, TOP "/", sizeof TOP) != 0) return SV("");
+    struct sv rest = sv_of(group + sizeof TOP);
+    return sv_cut(&rest, '/');
+}
+
+static bool in_list(struct sv list, const char *name)
+{
+    while (list.p && list.n)
+        if (sv_eqz(sv_cut(&list, ','), name)) return true;
+    return false;
+}
+
+static const char *group_of(const struct strv *groups, const char *controller)
+{
+    for (size_t i = 0; i < groups->n; i++)
+        if (bundle_cgroup_v2() || in_list(controllers_of(groups->p[i]), controller))
+            return groups->p[i];
+    return NULL;
+}
+
+static int put(const char *group, const char *file, struct sv value, struct err *e)
+{
+    own(free) char *path = str_fmt("%s/%s", group, file);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);  // lint: raw-path: our own group
+    if (fd >= 0 && write(fd, value.p, value.n) == (ssize_t)value.n) {
+        close(fd);
+        return 0;
+    }
+    err_sys(e, "set %s to '%.*s'", file, (int)value.n, value.p);
+    if (fd >= 0) close(fd);
+    return -1;
+}
+
+static int get(const char *group, const char *file, struct str *out)
+{
+    struct err ignored;
+    own(free) char *path = str_fmt("%s/%s", group, file);
+    str_clear(out);
+    return fs_read_at(AT_FDCWD, path, PIDS_MAX, out, &ignored);
+}
+
+// --- resources ---------------------------------------------------------------------------------
+
+enum form { PLAIN, OR_MAX, WEIGHT, SWAP, IO_WEIGHT, TEXT, FLAG };
+static const struct limit {
+    const char *part, *key, *controller, *v1, *v2;
+    enum form form;
+} limits[] = {
+    {"memory", "limit", "memory", "memory.limit_in_bytes", "memory.max", OR_MAX},
+    {"memory", "swap", "memory", "memory.memsw.limit_in_bytes", "memory.swap.max", SWAP},
+    {"memory", "reservation", "memory", "memory.soft_limit_in_bytes", "memory.low", OR_MAX},
+    {"memory", "kernelTCP", "memory", "memory.kmem.tcp.limit_in_bytes", NULL, OR_MAX},
+    {"memory", "swappiness", "memory", "memory.swappiness", NULL, PLAIN},
+    {"memory", "disableOOMKiller", "memory", "memory.oom_control", NULL, FLAG},
+    {"cpu", "shares", "cpu", "cpu.shares", "cpu.weight", WEIGHT},
+    {"cpu", "period", "cpu", "cpu.cfs_period_us", NULL, PLAIN},
+    {"cpu", "quota", "cpu", "cpu.cfs_quota_us", NULL, PLAIN},
+    {"cpu", "burst", "cpu", "cpu.cfs_burst_us", "cpu.max.burst", PLAIN},
+    {"cpu", "realtimePeriod", "cpu", "cpu.rt_period_us", NULL, PLAIN},
+    {"cpu", "realtimeRuntime", "cpu", "cpu.rt_runtime_us", NULL, PLAIN},
+    {"cpu", "idle", "cpu", "cpu.idle", "cpu.idle", PLAIN},
+    {"cpu", "cpus", "cpuset", "cpuset.cpus", "cpuset.cpus", TEXT},
+    {"cpu", "mems", "cpuset", "cpuset.mems", "cpuset.mems", TEXT},
+    {"pids", "limit", "pids", "pids.max", "pids.max", OR_MAX},
+    {"blockIO", "weight", "blkio", "blkio.weight", "io.weight", IO_WEIGHT},
+    {"blockIO", "leafWeight", "blkio", "blkio.leaf_weight", NULL, PLAIN},
+    {"network", "classID", "net_cls", "net_cls.classid", NULL, PLAIN},
+};
+
+static int64_t weight_of(enum form form, int64_t v)
+{
+    if (form == WEIGHT) {  // 2..262144 to 1..10000
+        int64_t s = v < 2 ? 2 : v > 262144 ? 262144 : v;
+        return 1 + (s - 2) * 9999 / 262142;
+    }
+    int64_t w = v < 10 ? 10 : v > 1000 ? 1000 : v;  // 10..1000 to 1..10000
+    return 1 + (w - 10) * 9999 / 990;
+}
+
+static void value_text(const struct limit *l, const struct codec_json *part,
+                       const struct codec_json *v, bool v2, struct str *out)
+{
+    int64_t n = codec_json_int(v);
+    if (l->form == SWAP && v2 && n > 0) n -= codec_json_int(codec_json_get(part, "limit"));
+    if (v2 && (l->form == WEIGHT || l->form == IO_WEIGHT)) n = weight_of(l->form, n);
+    bool none = l->form == OR_MAX || l->form == SWAP ? n < 0 : false;
+    if (strcmp(l->part, "pids") == 0) none = n <= 0;
+    if (l->form == TEXT)
+        str_add(out, codec_json_text(v));
+    else if (l->form == FLAG)
+        str_addz(out, codec_json_bool(v) ? "1" : "0");
+    else if (none)
+        str_addz(out, v2 || strcmp(l->part, "pids") == 0 ? "max" : "-1");
+    else
+        str_addf(out, "%lld", (long long)n);
+}
+
+static int no_controller(const char *what, const char *controller, struct err *e)
+{
+    err_set(e, ERR_UNSUPPORTED,
+            "linux.resources: %s cannot be applied: the cgroup controller '%s' is not available",
+            what, controller);
+    return err_hint(e, "mount or delegate it, or leave out the limit");
+}
+
+static int apply_one(const struct strv *groups, const struct limit *l,
+                     const struct codec_json *part, bool v2, struct err *e)
+{
+    const struct codec_json *v = codec_json_get(part, l->key);
+    if (codec_json_type(v) == CODEC_JSON_NULL) return 0;
+    own(str) struct str text = {0};
+    value_text(l, part, v, v2, &text);
+    const char *file = v2 ? l->v2 : l->v1, *group = group_of(groups, l->controller);
+    // Zero is "not set" in what Docker and podman write; files without a v2 form have other rows.
+    bool empty = text.n == 0 || (sv_eqz(str_sv(&text), "0") && l->form != FLAG &&
+                                 l->form != PLAIN && l->form != TEXT);
+    if (empty || !file || (l->form == FLAG && !codec_json_bool(v))) return 0;
+    if (l->form == PLAIN && codec_json_int(v) == 0 && strcmp(l->key, "swappiness") != 0) return 0;
+    if (!group) return no_controller(l->key, l->controller, e);
+    return put(group, file, str_sv(&text), e);
+}
+
+// Both memory limits bound each other: which one may go first depends on where they come from.
+static int apply_limits(const struct strv *groups, const struct codec_json *res, struct err *e)
+{
+    bool v2 = bundle_cgroup_v2();
+    const struct codec_json *mem = codec_json_get(res, "memory");
+    bool swap_first = false;
+    struct err first;
+    if (mem && !v2 && apply_one(groups, &limits[0], mem, v2, &first) < 0) {
+        swap_first = true;
+        if (apply_one(groups, &limits[1], mem, v2, e) < 0) {
+            *e = first;
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        const struct codec_json *part = codec_json_get(res, limits[i].part);
+        if (!part || (i == 1 && swap_first)) continue;
+        if (apply_one(groups, &limits[i], part, v2, e) < 0)
+            return err_wrap(e, "applying linux.resources.%s.%s", limits[i].part, limits[i].key);
+    }
+    return 0;
+}
+
+static int apply_cpu_max(const struct strv *groups, const struct codec_json *res, struct err *e)
+{
+    const struct codec_json *cpu = codec_json_get(res, "cpu");
+    int64_t quota = codec_json_int(codec_json_get(cpu, "quota"));
+    int64_t period = codec_json_int(codec_json_get(cpu, "period"));
+    if (!bundle_cgroup_v2() || (!quota && !period)) return 0;
+    if (!groups->n) return no_controller("quota", "cpu", e);
+    own(str) struct str text = {0};
+    if (quota > 0)
+        str_addf(&text, "%lld", (long long)quota);
+    else
+        str_addz(&text, "max");
+    if (period) str_addf(&text, " %lld", (long long)period);
+    return put(groups->p[0], "cpu.max", str_sv(&text), e);
+}
+
+static int apply_block(const struct strv *groups, const struct codec_json *res, struct err *e)
+{
+    static const struct {
+        const char *key, *value, *v1, *v2;
+    } rows[] = {
+        {"weightDevice", "weight", "blkio.weight_device", ""},
+        {"throttleReadBpsDevice", "rate", "blkio.throttle.read_bps_device", "rbps="},
+        {"throttleWriteBpsDevice", "rate", "blkio.throttle.write_bps_device", "wbps="},
+        {"throttleReadIOPSDevice", "rate", "blkio.throttle.read_iops_device", "riops="},
+        {"throttleWriteIOPSDevice", "rate", "blkio.throttle.write_iops_device", "wiops="},
+    };
+    const struct codec_json *io = codec_json_get(res, "blockIO");
+    const char *group = group_of(groups, "blkio");
+    for (size_t i = 0; io && i < sizeof rows / sizeof *rows; i++) {
+        const struct codec_json *list = codec_json_get(io, rows[i].key);
+        for (size_t k = 0; k < codec_json_len(list); k++) {
+            const struct codec_json *d = codec_json_at(list, k);
+            own(str) struct str text = {0};
+            bool v2 = bundle_cgroup_v2();
+            str_addf(&text, "%lld:%lld %s%lld",
+                     (long long)codec_json_int(codec_json_get(d, "major")),
+                     (long long)codec_json_int(codec_json_get(d, "minor")), v2 ? rows[i].v2 : "",
+                     (long long)codec_json_int(codec_json_get(d, rows[i].value)));
+            if (!group) return no_controller(rows[i].key, "blkio", e);
+            if (put(group, v2 ? (i ? "io.max" : "io.weight") : rows[i].v1, str_sv(&text), e) < 0)
+                return err_wrap(e, "applying linux.resources.blockIO.%s", rows[i].key);
+        }
+    }
+    return 0;
+}
+
+static int apply_lists(const struct strv *groups, const struct codec_json *res, struct err *e)
+{
+    bool v2 = bundle_cgroup_v2();
+    const struct codec_json *huge = codec_json_get(res, "hugepageLimits");
+    for (size_t i = 0; i < codec_json_len(huge); i++) {
+        const struct codec_json *h = codec_json_at(huge, i);
+        struct sv size = codec_json_text(codec_json_get(h, "pageSize"));
+        const char *group = group_of(groups, "hugetlb");
+        if (!group) return no_controller("hugepageLimits", "hugetlb", e);
+        if (sv_find(size, '/') >= 0) return err_set(e, ERR_INPUT, "hugepageLimits: bad page size");
+        own(free) char *file =
+            str_fmt("hugetlb.%.*s.%s", (int)size.n, size.p, v2 ? "max" : "limit_in_bytes");
+        own(free) char *value =
+            str_fmt("%llu", (unsigned long long)codec_json_int(codec_json_get(h, "limit")));
+        if (put(group, file, sv_of(value), e) < 0) return -1;
+    }
+    const struct codec_json *prio = codec_json_get(codec_json_get(res, "network"), "priorities");
+    for (size_t i = 0; i < codec_json_len(prio); i++) {
+        const struct codec_json *p = codec_json_at(prio, i);
+        struct sv name = codec_json_text(codec_json_get(p, "name"));
+        const char *group = group_of(groups, "net_prio");
+        if (v2 || !group) return no_controller("network.priorities", "net_prio", e);
+        own(free) char *value = str_fmt("%.*s %lld", (int)name.n, name.p,
+                                        (long long)codec_json_int(codec_json_get(p, "priority")));
+        if (put(group, "net_prio.ifpriomap", sv_of(value), e) < 0) return -1;
+    }
+    return 0;
+}
+
+static int apply_unified(const struct strv *groups, const struct codec_json *res, struct err *e)
+{
+    const struct codec_json *u = codec_json_get(res, "unified");
+    void *it = NULL;
+    const char *key;
+    struct codec_json *v;
+    while (u && codec_json_next(u, &it, &key, &v)) {
+        if (!bundle_cgroup_v2() || !groups->n)
+            return err_set(e, ERR_UNSUPPORTED,
+                           "linux.resources.unified: '%s' needs cgroup v2, this machine has v1",
+                           key);
+        if (strchr(key, '/') || !strchr(key, '.'))
+            return err_set(e, ERR_INPUT, "linux.resources.unified: '%s' names no setting", key);
+        if (put(groups->p[0], key, codec_json_text(v), e) < 0) return -1;
+    }
+    return 0;
+}
+
+// --- devices ----------------------------------------------------------------------------------
+
+static void device_rule(const struct codec_json *d, struct str *out)
+{
+    struct sv type = codec_json_text(codec_json_get(d, "type"));
+    struct sv access = codec_json_text(codec_json_get(d, "access"));
+    const struct codec_json *n[2] = {codec_json_get(d, "major"), codec_json_get(d, "minor")};
+    str_add(out, type.n ? type : SV("a"));
+    for (int i = 0; i < 2; i++) {
+        str_addc(out, i ? ':' : ' ');
+        if (codec_json_type(n[i]) == CODEC_JSON_INT && codec_json_int(n[i]) >= 0)
+            str_addf(out, "%lld", (long long)codec_json_int(n[i]));
+        else
+            str_addc(out, '*');
+    }
+    str_addc(out, ' ');
+    str_add(out, access.n ? access : SV("rwm"));
+}
+
+static int apply_devices(const struct strv *groups, const struct codec_json *res, struct err *e)
+{
+    // What the specification's default devices need, whatever the rules say.
+    static const char *const always[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",  "c 1:5 rwm",
+                                         "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",  "c 5:0 rwm",
+                                         "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm"};
+    const struct codec_json *list = codec_json_get(res, "devices");
+    const char *group = group_of(groups, "devices");
+    if (!codec_json_len(list)) return 0;
+    if (!group) return no_controller("devices", "devices", e);
+    if (bundle_cgroup_v2()) {
+        own(fd) int fd = fs_open_dir(AT_FDCWD, group, e);
+        return fd < 0 ? -1 : bundle_devices_attach(fd, list, e);
+    }
+    for (size_t i = 0; i < codec_json_len(list); i++) {
+        const struct codec_json *d = codec_json_at(list, i);
+        own(str) struct str rule = {0};
+        device_rule(d, &rule);
+        bool allow = codec_json_bool(codec_json_get(d, "allow"));
+        if (put(group, allow ? "devices.allow" : "devices.deny", str_sv(&rule), e) < 0)
+            return err_wrap(e, "applying linux.resources.devices[%zu]", i);
+    }
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        if (put(group, "devices.allow", sv_of(always[i]), e) < 0) return -1;
+    return 0;
+}
+
+int bundle_cgroup_apply(const struct strv *groups, const struct codec_json *res, struct err *e)
+{
+    if (!res) return 0;
+    if (apply_limits(groups, res, e) < 0 || apply_cpu_max(groups, res, e) < 0 ||
+        apply_block(groups, res, e) < 0 || apply_lists(groups, res, e) < 0)
+        return -1;
+    return apply_unified(groups, res, e);
+}
+
+// --- making ------------------------------------------------------------------------------------
+
+// Where we are ourselves in a controller's tree ("" on v2): a relative path begins there.
+static void own_path(struct sv controllers, struct str *out)
+{
+    struct err ignored;
+    own(str) struct str text = {0};
+    if (fs_read_at(AT_FDCWD, "/proc/self/cgroup", 65536, &text, &ignored) < 0) return;
+    for (struct sv rest = str_sv(&text); rest.p;) {
+        struct sv line = sv_cut(&rest, '\n');
+        sv_cut(&line, ':');
+        if (!line.p) continue;
+        struct sv list = sv_cut(&line, ':');
+        if (sv_starts(list, "name=")) list = sv_from(list, 5);
+        if (!line.p || !sv_eq(list, controllers) || sv_starts(line, "/..")) continue;
+        if (!sv_eqz(line, "/")) str_add(out, line);
+        return;
+    }
+}
+
+// v1 cpusets begin empty, and nothing can join an empty one.
+static int fill_cpuset(const char *group, struct err *e)
+{
+    static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
+    own(free) char *parent = str_dup(group);
+    *strrchr(parent, '/') = '\0';
+    for (int i = 0; i < 2; i++) {
+        own(str) struct str have = {0}, above = {0};
+        if (get(group, files[i], &have) < 0 || sv_trim(str_sv(&have)).n) continue;
+        if (get(parent, files[i], &above) < 0) continue;
+        if (put(group, files[i], sv_trim(str_sv(&above)), e) < 0) return -1;
+    }
+    return 0;
+}
+
+static void enable_v2(const char *group)
+{
+    static const char *const names[] = {"+cpu", "+memory", "+pids", "+cpuset", "+io", "+hugetlb"};
+    struct err ignored;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        put(group, "cgroup.subtree_control", sv_of(names[i]), &ignored);
+}
+
+static int make_group(const char *top, const char *path, struct err *e)
+{
+    own(str) struct str at = {0};
+    str_addz(&at, top);
+    bool cpuset = in_list(controllers_of(path), "cpuset"), v2 = bundle_cgroup_v2();
+    for (struct sv rest = sv_of(path + strlen(top) + 1); rest.p;) {
+        struct sv name = sv_cut(&rest, '/');
+        if (!name.n) continue;
+        if (v2) enable_v2(at.p);
+        str_addf(&at, "/%.*s", (int)name.n, name.p);
+        if (mkdirat(AT_FDCWD, at.p, 0755) != 0 && errno != EEXIST)
+            return err_sys(e, "make the control group '%s'", at.p);
+        if (cpuset && fill_cpuset(at.p, e) < 0) return -1;
+    }
+    return 0;
+}
+
+// linux.cgroupsPath as a path below a tree: absolute ones from its top, others from where we are.
+static int group_path(const struct oci_runtime *r, const char *id, const char *top,
+                      struct sv own_in, struct str *out, struct err *e)
+{
+    own(str) struct str rel = {0}, clean = {0};
+    const char *want = r->cgroups_path && r->cgroups_path[0] ? r->cgroups_path : id;
+    if (want[0] != '/') own_path(own_in, &rel);
+    str_addf(&rel, "/%s", want);
+    fs_clean(str_sv(&rel), &clean);
+    if (strcmp(str_z(&clean), "/") == 0)
+        return err_set(e, ERR_INPUT, "linux.cgroupsPath: '%s' is the top of the tree", want);
+    str_addf(out, "%s%s", top, clean.p);
+    return 0;
+}
+
+static bool wanted(const struct oci_runtime *r, struct sv controllers)
+{
+    if (r->cgroups_path && r->cgroups_path[0]) return true;
+    if (in_list(controllers, "freezer")) return true;
+    if (codec_json_len(codec_json_get(r->resources, "devices")) && in_list(controllers, "devices"))
+        return true;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (codec_json_get(r->resources, limits[i].part) &&
+            in_list(controllers, limits[i].controller))
+            return true;
+    return codec_json_get(r->resources, "hugepageLimits") && in_list(controllers, "hugetlb");
+}
+
+static int add_group(const struct oci_runtime *r, const char *id, const char *top,
+                     struct sv controllers, bool in_userns, struct strv *groups, struct err *e)
+{
+    own(str) struct str path = {0}, procs = {0};
+    if (group_path(r, id, top, controllers, &path, e) < 0) return -1;
+    if (make_group(top, path.p, e) < 0) {
+        bool denied = e->sys == EACCES || e->sys == EPERM || e->sys == EROFS;
+        return in_userns && denied ? 0 : -1;
+    }
+    strv_add(groups, path.p);
+    if (get(path.p, "cgroup.procs", &procs) == 0 && procs.n)
+        return err_set(e, ERR_CONFLICT, "the control group '%s' is in use", path.p);
+    return 0;
+}
+
+static int add_v1(const struct oci_runtime *r, const char *id, bool in_userns, struct strv *groups,
+                  struct err *e)
+{
+    own(strv) struct strv names = {0};
+    struct err ignored;
+    if (fs_list(AT_FDCWD, TOP, &names, &ignored) < 0) return 0;
+    for (size_t i = 0; i < names.n; i++) {
+        own(free) char *top = str_fmt(TOP "/%s", names.p[i]);
+        struct statfs fs;
+        struct stat st;
+        if (fstatat(AT_FDCWD, top, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode) ||
+            statfs(top, &fs) != 0 || fs.f_type != V1_MAGIC || !wanted(r, sv_of(names.p[i])))
+            continue;
+        if (add_group(r, id, top, sv_of(names.p[i]), in_userns, groups, e) < 0) return -1;
+    }
+    return 0;
+}
+
+int bundle_cgroup_open(const struct strv *groups, struct sandbox_cgroup *out, struct err *e)
+{
+    for (size_t i = 0; i < groups->n && out->n < CGROUP_FDS; i++) {
+        own(free) char *path = str_fmt("%s/cgroup.procs", groups->p[i]);
+        int fd = fs_open(path, O_WRONLY, 0, e);
+        if (fd < 0) return -1;
+        out->join[out->n++] = fd;
+    }
+    return 0;
+}
+
+static int add_scope(const struct oci_runtime *r, const char *id, const struct idmap *ids,
+                     struct bundle_scope *scope, struct strv *groups, struct err *e)
+{
+    own(free) char *group = NULL;
+    if (!bundle_cgroup_v2()) {
+        err_set(e, ERR_UNSUPPORTED, "--systemd-cgroup needs control groups version 2");
+        return err_hint(
+            e, "leave it out: groups are then made below the folder that the bundle names");
+    }
+    if (bundle_scope_enter(ids, r->cgroups_path, id, scope, &group, e) < 0) return -1;
+    own(free) char *top = sv_dup(sv_part(sv_of(group), 0, (size_t)sv_rfind(sv_of(group), '/')));
+    enable_v2(top);
+    strv_add(groups, group);
+    return 0;
+}
+
+int bundle_cgroup_make(const struct bundle_context *c, const struct oci_runtime *r, const char *id,
+                       bool in_userns, const struct idmap *ids, struct bundle_scope *scope,
+                       struct strv *groups, struct sandbox_cgroup *out, struct err *e)
+{
+    int rc = c->systemd_cgroup    ? add_scope(r, id, ids, scope, groups, e)
+             : bundle_cgroup_v2() ? add_group(r, id, TOP, SV(""), in_userns, groups, e)
+                                  : add_v1(r, id, in_userns, groups, e);
+    if (rc == 0) rc = bundle_cgroup_apply(groups, r->resources, e);
+    if (rc == 0 && !in_userns) rc = apply_devices(groups, r->resources, e);
+    if (rc == 0) rc = bundle_cgroup_open(groups, out, e);
+    if (rc < 0) bundle_cgroup_remove(groups);
+    return rc;
+}
+
+// --- life --------------------------------------------------------------------------------------
+
+// The last processes may still be on their way out.
+static void remove_group(const char *path, int levels)
+{
+    own(strv) struct strv names = {0};
+    struct err ignored;
+    if (levels && unlinkat(AT_FDCWD, path, AT_REMOVEDIR) != 0 && errno != ENOENT) {
+        if (fs_list(AT_FDCWD, path, &names, &ignored) < 0) return;
+        for (size_t i = 0; i < names.n; i++) {
+            own(free) char *sub = str_fmt("%s/%s", path, names.p[i]);
+            struct stat st;
+            if (fstatat(AT_FDCWD, sub, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+                remove_group(sub, levels - 1);
+        }
+        for (int i = 0; i < 100 && unlinkat(AT_FDCWD, path, AT_REMOVEDIR) != 0 && errno == EBUSY;
+             i++)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
+void bundle_cgroup_remove(const struct strv *groups)
+{
+    for (size_t i = 0; i < groups->n; i++) remove_group(groups->p[i], 16);
+}
+
+bool bundle_cgroup_frozen(const struct strv *groups)
+{
+    own(str) struct str text = {0};
+    const char *g = group_of(groups, "freezer");
+    if (!g) return false;
+    if (!bundle_cgroup_v2())
+        return get(g, "freezer.state", &text) == 0 && !sv_starts(str_sv(&text), "THAWED");
+    return get(g, "cgroup.freeze", &text) == 0 && sv_starts(str_sv(&text), "1");
+}
+
+static bool settled(const char *g, bool frozen)
+{
+    own(str) struct str text = {0};
+    if (bundle_cgroup_v2())
+        return get(g, "cgroup.events", &text) == 0 &&
+               strstr(str_z(&text), frozen ? "frozen 1" : "frozen 0") != NULL;
+    return get(g, "freezer.state", &text) == 0 &&
+           sv_starts(str_sv(&text), frozen ? "FROZEN" : "THAWED");
+}
+
+int bundle_cgroup_freeze(const struct strv *groups, bool frozen, struct err *e)
+{
+    const char *g = group_of(groups, "freezer");
+    if (!g) return no_controller("pause", "freezer", e);
+    for (int i = 0; i < 1000; i++) {
+        int rc = bundle_cgroup_v2()
+                     ? put(g, "cgroup.freeze", frozen ? SV("1") : SV("0"), e)
+                     : put(g, "freezer.state", frozen ? SV("FROZEN") : SV("THAWED"), e);
+        if (rc < 0) return -1;
+        if (settled(g, frozen)) return 0;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return err_set(e, ERR_SYSTEM, "the container's processes did not freeze within a second");
+}
+
+int bundle_cgroup_pids(const struct strv *groups, struct codec_json *out, struct err *e)
+{
+    own(str) struct str text = {0};
+    if (!groups->n) return err_set(e, ERR_UNSUPPORTED, "the container has no control group");
+    if (get(groups->p[0], "cgroup.procs", &text) < 0) return 0;
+    for (struct sv rest = str_sv(&text); rest.p;) {
+        uint64_t pid;
+        if (num_u64_max(sv_cut(&rest, '\n'), INT32_MAX, &pid) && pid)
+            codec_json_add(out, codec_json_new_int((int64_t)pid));
+    }
+    return 0;
+}
+
+// Frozen while it goes on, so that nothing forks away from under the list.
+int bundle_cgroup_signal(const struct strv *groups, int sig, struct err *e)
+{
+    struct err ignored;
+    own(codec_json) struct codec_json *pids = codec_json_new_array();
+    bool froze = !bundle_cgroup_frozen(groups) && bundle_cgroup_freeze(groups, true, &ignored) == 0;
+    int rc = bundle_cgroup_pids(groups, pids, e);
+    for (size_t i = 0; i < codec_json_len(pids); i++)
+        kill((pid_t)codec_json_int(codec_json_at(pids, i)), sig);
+    if (froze || sig == SIGKILL) bundle_cgroup_freeze(groups, false, &ignored);
+    return rc;
+}
+
+static void add_number(struct codec_json *to, const char *key, const struct strv *groups,
+                       const char *controller, const char *v1, const char *v2)
+{
+    own(str) struct str text = {0};
+    const char *g = group_of(groups, controller);
+    uint64_t v;
+    if (!g || get(g, bundle_cgroup_v2() ? v2 : v1, &text) < 0) return;
+    if (num_u64_max(sv_trim(str_sv(&text)), INT64_MAX, &v))
+        codec_json_set(to, key, codec_json_new_int((int64_t)v));
+}
+
+struct codec_json *bundle_cgroup_stats(const struct strv *groups)
+{
+    struct codec_json *data = codec_json_new_object(), *cpu = codec_json_new_object(),
+                      *usage = codec_json_new_object(), *memory = codec_json_new_object(),
+                      *m = codec_json_new_object(), *pids = codec_json_new_object();
+    add_number(usage, "total", groups, "cpuacct", "cpuacct.usage", "");
+    codec_json_set(cpu, "usage", usage);
+    codec_json_set(data, "cpu", cpu);
+    add_number(m, "usage", groups, "memory", "memory.usage_in_bytes", "memory.current");
+    add_number(m, "max", groups, "memory", "memory.max_usage_in_bytes", "memory.peak");
+    add_number(m, "limit", groups, "memory", "memory.limit_in_bytes", "memory.max");
+    codec_json_set(memory, "usage", m);
+    codec_json_set(data, "memory", memory);
+    add_number(pids, "current", groups, "pids", "pids.current", "pids.current");
+    add_number(pids, "limit", groups, "pids", "pids.max", "pids.max");
+    codec_json_set(data, "pids", pids);
+    return data;
+}

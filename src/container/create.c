@@ -1,0 +1,691 @@
+// SPDX-License-Identifier: Apache-2.0
+// From what a person asked for and what the image says to a container's config. The image's config
+// is data for the program only: nothing of it names a host path or changes what the engine does.
+// What depends on the caller (relative paths, variables, files) is resolved here, so that a later
+// start needs nothing but the config.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/event.h"
+#include "base/num.h"
+#include "base/own.h"
+#include "container/container.h"
+#include "container/create.h"
+#include "container/life.h"
+#include "container/others.h"
+#include "container/restart.h"
+#include "container/start.h"
+#include "image/registry.h"
+#include "image/view.h"
+#include "record/log.h"
+#include "record/record.h"
+#include "record/state.h"
+#include "sandbox/parse.h"
+#include "sandbox/sandbox.h"
+#include "store/lock.h"
+#include "volume/claim.h"
+#include "volume/volume.h"
+
+#define COMMAND_MAX 4096 // of the brief
+
+// --- what the person asked for -----------------------------------------------------------------
+
+static int network_option(struct engine *en, const struct container_run_options *o,
+                          struct record_config *c, struct err *e)
+{
+    c->network = str_dup(o->network ? o->network : "none");
+    if (!o->network && !o->quiet)
+        event_info(&en->sink, "no network in this container; --network host shares the host's, "
+                              "--network none hides this line");
+    if (strcmp(c->network, "none") == 0 || strcmp(c->network, "host") == 0) return 0;
+    err_set(e, ERR_UNSUPPORTED, "the network '%s' is not supported yet", o->network);
+    return err_hint(e, "use --network host or --network none");
+}
+
+static int pull_option(const struct container_run_options *o, enum image_pull_policy *out,
+                       struct err *e)
+{
+    *out = IMAGE_PULL_MISSING;
+    return o->pull ? image_pull_policy_parse(o->pull, out, e) : 0;
+}
+
+static int check_terminal(const struct container_run_options *o, struct err *e)
+{
+    if (!o->spec.tty || !o->interactive || o->detach || o->later || isatty(0)) return 0;
+    err_set(e, ERR_USAGE, "the input device is not a TTY");
+    return err_hint(e, "leave out -t where stdin is a pipe or a file");
+}
+
+// What is no path is the name of a volume, as with Docker.
+static bool is_volume_name(const char *source)
+{
+    return !strchr(source, '/') && strcmp(source, ".") != 0 && strcmp(source, "..") != 0;
+}
+
+// People who mean a folder and leave out "./" get an empty volume: say so, the first time.
+static int volume_name(struct engine *en, const struct container_run_options *o,
+                       const struct sandbox_parse_volume *v, struct err *e)
+{
+    own(free) char *folder = str_fmt("volumes/%s", v->source);
+    if (volume_name_check(v->source, e) < 0) return -1;
+    if (!o->quiet && fs_exists(AT_FDCWD, v->source) && !fs_exists(en->store_fd, folder))
+        event_info(&en->sink, "'%s' is a new volume; for the folder of that name write -v ./%s:%s",
+                   v->source, v->source, v->target);
+    return 0;
+}
+
+// A later start has another working directory.
+static char *absolute(const char *path)
+{
+    own(str) struct str clean = {0};
+    char cwd[4096];
+    if (path[0] == '/' || !getcwd(cwd, sizeof cwd)) return str_dup(path);
+    own(free) char *whole = str_fmt("%s/%s", cwd, path);
+    fs_clean(sv_of(whole), &clean);
+    return str_take(&clean);
+}
+
+static int add_volumes(struct engine *en, const struct container_run_options *o,
+                       struct record_config *c, struct err *e)
+{
+    for (size_t i = 0; i < o->volumes.n; i++) {
+        own(sandbox_parse_volume) struct sandbox_parse_volume v = {0};
+        if (sandbox_parse_volume(o->volumes.p[i], &v, e) < 0) return -1;
+        bool named = v.source && is_volume_name(v.source);
+        bool bind = v.source && !named;
+        if (named && volume_name(en, o, &v, e) < 0) return -1;
+        struct record_mount *row = vec_add(&c->volumes);
+        row->type = str_dup(bind ? "bind" : "volume");
+        row->anonymous = !v.source;
+        row->source = bind ? absolute(v.source) : NULL;
+        row->name = named ? take_ptr(v.source) : NULL;
+        row->target = take_ptr(v.target);
+        row->propagation = take_ptr(v.propagation);
+        row->readonly = v.readonly;
+        row->nocopy = v.nocopy;
+    }
+    return 0;
+}
+
+static void take_mount(struct record_config *c, struct sandbox_mount *m, const char *type)
+{
+    struct record_mount *row = vec_add(&c->volumes);
+    row->type = str_dup(type);
+    bool volume = strcmp(type, "volume") == 0;
+    bool image = strcmp(type, "image") == 0;
+    row->source = !m->source || volume ? NULL : image ? str_dup(m->source) : absolute(m->source);
+    row->name = volume ? take_ptr(m->source) : NULL;
+    row->anonymous = volume && !row->name;
+    row->target = take_ptr(m->target);
+    row->propagation = take_ptr(m->propagation);
+    row->subpath = take_ptr(m->subpath);
+    row->nocopy = m->nocopy;
+    row->readonly = m->readonly;
+    row->nonrecursive = m->nonrecursive;
+    row->toponly = m->toponly;
+    row->writable = m->writable;
+    strv_add_all(&row->options, &m->options);
+    strv_add_all(&row->labels, &m->labels);
+    row->noexec = m->noexec;
+    row->nosuid = m->nosuid;
+    row->size = (int64_t)m->tmpfs_size;
+    row->mode = m->tmpfs_mode;
+    row->uid = m->tmpfs_uid;
+    row->gid = m->tmpfs_gid;
+    sandbox_mount_fini(m);
+}
+
+static int add_mounts(const struct container_run_options *o, struct record_config *c, struct err *e)
+{
+    for (size_t i = 0; i < o->mounts.n; i++) {
+        struct sandbox_mount m;
+        enum sandbox_parse_mount_type type;
+        if (sandbox_parse_mount(o->mounts.p[i], &type, &m, e) < 0) return -1;
+        if (type == PARSE_MOUNT_VOLUME && m.source && volume_name_check(m.source, e) < 0) {
+            sandbox_mount_fini(&m);
+            return -1;
+        }
+        if (m.create && fs_mkdirs(AT_FDCWD, m.source, 0755, e) < 0) {
+            sandbox_mount_fini(&m);
+            return err_wrap(e, "making the missing source of the mount '%s'", o->mounts.p[i]);
+        }
+        take_mount(c, &m, sandbox_parse_mount_name(type));
+    }
+    for (size_t i = 0; i < o->tmpfs.n; i++) {
+        struct sandbox_mount m;
+        if (sandbox_parse_tmpfs(o->tmpfs.p[i], &m, e) < 0) return -1;
+        take_mount(c, &m, "tmpfs");
+    }
+    return 0;
+}
+
+static bool has_target(const struct record_config *c, const char *target)
+{
+    vec_each(v, &c->volumes) if (strcmp(v->target, target) == 0) return true;
+    return false;
+}
+
+// A copy of another container's mount. An anonymous volume of its is used by its name.
+static void copy_volume(const struct record_mount *from, bool readonly, struct record_config *c)
+{
+    struct record_mount *to = vec_add(&c->volumes);
+    const struct {
+        char **to;
+        const char *from;
+    } texts[] = {{&to->type, from->type},
+                 {&to->name, from->name},
+                 {&to->source, from->source},
+                 {&to->target, from->target},
+                 {&to->propagation, from->propagation},
+                 {&to->subpath, from->subpath}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i].to = str_dup(texts[i].from);
+    to->readonly = from->readonly || readonly;
+    to->nonrecursive = from->nonrecursive;
+    to->toponly = from->toponly;
+    to->nocopy = from->nocopy;
+}
+
+static int volumes_from(struct engine *en, const char *text, struct record_config *c, struct err *e)
+{
+    char id[RECORD_ID];
+    own(record_config) struct record_config other = {0};
+    struct sv mode = sv_of(text), name = sv_cut(&mode, ':');
+    own(free) char *z = sv_dup(name);
+    bool readonly = mode.p && sv_eqz(mode, "ro");
+    if (name.n == 0 || (mode.p && !readonly && !sv_eqz(mode, "rw") && !sv_eqz(mode, "z") &&
+                        !sv_eqz(mode, "Z"))) {
+        err_set(e, ERR_USAGE, "invalid mode in --volumes-from '%s'", text);
+        return err_hint(e, "the form is CONTAINER[:ro|rw]");
+    }
+    if (record_find(en, z, id, e) < 0 || record_config_load(en, id, &other, e) < 0)
+        return err_wrap(e, "reading --volumes-from");
+    vec_each(v, &other.volumes)
+    {
+        bool kind = strcmp(v->type, "volume") == 0 || strcmp(v->type, "bind") == 0;
+        if (kind && !has_target(c, v->target)) copy_volume(v, readonly, c);
+    }
+    return 0;
+}
+
+// What is named by -v or --mount wins, and of several containers the last one.
+static int add_volumes_from(struct engine *en, const struct container_run_options *o,
+                            struct record_config *c, struct err *e)
+{
+    for (size_t i = o->volumes_from.n; i-- > 0;)
+        if (volumes_from(en, o->volumes_from.p[i], c, e) < 0) return -1;
+    strv_add_all(&c->volumes_from, &o->volumes_from);
+    return 0;
+}
+
+static int no_doubles(const struct record_config *c, struct err *e)
+{
+    for (size_t i = 0; i < c->volumes.n; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(c->volumes.p[i].target, c->volumes.p[k].target) == 0)
+                return err_set(e, ERR_USAGE, "two mounts on '%s'", c->volumes.p[i].target);
+    return 0;
+}
+
+// Docker makes a missing source of -v, and people rely on it. Not before all options are known to
+// be right.
+static int make_sources(const struct record_config *c, size_t of_v, struct err *e)
+{
+    for (size_t i = 0; i < of_v; i++) {
+        const struct record_mount *v = &c->volumes.p[i];
+        if (!v->source || fs_exists(AT_FDCWD, v->source)) continue;
+        if (fs_mkdirs(AT_FDCWD, v->source, 0755, e) < 0)
+            return err_wrap(e, "making the missing source of the volume '%s:%s'", v->source,
+                            v->target);
+    }
+    return 0;
+}
+
+static int restart_option(const struct container_run_options *o, struct record_config *c,
+                          struct err *e)
+{
+    if (restart_parse(o->restart, &c->restart, &c->restart_max, e) < 0) return -1;
+    if (!c->restart || !o->rm) return 0;
+    err_set(e, ERR_USAGE, "conflicting options: cannot specify both --restart and --rm");
+    return err_hint(e, "a container that is removed when it ends is not started again");
+}
+
+int restart_parse(const char *text, enum record_restart *out, int64_t *out_max, struct err *e)
+{
+    struct sv rest = sv_of(text ? text : "no"), name = sv_cut(&rest, ':');
+    *out_max = 0;
+    if (name.n == 0) name = SV("no");
+    for (int i = 0; i < RECORD_RESTART_COUNT; i++) {
+        if (!sv_eqz(name, record_restart_name((enum record_restart)i))) continue;
+        *out = (enum record_restart)i;
+        uint64_t max = 0;
+        if (!rest.p) return 0;
+        if (i == RECORD_RESTART_ON_FAILURE && num_u64_max(rest, INT32_MAX, &max)) {
+            *out_max = (int64_t)max;
+            return 0;
+        }
+        if (i != RECORD_RESTART_ON_FAILURE)
+            return err_set(e, ERR_USAGE,
+                           "invalid restart policy: maximum retry count can only be used with "
+                           "'on-failure'");
+        return err_set(e, ERR_USAGE, "invalid restart policy: '%s'", text);
+    }
+    err_set(e, ERR_USAGE, "invalid restart policy: unknown policy '%.*s'", (int)name.n, name.p);
+    return err_hint(e, "it is no, on-failure[:MAX], always or unless-stopped");
+}
+
+static int health_options(const struct container_run_options *o, struct record_config *c,
+                          struct err *e)
+{
+    const struct container_health_options *h = &o->health;
+    bool any = h->cmd || h->has_interval || h->has_timeout || h->has_start ||
+               h->has_start_interval || h->has_retries;
+    if (o->no_healthcheck && any)
+        return err_set(e, ERR_USAGE, "--no-healthcheck conflicts with --health-* options");
+    struct oci_health *to = &c->health;
+    const struct {
+        bool given;
+        int64_t value, *to;
+        const char *name;
+    } rows[] = {
+        {h->has_interval, h->interval, &to->interval_ns, "interval"},
+        {h->has_timeout, h->timeout, &to->timeout_ns, "timeout"},
+        {h->has_start, h->start_period, &to->start_period_ns, "start-period"},
+        {h->has_start_interval, h->start_interval, &to->start_interval_ns, "start-interval"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!rows[i].given) continue;
+        if (rows[i].value < 0 || (rows[i].value && rows[i].value < 1000000))
+            return err_set(e, ERR_USAGE, "--health-%s must be 0 or at least 1ms", rows[i].name);
+        *rows[i].to = rows[i].value;
+    }
+    if (h->retries < 0) return err_set(e, ERR_USAGE, "--health-retries cannot be negative");
+    if (h->has_retries) to->retries = h->retries;
+    if (o->no_healthcheck || h->cmd) {
+        strv_fini(&to->test);
+        strv_add(&to->test, o->no_healthcheck ? "NONE" : "CMD-SHELL");
+        if (h->cmd) strv_add(&to->test, h->cmd);
+    }
+    to->set |= any || o->no_healthcheck;
+    return 0;
+}
+
+// The image's probe, field by field, where the person said nothing.
+static void merge_health(struct oci_health *to, const struct oci_health *from)
+{
+    if (!from->set) return;
+    if (to->test.n == 0) strv_add_all(&to->test, &from->test);
+    if (!to->interval_ns) to->interval_ns = from->interval_ns;
+    if (!to->timeout_ns) to->timeout_ns = from->timeout_ns;
+    if (!to->start_period_ns) to->start_period_ns = from->start_period_ns;
+    if (!to->start_interval_ns) to->start_interval_ns = from->start_interval_ns;
+    if (!to->retries) to->retries = from->retries;
+    to->set = true;
+}
+
+static void copy_plain(const struct container_run_options *o, struct record_config *c)
+{
+    const struct sandbox_spec *s = &o->spec;
+    const struct {
+        char **to;
+        const char *from;
+    } texts[] = {{&c->user, s->user},
+                 {&c->workdir, s->workdir},
+                 {&c->hostname, s->hostname},
+                 {&c->domainname, s->domainname},
+                 {&c->cpuset_cpus, s->cpuset_cpus},
+                 {&c->cpuset_mems, s->cpuset_mems},
+                 {&c->stop_signal, o->stop_signal},
+                 {&c->userns_mode, o->userns},
+                 {&c->log_driver, o->log_driver},
+                 {&c->brief.image, o->image}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i].to = str_dup(texts[i].from);
+    const struct {
+        struct strv *to;
+        const struct strv *from;
+    } lists[] = {{&c->groups_add, &s->groups_add},
+                 {&c->hosts_extra, &s->hosts_extra},
+                 {&c->cap_add, &s->cap_add},
+                 {&c->cap_drop, &s->cap_drop},
+                 {&c->sysctls, &s->sysctls},
+                 {&c->devices, &o->devices},
+                 {&c->ulimits, &o->ulimits},
+                 {&c->log_opts, &o->log_opts},
+                 {&c->ports, &o->ports}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        strv_add_all(lists[i].to, lists[i].from);
+    if (o->cidfile) c->cidfile = absolute(o->cidfile);
+    c->brief.rm = o->rm;
+    c->brief.tty = c->tty = s->tty;
+    c->interactive = o->interactive;
+    c->stdin_once = o->interactive && !o->detach;
+    c->init = s->init;
+    c->readonly = s->readonly;
+    c->privileged = s->privileged;
+    c->shm_size = (int64_t)s->shm_size;
+    c->has_oom_score_adj = s->has_oom_score_adj;
+    c->oom_score_adj = s->oom_score_adj;
+    c->memory = (int64_t)s->memory;
+    c->memory_swap = s->memory_swap;
+    c->cpu_shares = (int64_t)s->cpu_shares;
+    c->nano_cpus = s->nano_cpus;
+    c->pids_limit = s->pids_limit;
+    c->stop_timeout = o->has_stop_timeout ? o->stop_timeout : -1;
+}
+
+// The profile's file may be gone or changed at a later start: its text goes into the record's
+// folder when that is made. Here only where it is.
+static void security_options(const struct container_run_options *o, struct record_config *c)
+{
+    for (size_t i = 0; i < o->security.n; i++) {
+        const char *text = o->security.p[i], *file = text + 8;
+        bool path = strncmp(text, "seccomp=", 8) == 0 && strcmp(file, "unconfined") != 0 &&
+                    strcmp(file, "builtin") != 0 && file[0];
+        own(free) char *whole = path ? absolute(file) : NULL;
+        strv_take(&c->security, path ? str_fmt("seccomp=%s", whole) : str_dup(text));
+    }
+}
+
+static int check_hostname(const struct record_config *c, struct err *e)
+{
+    const char *uts = c->uts_mode;
+    if (!uts || strcmp(uts, "private") == 0 || (!c->hostname && !c->domainname)) return 0;
+    return err_set(e, ERR_USAGE, "conflicting options: hostname and the UTS mode");
+}
+
+// All that can be wrong on the command line, before anything is touched.
+int create_read(struct engine *en, const struct container_run_options *o, struct record_config *c,
+                struct strv *env, struct err *e)
+{
+    enum image_pull_policy pull;
+    copy_plain(o, c);
+    security_options(o, c);
+    if (check_terminal(o, e) < 0 || pull_option(o, &pull, e) < 0 || restart_option(o, c, e) < 0 ||
+        health_options(o, c, e) < 0 || others_mode(en, o->pid_mode, "pid", &c->pid_mode, e) < 0 ||
+        others_mode(en, o->ipc_mode, "ipc", &c->ipc_mode, e) < 0 ||
+        others_mode(en, o->uts_mode, "uts", &c->uts_mode, e) < 0)
+        return -1;
+    if (o->name && !sandbox_parse_name_ok(o->name)) {
+        struct record none = RECORD_NONE;
+        return record_name(en, &none, o->name, e);
+    }
+    if (o->stop_signal && container_signal_number(o->stop_signal) < 0)
+        return err_set(e, ERR_USAGE, "invalid signal: '%s'", o->stop_signal);
+    struct record_log_options log;
+    if (record_log_options_read(c, &log, e) < 0) return -1;
+    strv_add_all(env, &o->proxies);
+    for (size_t i = 0; i < o->env_files.n; i++)
+        if (sandbox_parse_env_file(o->env_files.p[i], env, e) < 0) return -1;
+    strv_add_all(env, &o->env);
+    if (o->cidfile && fs_exists(AT_FDCWD, o->cidfile)) {
+        err_set(e, ERR_CONFLICT, "the container ID file '%s' exists already", o->cidfile);
+        return err_hint(e, "another container may still run; remove the file if not");
+    }
+    if (add_volumes(en, o, c, e) < 0 || add_mounts(o, c, e) < 0 ||
+        add_volumes_from(en, o, c, e) < 0)
+        return -1;
+    if (network_option(en, o, c, e) < 0 || check_hostname(c, e) < 0 || no_doubles(c, e) < 0 ||
+        make_sources(c, o->volumes.n, e) < 0)
+        return -1;
+    own(sandbox_spec) struct sandbox_spec check = {.rootfs_fd = -1};
+    return container_start_spec(en, c, &check, e);
+}
+
+// --- merging with the image --------------------------------------------------------------------
+
+static int merge_args(const struct container_run_options *o, const struct oci_image *im,
+                      struct record_config *c, struct err *e)
+{
+    c->has_entrypoint = o->has_entrypoint || im->entrypoint.n;
+    if (o->has_entrypoint) {
+        if (o->entrypoint && o->entrypoint[0]) strv_add(&c->entrypoint, o->entrypoint);
+    } else {
+        strv_add_all(&c->entrypoint, &im->entrypoint);
+    }
+    if (o->args.n)
+        strv_add_all(&c->cmd, &o->args);
+    else if (!o->has_entrypoint)
+        strv_add_all(&c->cmd, &im->cmd);
+    strv_add_all(&c->args, &c->entrypoint);
+    strv_add_all(&c->args, &c->cmd);
+    if (c->args.n) return 0;
+    err_set(e, ERR_USAGE, "no command specified");
+    return err_hint(e, "the image has no CMD or ENTRYPOINT: put the command behind its name");
+}
+
+static bool is_engine_variable(const char *key)
+{
+    return strcmp(key, "PATH") == 0 || strcmp(key, "HOSTNAME") == 0 || strcmp(key, "TERM") == 0;
+}
+
+// The image's variables, then the person's; each replaces what is there. A key alone takes away one
+// that the engine would set.
+static void merge_env(const struct strv *asked, const struct oci_image *im, struct record_config *c)
+{
+    const struct strv *lists[] = {&im->env, asked};
+    for (size_t l = 0; l < 2; l++)
+        for (size_t i = 0; i < lists[l]->n; i++) {
+            struct sv value = sv_of(lists[l]->p[i]), key = sv_cut(&value, '=');
+            own(free) char *k = sv_dup(key);
+            if (key.n == 0) continue;
+            const char *mine = value.p ? value.p : l == 1 ? getenv(k) : NULL;
+            if (mine) {
+                oci_env_set(&c->env, k, mine);
+            } else if (l == 1) {
+                oci_env_del(&c->env, k);
+                if (is_engine_variable(k)) strv_add(&c->env, k);
+            }
+        }
+}
+
+static int check_platform(const struct container_run_options *o, const struct oci_image *im,
+                          struct err *e)
+{
+    if (!o->platform) return 0;
+    struct oci_platform want;
+    if (oci_platform_parse(sv_of(o->platform), &want, e) < 0)
+        return err_wrap(e, "reading --platform");
+    if (oci_platform_match(&want, &im->platform)) return 0;
+    own(str) struct str have = {0};
+    oci_platform_print(&im->platform, &have);
+    return err_set(e, ERR_NOT_FOUND, "image '%s' is for %s, not for %s", o->image, str_z(&have),
+                   o->platform);
+}
+
+// With another container's UTS namespace, the name is that one's.
+static void merge_hostname(struct engine *en, struct record_config *c)
+{
+    struct err ignored;
+    own(record_config) struct record_config other = {0};
+    if (c->hostname) return;
+    if (c->uts_mode && strncmp(c->uts_mode, "container:", 10) == 0 &&
+        record_config_load(en, c->uts_mode + 10, &other, &ignored) == 0) {
+        c->hostname = str_dup(other.hostname);
+        return;
+    }
+    char name[65] = "";
+    bool host = c->uts_mode && strcmp(c->uts_mode, "host") == 0;
+    if (host || strcmp(c->network, "host") == 0) gethostname(name, sizeof name - 1);
+    c->hostname = name[0] ? str_dup(name) : str_fmt("%.12s", c->brief.id);
+}
+
+static int merge_labels(const struct container_run_options *o, const struct oci_image *im,
+                        struct record_config *c, struct err *e)
+{
+    c->labels.free_value = free;
+    for (size_t i = 0; i < im->labels.n; i++)
+        map_set(&c->labels, im->labels.p[i].key, str_dup(im->labels.p[i].value));
+    own(strv) struct strv all = {0};
+    for (size_t i = 0; i < o->label_files.n; i++)
+        if (sandbox_parse_env_file(o->label_files.p[i], &all, e) < 0) return -1;
+    strv_add_all(&all, &o->labels);
+    for (size_t i = 0; i < all.n; i++) {
+        struct sv value = sv_of(all.p[i]), key = sv_cut(&value, '=');
+        own(free) char *k = sv_dup(key);
+        if (key.n == 0) return err_set(e, ERR_USAGE, "the label '%s' has no name", all.p[i]);
+        map_set(&c->labels, k, sv_dup(value.p ? value : SV("")));
+    }
+    return 0;
+}
+
+// A user's mount on the target wins over the image's volume.
+static void merge_volumes(const struct oci_image *im, struct record_config *c)
+{
+    for (size_t i = 0; i < im->volumes.n; i++) {
+        own(str) struct str clean = {0};
+        bool taken = false;
+        fs_clean(sv_of(im->volumes.p[i].key), &clean);
+        vec_each(v, &c->volumes) taken |= strcmp(v->target, str_z(&clean)) == 0;
+        if (taken) continue;
+        struct record_mount *row = vec_add(&c->volumes);
+        row->type = str_dup("volume");
+        row->anonymous = true;
+        row->target = str_take(&clean);
+    }
+}
+
+// As listings show it: arguments with blanks stand in quotes, and nothing is done about quotes in
+// them, as in Docker.
+static void set_command(struct record_config *c)
+{
+    own(str) struct str text = {0};
+    for (size_t i = 0; i < c->args.n && text.n < COMMAND_MAX; i++) {
+        const char *quote = i && strchr(c->args.p[i], ' ') ? "'" : "";
+        str_addf(&text, "%s%s%s%s", i ? " " : "", quote, c->args.p[i], quote);
+    }
+    if (text.n > COMMAND_MAX) str_cut(&text, COMMAND_MAX);
+    c->brief.command = str_take(&text);
+}
+
+static int merge(struct engine *en, const struct container_run_options *o,
+                 const struct image_view *im, const struct strv *env, struct record_config *c,
+                 struct err *e)
+{
+    const struct oci_image *config = &im->config;
+    char digest[OCI_DIGEST_TEXT];
+    if (check_platform(o, config, e) < 0 || merge_args(o, config, c, e) < 0 ||
+        merge_labels(o, config, c, e) < 0)
+        return -1;
+    if (!c->user) c->user = str_dup(config->user);
+    if (!c->workdir) c->workdir = str_dup(config->workdir);
+    if (!c->stop_signal) c->stop_signal = str_dup(config->stop_signal);
+    if (c->stop_timeout < 0) c->stop_timeout = config->stop_timeout;
+    merge_health(&c->health, &config->health);
+    merge_volumes(config, c);
+    merge_hostname(en, c);
+    merge_env(env, config, c);
+    for (size_t i = 0; i < config->exposed_ports.n; i++)
+        strv_add(&c->exposed, config->exposed_ports.p[i].key);
+    c->brief.image_id = str_dup(oci_digest_print(&im->ref.image, digest));
+    c->brief.created = clock_real_ns();
+    c->form = str_dup(en->form);
+    set_command(c);
+    return 0;
+}
+
+// --- on disk -----------------------------------------------------------------------------------
+
+static int write_cidfile(const struct container_run_options *o, const struct record *r,
+                         struct err *e)
+{
+    if (!o->cidfile) return 0;
+    own(fd) int fd = fs_open(o->cidfile, O_WRONLY | O_CREAT | O_EXCL, 0644, e);
+    if (fd < 0 || fs_write_all(fd, r->id, strlen(r->id), e) < 0)
+        return err_wrap(e, "writing the container ID file");
+    return 0;
+}
+
+// Names for the anonymous volumes, and all that are used are noted before they are made.
+static int claim_volumes(struct engine *en, struct record_config *c, struct record *r,
+                         struct err *e)
+{
+    vec_each(v, &c->volumes)
+    {
+        char id[RECORD_ID];
+        if (strcmp(v->type, "volume") != 0) continue;
+        if (!v->name) {
+            if (record_new_id(id, e) < 0 || record_volume(r, id, e) < 0) return -1;
+            v->name = str_dup(id);
+        }
+        // An anonymous one without more is made by its start.
+        bool plain = v->anonymous && !v->options.n && !v->labels.n;
+        if (!plain && volume_claim(en, r, v, e) < 0) return -1;
+    }
+    return 0;
+}
+
+// Which images are to be mounted: their IDs stand in the record, which keeps them alive.
+static int claim_images(struct engine *en, const struct container_run_options *o,
+                        struct record_config *c, struct err *e)
+{
+    vec_each(v, &c->volumes)
+    {
+        struct store_ref ref;
+        char digest[OCI_DIGEST_TEXT];
+        struct image_ensure want = {.text = v->source, .progress = o->progress};
+        if (strcmp(v->type, "image") != 0 || v->image) continue;
+        if (pull_option(o, &want.policy, e) < 0 || image_ensure(en, &want, &ref, NULL, e) < 0)
+            return err_wrap(e, "mounting the image '%s' on '%s'", v->source, v->target);
+        v->image = str_dup(oci_digest_print(&ref.image, digest));
+    }
+    return 0;
+}
+
+// The text of a person's seccomp profile, as it is now.
+static int keep_profile(struct record_config *c, const struct record *r, struct err *e)
+{
+    for (size_t i = 0; i < c->security.n; i++) {
+        char **text = &c->security.p[i];
+        const char *file = *text + 8;
+        if (strncmp(*text, "seccomp=/", 9) != 0 || c->brief.rm) continue;
+        own(str) struct str profile = {0};
+        if (fs_read_at(AT_FDCWD, file, LIMIT_CONFIG, &profile, e) < 0)
+            return err_wrap(e, "reading the seccomp profile");
+        if (fs_replace(r->fd, "seccomp.json", str_sv(&profile), 0600, e) < 0) return -1;
+    }
+    return 0;
+}
+
+static void note_ids(const struct sandbox_spec *s, struct record_config *c)
+{
+    c->ids_uid = s->ids.slot_uid;
+    c->ids_gid = s->ids.slot_gid;
+    c->ids_n = s->ids.slot_n;
+    c->keep = s->ids.keep;
+    c->keep_uid = s->ids.keep_uid;
+    c->keep_gid = s->ids.keep_gid;
+    if (!s->ids.keep) return;
+    free(c->user);
+    c->user = str_dup(s->user);
+}
+
+int create_make(struct engine *en, const struct container_run_options *o, const struct strv *env,
+                struct record_config *c, struct record *r, struct sandbox_spec *spec, struct err *e)
+{
+    own(fd) int lock = store_lock_shared(en, e);
+    if (lock < 0) return -1;
+    struct image_view view;
+    struct store_ref ref;
+    struct image_ensure want = {.text = o->image, .platform = o->platform, .insecure = o->insecure,
+                                .progress = o->progress};
+    if (pull_option(o, &want.policy, e) < 0 || image_ensure(en, &want, &ref, NULL, e) < 0 ||
+        image_view_open(en, o->image, &view, e) < 0)
+        return -1;
+    own(image_view) struct image_view im = view;
+    r->rm = o->rm;
+    if (record_make(en, r, e) < 0) return -1;
+    snprintf(c->brief.id, sizeof c->brief.id, "%s", r->id);
+    if (merge(en, o, &im, env, c, e) < 0 || record_name(en, r, o->name, e) < 0 ||
+        claim_volumes(en, c, r, e) < 0 || claim_images(en, o, c, e) < 0 || keep_profile(c, r, e) < 0)
+        return -1;
+    snprintf(c->brief.name, sizeof c->brief.name, "%s", r->name);
+    if (container_start_open(en, c, r, &im, o->mapping, spec, e) < 0) return -1;
+    note_ids(spec, c);
+    own(str) struct str text = {0};
+    record_config_print(c, &text);
+    if (record_save(r, str_sv(&text), e) < 0) return -1;
+    return write_cidfile(o, r, e);
+}

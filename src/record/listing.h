@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which containers a listing shows: Docker's filters over the rows of record_list.
+#pragma once
+
+#include "record/state.h"
+
+struct record_listing_options {
+    bool all;     // not only those alive; a status or exited filter says so by itself
+    int64_t last; // the newest so many of all; 0: no limit
+    // id=PREFIX name=TEXT label=K[=V] status=S exited=CODE ancestor=IMAGE before=C since=C
+    // volume=NAME|PATH network=N health=H; several of one key: any of them (labels: all of them)
+    const struct strv *filters;
+};
+// Newest first. ERR_USAGE for a filter that does not exist or cannot be true.
+int record_listing(struct engine *en, const struct record_listing_options *opt,
+                   struct record_rows *out, struct err *e);

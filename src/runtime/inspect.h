@@ -1,9 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-// All that is known of one container, in the shape and words of `docker inspect`.
-#pragma once
-
-#include "runtime/state.h"
-
-// The caller frees *out with codec_json_free. Keys that Docker has for what dewar has not (yet) are
-// there with the value that means "none", so that templates written for Docker work.
-int runtime_inspect(struct engine *en, const char *id, struct codec_json **out, struct err *e);

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Resource limits through control groups.
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "sandbox/sandbox.h"
+
+#define CGROUP_FDS 16
+struct sandbox_cgroup {
+    int join[CGROUP_FDS];  // the child writes "0" to each
+    unsigned n;
+    char name[SANDBOX_CGROUP]; // as in sandbox.cgroup; "" when none was needed
+};
+// Makes what the limits of `s` need. need_devices: restrict device nodes as well (v1, root).
+int sandbox_cgroup_make(struct engine *en, const struct sandbox_spec *s, bool need_devices,
+                        struct sandbox_cgroup *out, struct err *e);
+// Opens the groups of a container that runs, for one more process of it.
+int sandbox_cgroup_open(const char *name, pid_t init, struct sandbox_cgroup *out, struct err *e);
+// Puts a process of ours into them.
+int sandbox_cgroup_move(struct engine *en, const struct sandbox_cgroup *group, pid_t pid,
+                        struct err *e);
+void sandbox_cgroup_close(struct sandbox_cgroup *c); // the descriptors
+void sandbox_cgroup_remove(const char *name,
+                           bool *out_oom);   // the folders; asks first whether OOM struck
+void sandbox_cgroup_sweep(const char *name); // the same for one who was started by somebody else
+// Stops every process of init's pid namespace, in a group that is made for it where there is none:
+// `name` (of `size` bytes) is then "dewar-<id>" before and the group's name afterwards.
+int sandbox_cgroup_freeze(struct engine *en, char *name, size_t size, pid_t init, struct err *e);
+// Changes the limits of a container that runs. A group that is missing is made, and all processes
+// of init's pid namespace go into it; init 0: that is not the container's own, ERR_UNSUPPORTED.
+int sandbox_cgroup_update(struct engine *en, char *name, size_t size, pid_t init,
+                          const struct sandbox_spec *s, struct err *e);
+// How an ordinary user comes to groups on v2; NULL: not at all.
+const char *sandbox_cgroup_way(struct engine *en);
+void sandbox_cgroup_thaw(struct engine *en, const char *name);
