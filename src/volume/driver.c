@@ -7,6 +7,7 @@
 // monitor is killed goes with the next use, with `volume rm` and with `system prune`.
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,30 +71,13 @@ static int check_bind(const struct map *options, struct err *e)
     return err_set(e, ERR_INPUT, "the device '%s' of a bind is not an absolute path", device);
 }
 
-// Names of hosts would need a resolver, which the kernel has not either.
-static int check_address(const struct map *options, struct err *e)
-{
-    for (struct sv rest = sv_of(map_get(options, "o")); rest.p;) {
-        unsigned char raw[16];
-        struct sv value = sv_cut(&rest, ','), key = sv_cut(&value, '=');
-        own(free) char *text = sv_dup(value.p ? value : SV(""));
-        if (!sv_eqz(key, "addr") || inet_pton(AF_INET, text, raw) == 1 ||
-            inet_pton(AF_INET6, text, raw) == 1)
-            continue;
-        err_set(e, ERR_INPUT, "'addr=%s' is not an address", text);
-        return err_hint(e, "write numbers: 'getent hosts %s' tells them", text);
-    }
-    return 0;
-}
-
 int volume_driver_check(struct engine *en, const struct map *options, struct err *e)
 {
     if (check_keys(options, e) < 0) return -1;
     if (options->n == 0) return 0;
     if (is_bind(options)) return check_bind(options, e);
     const char *type = map_get(options, "type");
-    if (en->ids.mode == IDMAP_ROOT)
-        return map_has(options, "o") ? check_address(options, e) : 0;
+    if (en->ids.mode == IDMAP_ROOT) return 0;
     err_set(e, ERR_UNSUPPORTED, "only root can mount a volume of type '%s'", type);
     return err_hint(e, "an ordinary user's volume can be a folder (-o type=none -o o=bind -o "
                        "device=/FOLDER); memory is --tmpfs or --mount type=tmpfs");
@@ -127,6 +111,31 @@ static const struct {
                   {"relatime", 0},
                   {"defaults", 0}};
 
+// A kernel has no resolver: "addr=" of a network's file system may be a name all the same. Looked up
+// at each mount, IPv4 first. NULL: nobody knows the name.
+static char *address_of(const char *host, struct err *e)
+{
+    unsigned char raw[16];
+    char text[INET6_ADDRSTRLEN];
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    if (inet_pton(AF_INET, host, raw) == 1 || inet_pton(AF_INET6, host, raw) == 1)
+        return str_dup(host);
+    int rc = getaddrinfo(host, NULL, &hints, &list);
+    if (rc != 0 || !list) {
+        err_set(e, ERR_INPUT, "find the address of '%s': %s", host, gai_strerror(rc));
+        return NULL;
+    }
+    const struct addrinfo *best = list;
+    for (const struct addrinfo *a = list; a; a = a->ai_next)
+        if (a->ai_family == AF_INET && best->ai_family != AF_INET) best = a;
+    rc = getnameinfo(best->ai_addr, best->ai_addrlen, text, sizeof text, NULL, 0, NI_NUMERICHOST);
+    freeaddrinfo(list);
+    if (rc == 0) return str_dup(text);
+    err_set(e, ERR_INPUT, "find the address of '%s': %s", host, gai_strerror(rc));
+    return NULL;
+}
+
 static int set_word(int fs, const char *type, struct sv word, uint64_t *attr, struct err *e)
 {
     struct sv value = word, key = sv_cut(&value, '=');
@@ -137,6 +146,11 @@ static int set_word(int fs, const char *type, struct sv word, uint64_t *attr, st
         }
     own(free) char *k = sv_dup(key);
     own(free) char *v = value.p ? sv_dup(value) : NULL;
+    if (v && strcmp(k, "addr") == 0) {
+        own(free) char *name = v;
+        v = address_of(name, e);
+        if (!v) return -1;
+    }
     if (key.n == 0 || fsconfig(fs, v ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, k, v, 0) == 0)
         return 0;
     return refused(fs, type, k, e);
