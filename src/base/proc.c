@@ -5,11 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -25,8 +28,8 @@
 
 #define FIXED_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// CLONE_CLEAR_SIGHAND leaves what is ignored ignored, and glibc keeps two signals to itself: programs
-// of ours and of others begin with every signal as the kernel has it.
+// CLONE_CLEAR_SIGHAND leaves what is ignored ignored, and glibc keeps two signals to itself:
+// programs of ours and of others begin with every signal as the kernel has it.
 static void default_signals(void)
 {
     const unsigned long action[4] = {0};  // the kernel's struct sigaction: SIG_DFL, nothing else
@@ -170,6 +173,27 @@ void proc_kill(struct proc *p, int sig)
     if (p->fd >= 0) syscall(SYS_pidfd_send_signal, p->fd, sig, NULL, 0);
 }
 
+// What is mapped without leave to write was never written: relocated data has that leave at first.
+static int drop_unchanged(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    (void)size, (void)arg;
+    uintptr_t page = (uintptr_t)getpagesize();
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+        if (h->p_type != PT_LOAD || (h->p_flags & PF_W)) continue;
+        uintptr_t from = (info->dlpi_addr + h->p_vaddr) & ~(page - 1);
+        uintptr_t to = (info->dlpi_addr + h->p_vaddr + h->p_memsz + page - 1) & ~(page - 1);
+        madvise((void *)from, to - from, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void proc_shrink(void)
+{
+    malloc_trim(0);
+    dl_iterate_phdr(drop_unchanged, NULL);
+}
+
 int proc_exit_code(int wait_status)
 {
     return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
@@ -179,7 +203,8 @@ int proc_run(const struct proc_spec *spec, const char *what, struct err *e)
 {
     struct proc p;
     int status;
-    if (proc_start(spec, &p, e) < 0 || proc_wait(&p, &status, e) < 0) return err_wrap(e, "%s", what);
+    if (proc_start(spec, &p, e) < 0 || proc_wait(&p, &status, e) < 0)
+        return err_wrap(e, "%s", what);
     if (status == 0) return 0;
     err_set(e, ERR_SYSTEM, "%s: '%s' ended with status %d", what, spec->argv[0],
             proc_exit_code(status));

@@ -48,6 +48,9 @@ int proc_run(const struct proc_spec *spec, const char *what, struct err *e);
 // Runs and collects stdout (at most max bytes).
 int proc_read(const struct proc_spec *spec, size_t max, struct str *out, int *out_status,
               struct err *e);
+// Gives back what this process has in memory and does not need while it sleeps: free parts of the
+// heap, and the unchanged pages of programs and libraries, which come back from the page cache.
+void proc_shrink(void);
 int proc_exit_code(int wait_status);  // 128+n for signals
 
 // A worker: forks, runs fn in the child, and its error (whole struct err) comes back through a

@@ -149,22 +149,34 @@ void str_fini(struct str *s)
     *s = (struct str){0};
 }
 
-void str_add(struct str *s, struct sv v)
+char *str_room(struct str *s, size_t n)
 {
     size_t max = s->max ? s->max : STR_MAX_DEFAULT;
-    if (s->overflow || v.n > max - s->n) {
+    if (s->overflow || n > max - s->n) {
         s->overflow = true;
-        return;
+        return NULL;
     }
-    if (s->n + v.n + 1 > s->cap) {
+    if (s->n + n + 1 > s->cap) {
         size_t cap = s->cap ? s->cap : 64;
-        while (cap < s->n + v.n + 1) cap *= 2;
+        while (cap < s->n + n + 1) cap *= 2;
         s->p = mem_grow(s->p, cap);
         s->cap = cap;
     }
-    if (v.n) memcpy(s->p + s->n, v.p, v.n);
-    s->n += v.n;
+    return s->p + s->n;
+}
+
+void str_claim(struct str *s, const char *end)
+{
+    s->n = (size_t)(end - s->p);
     s->p[s->n] = '\0';
+}
+
+void str_add(struct str *s, struct sv v)
+{
+    char *p = str_room(s, v.n);
+    if (!p) return;
+    if (v.n) memcpy(p, v.p, v.n);
+    str_claim(s, p + v.n);
 }
 
 void str_addz(struct str *s, const char *z)

@@ -59,6 +59,10 @@ static inline void own_str(struct str *s)
     str_fini(s);
 }
 void str_add(struct str *s, struct sv v);
+// Room for n bytes behind the text, to be written and then claimed by str_claim. NULL: beyond the
+// limit, which counts as an overflow.
+char *str_room(struct str *s, size_t n);
+void str_claim(struct str *s, const char *end); // the text ends there now
 void str_addz(struct str *s, const char *z);
 void str_addc(struct str *s, char c);
 void str_addf(struct str *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

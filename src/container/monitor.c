@@ -24,7 +24,6 @@
 // here alone.
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -367,9 +366,7 @@ static int do_reload(struct monitor *m, struct err *e)
     *m->config = c;
     snprintf(m->record->name, sizeof m->record->name, "%s", c.brief.name);
     m->record->named = sandbox_parse_name_ok(c.brief.name);
-    int rc = limits ? change_limits(m, e) : 0;
-    malloc_trim(0);
-    return rc;
+    return limits ? change_limits(m, e) : 0;
 }
 
 static int do_resize(struct monitor *m, const struct record_message *msg, struct err *e)
@@ -531,13 +528,30 @@ static void log_trouble(struct monitor *m, const struct err *e)
     monitor_note(m);
 }
 
+#define SLEEPY_MS 1000
+
+// As poll(2). When nothing has happened for a while, the memory that the last events took is given
+// back, once.
+static int wait_events(struct monitor *m, struct pollfd *f, nfds_t n)
+{
+    int timeout = poll_timeout(m);
+    bool tries = !m->asleep && (timeout < 0 || timeout > SLEEPY_MS);
+    int rc = poll(f, n, tries ? SLEEPY_MS : timeout);
+    if (rc > 0) m->asleep = false;
+    if (rc != 0 || !tries) return rc;
+    relay_shrink(&m->relay);
+    proc_shrink();
+    m->asleep = true;
+    return 0;
+}
+
 // One look at everything. true: the program has ended.
 static bool turn(struct monitor *m)
 {
     static struct pollfd f[AT_PEERS + (RELAY_PEERS + 1) * PER_PEER];
     struct err log_err = {0};
     nfds_t n = fill_poll(m, f);
-    if (poll(f, n, poll_timeout(m)) < 0 && errno != EINTR) return false;
+    if (wait_events(m, f, n) < 0 && errno != EINTR) return false;
     for (int i = 0; i < LOG_STREAMS; i++)
         if (f[AT_STREAM + i].revents) relay_read(&m->relay, i, false, &log_err);
     relay_flush(&m->relay, clock_mono_ns());
@@ -634,7 +648,6 @@ static bool start_again(struct monitor *m)
         return false;
     }
     hand_on(m);
-    malloc_trim(0);
     return true;
 }
 
@@ -736,7 +749,6 @@ _Noreturn void monitor_run(const struct monitor_options *o)
     close_others(&m);
     if (!o->attach) drop_peer(starter);
     record_sync(m.record);
-    malloc_trim(0);
     do {
         m.mounts_fd = hold_mounts(m.box.proc.pid);
         while (!turn(&m)) continue;

@@ -30,6 +30,7 @@ struct monitor {
     bool alive;      // the program runs
     bool stopping;   // by a request; KILL follows at kill_at
     bool going_down; // the machine does
+    bool asleep;     // nothing has happened for a while
     int listen_fd, signal_fd, ids_lock, mounts_fd;
     int64_t started_mono, kill_at, restart_at, delay;
 };

@@ -33,6 +33,7 @@ struct relay {
         size_t n;
         size_t cap;
     } peers;
+    char *chunk; // what was read last; NULL: nothing for a while
     struct record_log_writer log;
 };
 
@@ -53,5 +54,6 @@ bool relay_hungry(const struct relay *r, int stream); // may be read: nobody is 
 void relay_read(struct relay *r, int stream, bool all, struct err *log_err);
 void relay_flush(struct relay *r, int64_t now_ns); // hands out what some do not have yet
 bool relay_behind(const struct relay *r, const struct relay_peer *p, int stream);
+void relay_shrink(struct relay *r); // gives back memory that is not in use now
 bool relay_idle(const struct relay *r); // everybody has everything
 void relay_close_program(struct relay *r);

@@ -82,18 +82,45 @@ static size_t utf8_len(const unsigned char *p, size_t n)
     return len <= n && sv_is_utf8((struct sv){(const char *)p, len}) ? len : 0;
 }
 
+// Bytes in front that a JSON text takes as they are: 0x20 to 0x7e but for " and \.
 static bool is_plain(unsigned char c)
 {
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+#define ALL(byte) ((uint64_t)(byte)*0x0101010101010101U)
+
+// Not 0 if one of the eight bytes is below `least` (at most 0x80).
+static uint64_t any_below(uint64_t eight, unsigned char least)
+{
+    return (eight - ALL(least)) & ~eight & ALL(0x80);
+}
+
+// Copies what a JSON text takes as it is, from the beginning: how much that was. `to` has room for
+// v.n.
+static size_t copy_plain(char *to, struct sv v)
+{
+    size_t i = 0;
+    for (uint64_t eight; i + sizeof eight <= v.n; i += sizeof eight) {
+        memcpy(&eight, v.p + i, sizeof eight);
+        if (any_below(eight, 0x20) | ((eight | (eight + ALL(1))) & ALL(0x80)) |
+            any_below(eight ^ ALL('"'), 1) | any_below(eight ^ ALL('\\'), 1))
+            break;
+        memcpy(to + i, &eight, sizeof eight);
+    }
+    for (; i < v.n && is_plain((unsigned char)v.p[i]); i++) to[i] = v.p[i];
+    return i;
 }
 
 static void add_json_text(struct str *out, struct sv v)
 {
     const unsigned char *p = (const unsigned char *)v.p;
     for (size_t i = 0; i < v.n;) {
-        size_t start = i;
-        while (i < v.n && is_plain(p[i])) i++;
-        if (i > start) str_add(out, (struct sv){v.p + start, i - start});
+        char *to = str_room(out, v.n - i);
+        if (!to) return;
+        size_t plain = copy_plain(to, sv_from(v, i));
+        str_claim(out, to + plain);
+        i += plain;
         if (i == v.n) return;
         size_t len = p[i] >= 0x80 ? utf8_len(p + i, v.n - i) : 1;
         if (p[i] >= 0x80 && len)
@@ -119,39 +146,61 @@ static void add_time(struct str *out, int64_t ns)
              tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(ns % 1000000000));
 }
 
-// The time as the driver writes it: most records of a batch have the same, so it is made once.
-static void print_stamp(enum record_log_driver driver, int64_t ns, struct str *out)
+#define JSON_BEGIN "{\"log\":\""
+#define JSON_NEWLINE "\\n"
+
+// What the records of one stream and moment share, so that a batch makes it once. json-file: their
+// end, as it is behind a whole line; local: their beginning.
+static void print_shared(enum record_log_driver driver, int stream, int64_t ns, struct str *out)
 {
-    if (driver == LOG_LOCAL)
-        str_addf(out, "%lld", (long long)ns);
-    else
-        add_time(out, ns);
+    if (driver == LOG_LOCAL) {
+        str_addf(out, "%lld %c", (long long)ns, stream == LOG_STDERR ? 'e' : 'o');
+        return;
+    }
+    str_addf(out, JSON_NEWLINE "\",\"stream\":\"%s\",\"time\":\"",
+             stream == LOG_STDERR ? "stderr" : "stdout");
+    add_time(out, ns);
+    str_add(out, SV("\"}\n"));
+}
+
+static void print_json(struct sv text, struct sv shared, struct str *out)
+{
+    bool line = text.n && text.p[text.n - 1] == '\n';
+    if (line) text.n--;
+    str_add(out, SV(JSON_BEGIN));
+    add_json_text(out, text);
+    str_add(out, line ? shared : sv_from(shared, sizeof JSON_NEWLINE - 1));
+}
+
+static void print_local(const struct record_log_entry *rec, struct sv shared, struct str *out)
+{
+    char head[16], *p = head + sizeof head;
+    size_t n = rec->text.n;
+    *--p = '\n';
+    do *--p = (char)('0' + n % 10);
+    while (n /= 10);
+    *--p = ' ';
+    *--p = rec->partial ? 'P' : 'F';
+    str_add(out, shared);
+    str_add(out, (struct sv){p, (size_t)(head + sizeof head - p)});
+    str_add(out, rec->text);
 }
 
 static void print_record(enum record_log_driver driver, const struct record_log_entry *rec,
-                         struct sv stamp, struct str *out)
+                         struct sv shared, struct str *out)
 {
-    if (driver == LOG_LOCAL) {
-        str_add(out, stamp);
-        str_addf(out, " %c%c %zu\n", rec->stream == LOG_STDERR ? 'e' : 'o',
-                 rec->partial ? 'P' : 'F', rec->text.n);
-        str_add(out, rec->text);
-        return;
-    }
-    str_add(out, SV("{\"log\":\""));
-    add_json_text(out, rec->text);
-    str_add(out, rec->stream == LOG_STDERR ? SV("\",\"stream\":\"stderr\",\"time\":\"")
-                                           : SV("\",\"stream\":\"stdout\",\"time\":\""));
-    str_add(out, stamp);
-    str_add(out, SV("\"}\n"));
+    if (driver == LOG_LOCAL)
+        print_local(rec, shared, out);
+    else
+        print_json(rec->text, shared, out);
 }
 
 void record_log_print(enum record_log_driver driver, const struct record_log_entry *rec,
                       struct str *out)
 {
-    own(str) struct str stamp = {0};
-    print_stamp(driver, rec->time_ns, &stamp);
-    print_record(driver, rec, str_sv(&stamp), out);
+    own(str) struct str shared = {0};
+    print_shared(driver, rec->stream, rec->time_ns, &shared);
+    print_record(driver, rec, str_sv(&shared), out);
 }
 
 // --- text to one record ------------------------------------------------------------------------
@@ -366,12 +415,13 @@ static int add_record(struct record_log_writer *w, int stream, struct sv text, b
 {
     struct record_log_entry rec = {stream, partial, now_ns, text};
     size_t before = w->out.n;
-    if (w->stamp_ns != now_ns || w->stamp.n == 0) {
-        str_clear(&w->stamp);
-        print_stamp(w->options.driver, now_ns, &w->stamp);
-        w->stamp_ns = now_ns;
+    struct str *shared = &w->shared[stream];
+    if (w->shared_ns[stream] != now_ns || shared->n == 0) {
+        str_clear(shared);
+        print_shared(w->options.driver, stream, now_ns, shared);
+        w->shared_ns[stream] = now_ns;
     }
-    print_record(w->options.driver, &rec, str_sv(&w->stamp), &w->out);
+    print_record(w->options.driver, &rec, str_sv(shared), &w->out);
     uint64_t max = w->options.max_size;
     if (max == 0 || w->size + w->out.n <= max || w->size + before == 0) return 0;
     own(str) struct str last = {0};
@@ -421,12 +471,21 @@ int record_log_writer_flush(struct record_log_writer *w, int64_t now_ns, struct 
     return w->dir < 0 ? 0 : write_out(w, e);
 }
 
+void record_log_writer_shrink(struct record_log_writer *w)
+{
+    str_fini(&w->out);
+    for (int i = 0; i < LOG_STREAMS; i++)
+        if (w->part[i].n == 0) str_fini(&w->part[i]);
+}
+
 void record_log_writer_close(struct record_log_writer *w)
 {
     own_fd(&w->fd);
     own_fd(&w->dir);
     w->fd = w->dir = -1;
-    for (int i = 0; i < LOG_STREAMS; i++) str_fini(&w->part[i]);
+    for (int i = 0; i < LOG_STREAMS; i++) {
+        str_fini(&w->part[i]);
+        str_fini(&w->shared[i]);
+    }
     str_fini(&w->out);
-    str_fini(&w->stamp);
 }

@@ -38,8 +38,8 @@ struct record_log_writer {
     bool failed;                  // said once
     struct str part[LOG_STREAMS]; // a line that has no end yet
     struct str out;
-    struct str stamp; // the last time as text
-    int64_t stamp_ns;
+    struct str shared[LOG_STREAMS]; // text that the records of one moment share
+    int64_t shared_ns[LOG_STREAMS];
 };
 // `dir`: containers/<id>. A log that cannot be written is no reason not to run: *e says why.
 int record_log_writer_open(struct record_log_writer *w, const struct record_log_options *o, int dir,
@@ -49,6 +49,7 @@ int record_log_writer_add(struct record_log_writer *w, int stream, struct sv byt
                           struct err *e);
 // What stands there without an end; the stream is over.
 int record_log_writer_flush(struct record_log_writer *w, int64_t now_ns, struct err *e);
+void record_log_writer_shrink(struct record_log_writer *w); // gives back memory that is not in use now
 void record_log_writer_close(struct record_log_writer *w);
 
 // --- reading ------------------------------------------------------------------------------------

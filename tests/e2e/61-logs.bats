@@ -78,6 +78,22 @@ test_teardown() {
     [ "$(dewar logs "$id" | wc -l)" -gt 10000 ]
 }
 
+private_kib() { awk '/^Private/{s+=$2} END{print s}' "/proc/$1/smaps_rollup"; }
+
+@test "a monitor gives back the memory of a burst when it has nothing to do" {
+    ! grep -q __asan_init "$DEWAR" || skip "a sanitizer has memory of its own"
+    id=$(D $IMG sh -c 'yes "a line of some length, again and again" | head -c 60000000; exec sleep 1000')
+    monitor=$(sed 's/.*"monitor":\([0-9]*\).*/\1/' "$DEWAR_RUN/containers/$id/state")
+    sleeps() { top=$(dewar top "$id") && ! [[ $top == *yes* ]]; }
+    wait_for sleeps
+    is_small() { [ "$(private_kib "$monitor")" -le 1024 ]; }
+    wait_for is_small
+    # It wakes as it was.
+    dewar rename "$id" awake
+    same "$(dewar inspect --format '{{.Name}}' "$id")" /awake
+    wait_for is_small
+}
+
 @test "no log, unknown drivers and options" {
     R --name none --log-driver none $IMG echo x
     try dewar logs none

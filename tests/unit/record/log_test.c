@@ -49,6 +49,26 @@ static void json_records_have_dockers_form(void **state)
                                "\"time\":\"2023-06-10T00:00:00.000000001Z\"}\n");
 }
 
+// Text is looked through eight bytes at a time: what is special must be seen at each place of them.
+static void every_byte_is_seen_wherever_it_stands(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 256; c++)
+        for (size_t at = 0; at < 17; at++) {
+            char text[] = "the quick brown f\n";
+            own(str) struct str out = {0}, store = {0};
+            bool ok;
+            text[at] = (char)c;
+            struct record_log_entry in = {LOG_STDOUT, false, 1, {text, sizeof text - 1}}, back;
+            record_log_print(LOG_JSON, &in, &out);
+            for (size_t i = 0; i + 1 < out.n; i++)
+                assert_in_range((unsigned char)out.p[i], 0x20, 0x7e);
+            assert_int_equal(record_log_parse(LOG_JSON, str_sv(&out), &store, &back, &ok), out.n);
+            if (c < 0x80) assert_true(sv_eq(back.text, in.text));
+            if (c >= 0x80) assert_int_equal(back.text.n, in.text.n + 2); // U+FFFD
+        }
+}
+
 static int open_here(void)
 {
     return open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -210,7 +230,7 @@ static void times_are_dates_numbers_or_ago(void **state)
 }
 
 RUN_TESTS("record/log", TEST(a_record_reads_back_as_it_was_written),
-          TEST(json_records_have_dockers_form),
+          TEST(every_byte_is_seen_wherever_it_stands), TEST(json_records_have_dockers_form),
           TEST(long_lines_are_split_and_the_last_one_needs_no_end),
           TEST(rotation_bounds_the_size_and_a_follower_misses_nothing),
           TEST(the_last_lines_are_found_across_files), TEST(damaged_records_are_skipped),
