@@ -214,7 +214,7 @@ tree_hash() {
 # Nothing is left that prune does not free, and what is there is whole.
 store_is_clean() {
     dewar system check >/dev/null || { echo "system check found damage" >&2; return 1; }
-    dewar system prune --force >/dev/null || return 1
+    dewar system prune --force --filter label=none >/dev/null || return 1
     local left
     left=$(find "$DEWAR_STORE/tmp" "$DEWAR_STORE/trash" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)
     [ "$left" = 0 ] || { echo "$left entries left under tmp/ and trash/ after prune" >&2; return 1; }
