@@ -52,6 +52,85 @@ seed_of() { same "$(dewar run --rm --network none "$1")" one; }
     store_is_clean
 }
 
+# A layout in the store of its own: one layer of 48 MB that does not compress; LARGE is its digest, LARGE_SIZE.
+large_layout() {
+    mkdir large
+    head -c 48000000 /dev/urandom >large/random
+    printf 'FROM scratch\nCOPY random /random\n' >large/Dockerfile
+    fresh_store "$WORK/maker"
+    dewar build -q -t large:1 large >/dev/null
+    dewar image copy -q large:1 oci:big:latest >/dev/null
+    LARGE=$(jq -r '.layers[0].digest' "big/blobs/sha256/$(jq -r '.manifests[0].digest[7:]' big/index.json)")
+    LARGE_SIZE=$(stat -c %s "big/blobs/sha256/${LARGE#*:}")
+    remove_tree "$WORK/maker"
+    fresh_store "$BATS_TEST_TMPDIR"
+}
+part_size() { stat -c %s "$DEWAR_STORE/cache/downloads/${LARGE#*:}" 2>/dev/null || echo 0; }
+# Waits until the part file has had the same size, above the one given, for half a second.
+part_rests_above() {
+    local i last=0 same=0 now
+    for ((i = 0; i < 300 && same < 5; i++)); do
+        sleep 0.1
+        now=$(part_size)
+        if [ "$now" -gt "$1" ] && [ "$now" = "$last" ]; then same=$((same + 1)); else same=0; fi
+        last=$now
+    done
+    [ "$same" = 5 ] || { echo "the part has $now bytes" >&2; return 1; }
+}
+
+@test "of a large layer only the rest is asked for, however far its unpacker had come" {
+    local pid had LAYER from rule unpacker
+    large_layout
+    LAYER=$LARGE
+    for rule in "{\"on\":\"blob_get\",\"match\":\"$LARGE\",\"stall\":30000000,\"times\":1}" ''; do
+        evil_start "{\"images\":\"$PWD/big\",\"rules\":[$rule]}"
+        "$DEWAR" pull -q "$EVIL/a/b" >out 2>&1 3>&- &
+        pid=$!
+        if [ -z "$rule" ]; then
+            # The unpacker stands still: what may come ahead of it has a limit.
+            for ((i = 0; i < 500; i++)); do
+                unpacker=$(pgrep -P "$pid" -x dewar) && kill -STOP $unpacker && break
+                sleep 0.01
+            done
+            part_rests_above 12000000
+            [ "$(part_size)" -lt 40000000 ]
+        else
+            part_rests_above 29000000
+        fi
+        had=$(part_size)
+        kill -9 "$pid"
+        wait "$pid" || true
+        [ -z "$unpacker" ] || kill -9 $unpacker
+        same "$(dewar images -q)" ''
+        try dewar pull -q "$EVIL/a/b"
+        ok
+        from=$(layer_log .headers.range | tail -n 1)
+        same "$from" "bytes=$had-"
+        same "$(layer_log .sent | tail -n 1)" $((LARGE_SIZE - had))
+        same "$(layer_log .status | tail -n 1)" 206
+        same "$(dewar image copy "$EVIL/a/b" dir:out-dir >/dev/null 2>&1; sha256sum "out-dir/${LARGE#*:}" | cut -d' ' -f1)" "${LARGE#*:}"
+        dewar system check
+        dewar rmi "$EVIL/a/b" >/dev/null
+        store_is_clean
+        remove_tree out-dir
+    done
+}
+
+@test "a large part that was changed on the disk is found out and fetched anew" {
+    local LAYER
+    large_layout
+    LAYER=$LARGE
+    evil_start "{\"images\":\"$PWD/big\"}"
+    mkdir -p -m 700 "$DEWAR_STORE/cache/downloads"
+    dewar images >/dev/null
+    head -c 30000000 "big/blobs/sha256/${LARGE#*:}" >"$DEWAR_STORE/cache/downloads/${LARGE#*:}"
+    printf X | dd of="$DEWAR_STORE/cache/downloads/${LARGE#*:}" bs=1 seek=25000000 conv=notrunc status=none
+    try dewar pull "$EVIL/a/b"
+    ok && err_has damaged || return 1
+    same "$(layer_log .headers.range)" "$(printf 'bytes=30000000-\nnull')"
+    store_is_clean
+}
+
 @test "a part that is not what it should be is thrown away, not built on" {
     evil_images "{\"on\":\"blob_get\",\"match\":\"$LAYER\",\"flip\":10,\"truncate\":200000,\"times\":6}"
     DEWAR_REGISTRY_RETRIES=1 try dewar pull -q "$EVIL/a/b"
