@@ -69,6 +69,8 @@ static struct codec_json *image_object(const struct image_row *row, bool full)
     own(str) struct str since = {0};
     own(str) struct str at = {0};
     own(str) struct str size = {0};
+    own(str) struct str shared = {0};
+    own(str) struct str unique = {0};
     own(str) struct str containers = {0};
     bool named = row->ref.name[0] != '\0';
     if (named)
@@ -90,12 +92,21 @@ static struct codec_json *image_object(const struct image_row *row, bool full)
     set_str(j, "Digest", &digest);
     set_str(j, "ID", &id);
     set_str(j, "Repository", &repository);
-    codec_json_set_text(j, "SharedSize", "N/A");
+    num_print_size(row->shared, &shared);
+    num_print_size(row->size - row->shared, &unique);
+    set_str(j, "SharedSize", &shared);
     set_str(j, "Size", &size);
     codec_json_set_text(j, "Tag", named && row->ref.tag[0] ? row->ref.tag : "<none>");
-    codec_json_set_text(j, "UniqueSize", "N/A");
+    set_str(j, "UniqueSize", &unique);
     set_str(j, "VirtualSize", &size);
     return j;
+}
+
+// Costs a second look at every image.
+static bool wants_shares(const char *format)
+{
+    return format && (strstr(format, "SharedSize") || strstr(format, "UniqueSize") ||
+                      strstr(format, "json"));
 }
 
 static int run_ls(struct cli *c, const void *options, struct err *e)
@@ -104,7 +115,8 @@ static int run_ls(struct cli *c, const void *options, struct err *e)
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     own(image_rows) struct image_rows rows = {0};
     const struct image_list_options opt = {.match = c->argc ? c->argv[0] : NULL,
-                                           .filters = &o->filters};
+                                           .filters = &o->filters,
+                                           .shares = wants_shares(o->format)};
     if (cli_engine(c, &en, e) < 0 || image_list(&en, &opt, &rows, e) < 0) return -1;
     if (o->quiet && !o->format) {
         for (size_t i = 0; i < rows.n; i++) {
@@ -125,7 +137,7 @@ const struct cli_cmd cli_cmd_images = {
     .usage = "[REPOSITORY[:TAG]]",
     .help = "List images",
     .more = "Newest first. A repository may hold * and ?. Fields for --format: .ID .Repository .Tag\n"
-            ".Digest .CreatedSince .CreatedAt .Size .Containers.",
+            ".Digest .CreatedSince .CreatedAt .Size .SharedSize .UniqueSize .Containers.",
     .examples = "dewar images\n"
                 "dewar images 'debian:*'\n"
                 "dewar images --filter dangling=true -q\n"

@@ -13,12 +13,6 @@
 #include "store/gc.h"
 #include "volume/volume.h"
 
-static void set_size(struct codec_json *j, const char *key, uint64_t bytes)
-{
-    own(str) struct str s = {0};
-    num_print_size(bytes, &s);
-    codec_json_set(j, key, codec_json_new_text(str_sv(&s)));
-}
 
 static void set_count(struct codec_json *j, const char *key, size_t n)
 {
@@ -30,36 +24,49 @@ static void set_count(struct codec_json *j, const char *key, size_t n)
 // --- system df ----------------------------------------------------------------------------------
 
 struct df {
-    bool verbose;
+    bool verbose, human;
     const char *format;
 };
 static const struct opt df_options[] = {
     {"verbose", 'v', OPT_BOOL, OPT_AT(struct df, verbose), .help = "Every image, container and cache"},
     {"format", 0, OPT_TEXT, OPT_AT(struct df, format), .arg = "TEMPLATE",
      .help = "A Go template, 'json', or 'table TEMPLATE'"},
+    {"human", 'H', OPT_BOOL, OPT_AT(struct df, human), .initial = "true",
+     .help = "Sizes for people; false prints bytes"},
 };
 static const struct cli_column df_columns[] = {
     {"TYPE", "Type", false}, {"TOTAL", "TotalCount", false},        {"ACTIVE", "Active", false},
     {"SIZE", "Size", false}, {"RECLAIMABLE", "Reclaimable", false}, {NULL, NULL, false},
 };
 
-static void add_sum(struct codec_json *list, const char *type, const struct store_df_sum *sum)
+static void add_size(const struct df *o, uint64_t bytes, struct str *out)
 {
+    if (o->human)
+        num_print_size(bytes, out);
+    else
+        str_addf(out, "%llu", (unsigned long long)bytes);
+}
+
+static void add_sum(const struct df *o, struct codec_json *list, const char *type,
+                    const struct store_df_sum *sum)
+{
+    own(str) struct str size = {0};
     struct codec_json *j = codec_json_new_object();
     own(str) struct str free_able = {0};
     set_count(j, "Active", sum->active);
-    num_print_size(sum->reclaimable, &free_able);
-    if (sum->size)
+    add_size(o, sum->reclaimable, &free_able);
+    add_size(o, sum->size, &size);
+    if (sum->size && o->human)
         str_addf(&free_able, " (%u%%)",
                  (unsigned)((double)sum->reclaimable * 100 / (double)sum->size));
     codec_json_set(j, "Reclaimable", codec_json_new_text(str_sv(&free_able)));
-    set_size(j, "Size", sum->size);
+    codec_json_set(j, "Size", codec_json_new_text(str_sv(&size)));
     set_count(j, "TotalCount", sum->total);
     codec_json_set_text(j, "Type", type);
     codec_json_add(list, j);
 }
 
-static void verbose_images(struct cli *c, const struct store_df *d)
+static void verbose_images(struct cli *c, const struct df *o, const struct store_df *d)
 {
     own(table) struct table t;
     table_init(&t, 7);
@@ -75,7 +82,7 @@ static void verbose_images(struct cli *c, const struct store_df *d)
         table_cell(&t, str_z(&since));
         for (size_t i = 0; i < 3; i++) {
             own(str) struct str s = {0};
-            num_print_size(sizes[i], &s);
+            add_size(o, sizes[i], &s);
             table_cell(&t, str_z(&s));
         }
         table_cellf(&t, "%zu", im->containers);
@@ -83,7 +90,7 @@ static void verbose_images(struct cli *c, const struct store_df *d)
     table_print(&t, &c->out);
 }
 
-static void verbose_items(struct cli *c, const char *title, const char *detail,
+static void verbose_items(struct cli *c, const struct df *o, const char *title, const char *detail,
                           const struct store_df_items *items)
 {
     own(table) struct table t;
@@ -93,7 +100,7 @@ static void verbose_items(struct cli *c, const char *title, const char *detail,
     vec_each(it, items) {
         own(str) struct str size = {0};
         own(str) struct str since = {0};
-        num_print_size(it->size, &size);
+        add_size(o, it->size, &size);
         cli_add_since(it->last_used ? it->last_used : INT64_MIN, &since);
         struct sv id = sv_of(it->id);
         bool hex = id.n == 64;  // a digest: its first digits say enough
@@ -113,20 +120,20 @@ static int run_df(struct cli *c, const void *options, struct err *e)
     own(store_df) struct store_df d = {0};
     if (cli_engine(c, &en, e) < 0 || store_df(&en, &d, e) < 0) return -1;
     if (o->verbose && !o->format) {
-        verbose_images(c, &d);
-        verbose_items(c, "Containers", "IMAGE", &d.containers);
-        verbose_items(c, "Local Volumes", "NAME", &d.volumes);
-        verbose_items(c, "Build cache", "CACHE TYPE", &d.cache);
+        verbose_images(c, o, &d);
+        verbose_items(c, o, "Containers", "IMAGE", &d.containers);
+        verbose_items(c, o, "Local Volumes", "NAME", &d.volumes);
+        verbose_items(c, o, "Build cache", "CACHE TYPE", &d.cache);
         str_addz(&c->out, "\nNot needed by anything: ");
-        num_print_size(d.rubbish, &c->out);
+        add_size(o, d.rubbish, &c->out);
         str_addc(&c->out, '\n');
         return 0;
     }
     own(codec_json) struct codec_json *list = codec_json_new_array();
-    add_sum(list, "Images", &d.images_sum);
-    add_sum(list, "Containers", &d.containers_sum);
-    add_sum(list, "Local Volumes", &d.volumes_sum);
-    add_sum(list, "Build Cache", &d.cache_sum);
+    add_sum(o, list, "Images", &d.images_sum);
+    add_sum(o, list, "Containers", &d.containers_sum);
+    add_sum(o, list, "Local Volumes", &d.volumes_sum);
+    add_sum(o, list, "Build Cache", &d.cache_sum);
     return cli_print_rows(c, list, df_columns, o->format, e);
 }
 

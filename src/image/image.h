@@ -40,6 +40,7 @@ struct image_row {
     struct oci_digest remote;    // what a registry calls it, shown by --digests; unset: none has it
     int64_t created;             // seconds, INT64_MIN when the image does not say
     uint64_t size;               // sum of the file sizes of its layers
+    uint64_t shared;             // of it in layers that another image has too; with `shares` alone
     bool broken;                 // config or a layer is missing: size is what is there
     size_t containers;           // how many containers use it
 };
@@ -57,6 +58,7 @@ struct image_list_options {
     const char *match;           // "name[:tag]", with * and ? : only these; NULL: all
     // reference=PATTERN, label=K[=V], before=IMAGE, since=IMAGE, until=TIME, dangling=BOOL
     const struct strv *filters;
+    bool shares;                 // find out image_row.shared
 };
 // Newest first, then by name. Damaged images are warned about and listed as broken.
 int image_list(struct engine *en, const struct image_list_options *opt, struct image_rows *out,

@@ -110,6 +110,49 @@ static int collect(struct engine *en, const char *match, const struct list_filte
     return 0;
 }
 
+// Adds an image's layers to how many images have each, or (sum) returns the bytes of those that
+// several have.
+static uint64_t each_layer(struct engine *en, const struct oci_digest *id, struct map *uses, bool sum)
+{
+    own(oci_image) struct oci_image im = {0};
+    own(free) struct store_layer *layers = NULL;
+    struct err bad = {0};
+    struct map mine = {0};
+    uint64_t shared = 0;
+    if (image_read_config(en, id, &im, &bad) < 0) return 0; // was told when it was listed
+    (void)image_peek_layers(en, &im, &layers);
+    for (size_t i = 0; i < im.layers; i++) {
+        size_t *n = map_get(uses, layers[i].id);
+        if (sum && n && *n > 1) shared += layers[i].bytes;
+        if (sum || map_has(&mine, layers[i].id)) continue;
+        map_set(&mine, layers[i].id, NULL);
+        if (!n) {
+            n = mem_alloc(sizeof *n);
+            *n = 0;
+            map_set(uses, layers[i].id, n);
+        }
+        ++*n;
+    }
+    map_fini(&mine);
+    return shared;
+}
+
+static int find_shared(struct engine *en, struct image_rows *rows, struct err *e)
+{
+    own(store_refs) struct store_refs refs = {0};
+    struct map uses = {.free_value = free}, seen = {0};
+    if (store_ref_list(en, &refs, e) < 0) return -1;
+    for (size_t i = 0; i < refs.n; i++) {
+        if (map_has(&seen, refs.p[i].image.hex)) continue;
+        map_set(&seen, refs.p[i].image.hex, NULL);
+        (void)each_layer(en, &refs.p[i].image, &uses, false);
+    }
+    vec_each(row, rows) row->shared = each_layer(en, &row->id, &uses, true);
+    map_fini(&seen);
+    map_fini(&uses);
+    return 0;
+}
+
 int image_list(struct engine *en, const struct image_list_options *opt, struct image_rows *out,
                struct err *e)
 {
@@ -119,6 +162,7 @@ int image_list(struct engine *en, const struct image_list_options *opt, struct i
         rc = add_filter(en, opt->filters->p[i], &f, e);
     }
     if (rc == 0) rc = collect(en, opt->match, &f, out, e);
+    if (rc == 0 && opt->shares) rc = find_shared(en, out, e);
     filters_fini(&f);
     return rc;
 }

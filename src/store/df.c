@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// `system df`: exact sums. A layer counts once in the total however many images have it; an image's unique
-// bytes are those of layers that only it has.
+// `system df`: exact sums of what lies on the disk, in the blocks that it takes there (as du counts).
+// What several images have counts once in the total; an image's unique bytes are what goes with it.
+// Names (a small file each) are not counted.
 #include <errno.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "base/own.h"
 #include "base/vec.h"
@@ -28,123 +30,136 @@ void store_df_fini(struct store_df *d)
     }
 }
 
+// --- images -------------------------------------------------------------------------------------
+
+// What a hex stands for: a blob, a layer, or both (an archive that is not compressed has its layer's).
 struct use {
     uint64_t bytes;
     size_t images;
 };
+struct counter {
+    int blobs, layers;
+    struct map uses; // struct use by hex
+    struct {
+        struct store_keep *p;
+        size_t n, cap;
+    } keeps; // of each image
+};
 
-// --- images -------------------------------------------------------------------------------------
-
-static int layers_of(struct engine *en, const struct oci_digest *image, struct oci_image *im,
-                     struct store_layer **out, struct err *e)
+static int open_counter(struct engine *en, struct counter *c, struct err *e)
 {
-    struct oci_digest chain = {0};
-    own(str) struct str text = {0};
-    if (store_blob_read(en, image, LIMIT_CONFIG, &text, e) < 0) return -1;
-    if (oci_image_parse(str_sv(&text), "config", im, e) < 0) return -1;
-    struct store_layer *list = mem_alloc((im->layers + 1) * sizeof *list);
-    for (size_t i = 0; i < im->layers; i++) {
-        struct err lost = {0};
-        if (store_layer_find(en, &im->diff_ids[i], &chain, &list[i], &lost) != 1) {
-            memset(&list[i], 0, sizeof list[i]);
-        }
-        chain = oci_digest_chain(&chain, &im->diff_ids[i]);
-    }
-    *out = list;
-    return 0;
+    own(free) char *path = str_fmt("layers/%s", en->form);
+    c->blobs = fs_open_dir(en->store_fd, "blobs/sha256", e);
+    c->layers = openat(en->store_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (c->layers < 0 && errno != ENOENT) return err_sys(e, "open '%s' of the store", path);
+    return c->blobs < 0 ? -1 : 0;
 }
 
-// Adds one image's layers to the use counts, or (second pass) reads its sums from them.
-static int image_pass(struct engine *en, struct store_df_image *d, struct map *uses, bool count,
-                      struct err *e)
+static void close_counter(struct counter *c)
 {
-    own(oci_image) struct oci_image im = {0};
-    own(free) struct store_layer *layers = NULL;
-    struct map mine = {0};
-    if (layers_of(en, &d->id, &im, &layers, e) < 0) return -1;
-    d->created = im.created;
-    for (size_t i = 0; i < im.layers; i++) {
-        if (!layers[i].id[0] || map_has(&mine, layers[i].id)) continue;
-        map_set(&mine, layers[i].id, NULL);
-        struct use *u = map_get(uses, layers[i].id);
+    vec_each(k, &c->keeps) store_keep_fini(k);
+    vec_fini(&c->keeps);
+    map_fini(&c->uses);
+    if (c->blobs >= 0) close(c->blobs);
+    if (c->layers >= 0) close(c->layers);
+}
+
+static void count_image(struct counter *c, const struct store_keep *k)
+{
+    for (size_t i = 0; i < k->hexes.n; i++) {
+        const char *hex = k->hexes.p[i].key;
+        struct use *u = map_get(&c->uses, hex);
         if (!u) {
             u = mem_alloc(sizeof *u);
-            u->bytes = layers[i].bytes;
-            map_set(uses, layers[i].id, u);
+            *u = (struct use){.bytes = store_du(c->blobs, hex)};
+            if (c->layers >= 0) u->bytes += store_du(c->layers, hex);
+            map_set(&c->uses, hex, u);
         }
-        if (count) {
-            u->images++;
-            continue;
-        }
-        d->size += u->bytes;
-        *(u->images > 1 ? &d->shared : &d->unique) += u->bytes;
+        u->images++;
     }
-    map_fini(&mine);
+}
+
+static void sum_image(const struct counter *c, const struct store_keep *k, struct store_df_image *im)
+{
+    for (size_t i = 0; i < k->hexes.n; i++) {
+        const struct use *u = map_get(&c->uses, k->hexes.p[i].key);
+        im->size += u->bytes;
+        *(u->images > 1 ? &im->shared : &im->unique) += u->bytes;
+    }
+}
+
+static size_t get_image(struct store_df *d, struct counter *c, const struct oci_digest *id)
+{
+    for (size_t i = 0; i < d->images.n; i++) {
+        if (oci_digest_eq(&d->images.p[i].id, id)) return i;
+    }
+    *vec_add(&d->images) = (struct store_df_image){.id = *id};
+    *vec_add(&c->keeps) = (struct store_keep){0};
+    return d->images.n - 1;
+}
+
+static void read_created(struct engine *en, struct store_df_image *im)
+{
+    struct err bad = {0};
+    own(oci_image) struct oci_image config = {0};
+    own(str) struct str text = {0};
+    if (store_blob_read(en, &im->id, LIMIT_CONFIG, &text, &bad) == 0 &&
+        oci_image_parse(str_sv(&text), "config", &config, &bad) == 0)
+        im->created = config.created;
+    else
+        event_warn(&en->sink, "image sha256:%.12s is broken: %s", im->id.hex, err_cause(&bad));
+}
+
+static int read_refs(struct engine *en, struct store_df *d, struct counter *c, struct err *e)
+{
+    own(store_refs) struct store_refs refs = {0};
+    if (store_ref_list(en, &refs, e) < 0) return -1;
+    for (size_t i = 0; i < refs.n; i++) {
+        own(str) struct str name = {0};
+        size_t at = get_image(d, c, &refs.p[i].image);
+        if (store_keep_ref(en, &refs.p[i], &c->keeps.p[at], e) < 0) return -1;
+        if (!refs.p[i].ref.name[0]) continue;
+        oci_ref_print(&refs.p[i].ref, &name);
+        strv_add(&d->images.p[at].names, str_z(&name));
+    }
     return 0;
 }
 
-static struct store_df_image *get_image(struct store_df *d, const struct oci_digest *id)
-{
-    vec_each(im, &d->images) {
-        if (oci_digest_eq(&im->id, id)) return im;
-    }
-    struct store_df_image *im = vec_add(&d->images);
-    im->id = *id;
-    return im;
-}
-
-// Bytes of layers that only images without a container have.
-static uint64_t reclaimable(struct engine *en, struct store_df *d, const struct map *uses)
+// Bytes that only images without a container have.
+static uint64_t reclaimable(const struct store_df *d, const struct counter *c)
 {
     struct map needed = {0};
     uint64_t sum = 0;
-    vec_each(im, &d->images) {
-        struct err lost = {0};
-        own(oci_image) struct oci_image config = {0};
-        own(free) struct store_layer *layers = NULL;
-        if (im->containers == 0 || layers_of(en, &im->id, &config, &layers, &lost) < 0) continue;
-        for (size_t i = 0; i < config.layers; i++) map_set(&needed, layers[i].id, NULL);
+    for (size_t i = 0; i < d->images.n; i++) {
+        const struct map *hexes = &c->keeps.p[i].hexes;
+        for (size_t k = 0; d->images.p[i].containers && k < hexes->n; k++)
+            map_set(&needed, hexes->p[k].key, NULL);
     }
-    for (size_t i = 0; i < uses->n; i++) {
-        const struct use *u = uses->p[i].value;
-        if (!map_has(&needed, uses->p[i].key)) sum += u->bytes;
+    for (size_t i = 0; i < c->uses.n; i++) {
+        const struct use *u = c->uses.p[i].value;
+        if (!map_has(&needed, c->uses.p[i].key)) sum += u->bytes;
     }
     map_fini(&needed);
     return sum;
 }
 
-static int df_images(struct engine *en, struct store_df *d, const struct store_users *users,
-                     struct err *e)
+static int df_images(struct engine *en, struct store_df *d, struct counter *c,
+                     const struct store_users *users, struct err *e)
 {
-    own(store_refs) struct store_refs refs = {0};
-    struct map uses = {.free_value = free};
-    if (store_ref_list(en, &refs, e) < 0) return -1;
-    for (size_t i = 0; i < refs.n; i++) {
-        own(str) struct str name = {0};
-        struct store_df_image *im = get_image(d, &refs.p[i].image);
-        if (!refs.p[i].ref.name[0]) continue;
-        oci_ref_print(&refs.p[i].ref, &name);
-        strv_add(&im->names, str_z(&name));
-    }
-    for (int pass = 0; pass < 2; pass++) {
-        vec_each(im, &d->images) {
-            struct err bad = {0};
-            if (image_pass(en, im, &uses, pass == 0, &bad) < 0 && pass == 0) {
-                event_warn(&en->sink, "image sha256:%.12s is broken: %s", im->id.hex,
-                           err_cause(&bad));
-            }
-        }
-    }
-    vec_each(im, &d->images) {
-        for (size_t i = 0; i < users->n; i++) im->containers += store_user_has(&users->p[i], &im->id);
+    if (read_refs(en, d, c, e) < 0) return -1;
+    vec_each(k, &c->keeps) count_image(c, k);
+    for (size_t i = 0; i < d->images.n; i++) {
+        struct store_df_image *im = &d->images.p[i];
+        read_created(en, im);
+        sum_image(c, &c->keeps.p[i], im);
+        for (size_t k = 0; k < users->n; k++) im->containers += store_user_has(&users->p[k], &im->id);
         d->images_sum.active += im->containers > 0;
     }
     d->images_sum.total = d->images.n;
-    for (size_t i = 0; i < uses.n; i++) {
-        d->images_sum.size += ((const struct use *)uses.p[i].value)->bytes;
+    for (size_t i = 0; i < c->uses.n; i++) {
+        d->images_sum.size += ((const struct use *)c->uses.p[i].value)->bytes;
     }
-    d->images_sum.reclaimable = reclaimable(en, d, &uses);
-    map_fini(&uses);
+    d->images_sum.reclaimable = reclaimable(d, c);
     return 0;
 }
 
@@ -222,29 +237,22 @@ static int list_of(struct engine *en, const char *path, int *out_fd, struct strv
     return fs_list(*out_fd, ".", names, e);
 }
 
-static int df_blobs(struct engine *en, struct store_df *d, const struct store_keep *keep,
-                    struct err *e)
+// Blobs and layers that no image has: what build records or containers (their image was removed) need
+// is build cache, the rest nobody needs.
+static int df_rest(struct store_df *d, int dir, const char *kind, const struct counter *c,
+                   const struct store_keep *keep, const struct store_keep *used, struct err *e)
 {
     own(strv) struct strv names = {0};
-    own(fd) int dir = -1;
-    if (list_of(en, "blobs/sha256", &dir, &names, e) < 0) return -1;
+    if (dir < 0) return 0;
+    if (fs_list(dir, ".", &names, e) < 0) return -1;
     for (size_t i = 0; i < names.n; i++) {
+        if (map_has(&c->uses, names.p[i])) continue;
         uint64_t size = store_du(dir, names.p[i]);
-        d->blobs += size;
-        if (!map_has(&keep->hexes, names.p[i])) d->rubbish += size;
-    }
-    return 0;
-}
-
-static int df_layers(struct engine *en, struct store_df *d, const struct store_keep *keep,
-                     struct err *e)
-{
-    own(strv) struct strv names = {0};
-    own(fd) int dir = -1;
-    own(free) char *path = str_fmt("layers/%s", en->form);
-    if (list_of(en, path, &dir, &names, e) < 0) return -1;
-    for (size_t i = 0; i < names.n; i++) {
-        if (!map_has(&keep->hexes, names.p[i])) d->rubbish += store_du(dir, names.p[i]);
+        if (map_has(&keep->hexes, names.p[i]))
+            add_item(&d->cache, &d->cache_sum, names.p[i], kind, size,
+                     map_has(&used->hexes, names.p[i]));
+        else
+            d->rubbish += size;
     }
     return 0;
 }
@@ -270,33 +278,6 @@ static int df_dead(struct engine *en, struct store_df *d, struct err *e)
         if (fd >= 0 && fs_lock(fd, LOCK_SH | LOCK_NB, e) == 0) d->rubbish += store_du(dir, names.p[i]);
     }
     return 0;
-}
-
-// Layers that no image has are build cache; in use when a container needs them (its image was removed).
-static int df_cached_layers(struct engine *en, struct store_df *d, const struct store_keep *keep,
-                            struct err *e)
-{
-    struct map images = {0};
-    own(strv) struct strv names = {0};
-    own(store_keep) struct store_keep used = {0};
-    own(fd) int dir = -1;
-    own(free) char *path = str_fmt("layers/%s", en->form);
-    vec_each(im, &d->images) {
-        struct err lost = {0};
-        own(oci_image) struct oci_image config = {0};
-        own(free) struct store_layer *layers = NULL;
-        if (layers_of(en, &im->id, &config, &layers, &lost) < 0) continue;
-        for (size_t i = 0; i < config.layers; i++) map_set(&images, layers[i].id, NULL);
-    }
-    int rc = store_keep_containers(en, &used, e);
-    if (rc == 0) rc = list_of(en, path, &dir, &names, e);
-    for (size_t i = 0; rc == 0 && i < names.n; i++) {
-        if (map_has(&images, names.p[i]) || !map_has(&keep->hexes, names.p[i])) continue;
-        add_item(&d->cache, &d->cache_sum, names.p[i], "layer", store_du(dir, names.p[i]),
-                 map_has(&used.hexes, names.p[i]));
-    }
-    map_fini(&images);
-    return rc;
 }
 
 // Layers that were copied for containers with other ids can be made again: cache as well.
@@ -325,25 +306,33 @@ static int df_shifted(struct engine *en, struct store_df *d, const struct store_
     return 0;
 }
 
+static int df_all(struct engine *en, struct store_df *d, struct counter *c, struct err *e)
+{
+    own(store_users) struct store_users users = {0};
+    own(store_keep) struct store_keep keep = {0};
+    own(store_keep) struct store_keep used = {0};
+    if (open_counter(en, c, e) < 0 || store_user_list(en, &users, e) < 0 ||
+        store_keep_collect(en, &keep, e) < 0 || store_keep_containers(en, &used, e) < 0)
+        return -1;
+    if (df_images(en, d, c, &users, e) < 0 || df_containers(en, d, &users, e) < 0 ||
+        df_volumes(en, d, &users, e) < 0 || store_cache_walk(en, df_cache_item, d, e) < 0)
+        return -1;
+    if (df_rest(d, c->layers, "layer", c, &keep, &used, e) < 0 ||
+        df_rest(d, c->blobs, "blob", c, &keep, &used, e) < 0 || df_shifted(en, d, &keep, e) < 0)
+        return -1;
+    return df_trash(en, d, e) < 0 || df_dead(en, d, e) < 0 ? -1 : 0;
+}
+
 int store_df(struct engine *en, struct store_df *out, struct err *e)
 {
     struct store_df d = {0};
-    own(store_users) struct store_users users = {0};
-    own(store_keep) struct store_keep keep = {0};
+    struct counter c = {.blobs = -1, .layers = -1, .uses = {.free_value = free}};
     if (engine_enter(en, e) < 0) return -1;
-    if (store_user_list(en, &users, e) < 0 || store_keep_collect(en, &keep, e) < 0 ||
-        df_images(en, &d, &users, e) < 0 || df_containers(en, &d, &users, e) < 0 ||
-        df_volumes(en, &d, &users, e) < 0 || store_cache_walk(en, df_cache_item, &d, e) < 0 ||
-        df_cached_layers(en, &d, &keep, e) < 0 || df_shifted(en, &d, &keep, e) < 0 ||
-        df_blobs(en, &d, &keep, e) < 0 ||
-        df_layers(en, &d, &keep, e) < 0) {
+    int rc = df_all(en, &d, &c, e);
+    close_counter(&c);
+    if (rc < 0)
         store_df_fini(&d);
-        return -1;
-    }
-    if (df_trash(en, &d, e) < 0 || df_dead(en, &d, e) < 0) {
-        store_df_fini(&d);
-        return -1;
-    }
-    *out = d;
-    return 0;
+    else
+        *out = d;
+    return rc;
 }

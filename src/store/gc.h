@@ -11,13 +11,13 @@
 #include "base/vec.h"
 #include "oci/digest.h"
 
-// --- df -----------------------------------------------------------------------------------------
+// --- df: all in bytes that are taken on the disk ---------------------------------------------------
 struct store_df_image {
     struct oci_digest id;
     struct strv names;
     int64_t created;
-    uint64_t size;    // all its layers
-    uint64_t shared;  // of layers that another image has too
+    uint64_t size;    // layers, archives, manifest, config
+    uint64_t shared;  // of it what another image has too
     uint64_t unique;
     size_t containers;
 };
@@ -45,7 +45,6 @@ struct store_df {
     } images;
     struct store_df_items containers, volumes, cache;
     struct store_df_sum images_sum, containers_sum, volumes_sum, cache_sum;
-    uint64_t blobs;    // bytes in blobs/
     uint64_t rubbish;  // unreferenced blobs and layers, trash, temporary folders of the dead
 };
 int store_df(struct engine *en, struct store_df *out, struct err *e);  // enters

@@ -102,6 +102,14 @@ struct collector {
     struct store_keep *k;
 };
 
+int store_keep_ref(struct engine *en, const struct store_ref *r, struct store_keep *k, struct err *e)
+{
+    if (keep_manifest(en, &r->manifest, 0, k, e) < 0) return -1;
+    // The index that it was chosen from, as received; not the images that were not.
+    if (oci_digest_is_set(&r->remote)) map_set(&k->hexes, r->remote.hex, NULL);
+    return keep_config(en, &r->image, k, e);
+}
+
 static int visit_ref(void *arg, const char *folder, const char *name, const struct store_ref *r,
                      struct err *e)
 {
@@ -111,10 +119,7 @@ static int visit_ref(void *arg, const char *folder, const char *name, const stru
         c->k->damaged++;
         return 0;
     }
-    if (keep_manifest(c->en, &r->manifest, 0, c->k, e) < 0) return -1;
-    // The index that it was chosen from, as received; not the images that were not.
-    if (oci_digest_is_set(&r->remote)) map_set(&c->k->hexes, r->remote.hex, NULL);
-    return keep_config(c->en, &r->image, c->k, e);
+    return store_keep_ref(c->en, r, c->k, e);
 }
 
 // A container's record names its image (or only a layer): whichever of its digits is a config leads
@@ -145,7 +150,7 @@ static int visit_entry(int dir, const char *kind, const char *name, store_cache_
     struct store_cache_item item = {.kind = kind, .name = name, .dir = dir};
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return 0;
     item.folder = S_ISDIR(st.st_mode);
-    item.size = item.folder ? 0 : (uint64_t)st.st_size;
+    item.size = item.folder ? 0 : (uint64_t)st.st_blocks * 512;
     item.last_used = st.st_atim.tv_sec > st.st_mtim.tv_sec ? st.st_atim.tv_sec : st.st_mtim.tv_sec;
     if (S_ISREG(st.st_mode) && strcmp(kind, "downloads") != 0) {
         own(fd) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOATIME);
