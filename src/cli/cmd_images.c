@@ -373,7 +373,7 @@ static int inspect_one(struct engine *en, const char *name, int type, struct cod
     if (image_inspect(en, name, out, e) == 0) return 0;
     if (type != INSPECT_ANY || e->kind != ERR_NOT_FOUND) return -1;
     if (volume_inspect(en, name, out, &no_volume) == 0) return 0;
-    err_wrap(e, "no container and no image");
+    err_wrap(e, "No such object: %s", name);
     return -1;
 }
 

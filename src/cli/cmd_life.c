@@ -10,11 +10,14 @@
 #include "container/life.h"
 #include "sandbox/sealed.h"
 
-// Calls `one` for every word and prints the word where that went well.
-static int each_container(struct cli *c, const void *o, bool quiet,
-                          int (*one)(struct cli *c, struct engine *en, const char *id,
-                                     const void *o, struct err *e),
-                          struct err *e)
+struct each {
+    int (*one)(struct cli *c, struct engine *en, const char *id, const void *o, struct err *e);
+    bool quiet;      // else the word is printed where that went well
+    bool may_be_gone; // what is not there is told, and no failure
+};
+
+// Calls `one` for every word.
+static int each_container(struct cli *c, const void *o, const struct each *how, struct err *e)
 {
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     int failed = 0;
@@ -22,12 +25,13 @@ static int each_container(struct cli *c, const void *o, bool quiet,
     for (int i = 0; i < c->argc; i++) {
         char id[RECORD_ID];
         struct err bad = {0};
-        if (record_find(&en, c->argv[i], id, &bad) < 0 || one(c, &en, id, o, &bad) < 0) {
+        if (record_find(&en, c->argv[i], id, &bad) < 0 ||
+            how->one(c, &en, id, o, &bad) < 0) {
             cli_print_error(c, &bad);
-            failed = 1;
+            if (!how->may_be_gone || bad.kind != ERR_NOT_FOUND) failed = 1;
             continue;
         }
-        if (!quiet) str_addf(&c->out, "%s\n", c->argv[i]);
+        if (!how->quiet) str_addf(&c->out, "%s\n", c->argv[i]);
         if (cli_flush(c, e) < 0) return -1;
     }
     return failed;
@@ -100,7 +104,7 @@ static int start(struct cli *c, const void *options, struct err *e)
 {
     const struct start_opts *o = options;
     if (o->attach || o->interactive) return start_attached(c, o, e);
-    return each_container(c, o, false, start_one, e);
+    return each_container(c, o, &(struct each){.one = start_one}, e);
 }
 
 static const char *const start_aliases[] = {"container start", NULL};
@@ -174,12 +178,12 @@ static int restart_one(struct cli *c, struct engine *en, const char *id, const v
 
 static int stop(struct cli *c, const void *options, struct err *e)
 {
-    return each_container(c, options, false, stop_one, e);
+    return each_container(c, options, &(struct each){.one = stop_one}, e);
 }
 
 static int restart(struct cli *c, const void *options, struct err *e)
 {
-    return each_container(c, options, false, restart_one, e);
+    return each_container(c, options, &(struct each){.one = restart_one}, e);
 }
 
 static const char *const stop_aliases[] = {"container stop", NULL};
@@ -234,7 +238,7 @@ static int kill_one(struct cli *c, struct engine *en, const char *id, const void
 
 static int kill_all(struct cli *c, const void *options, struct err *e)
 {
-    return each_container(c, options, false, kill_one, e);
+    return each_container(c, options, &(struct each){.one = kill_one}, e);
 }
 
 static const char *const kill_aliases[] = {"container kill", NULL};
@@ -292,7 +296,7 @@ static int rm(struct cli *c, const void *options, struct err *e)
         err_set(e, ERR_UNSUPPORTED, "there are no links between containers here");
         return err_hint(e, "leave out -l to remove the container");
     }
-    return each_container(c, options, false, rm_one, e);
+    return each_container(c, options, &(struct each){.one = rm_one, .may_be_gone = o->force}, e);
 }
 
 static const char *const rm_aliases[] = {"container rm", "container remove", NULL};
@@ -325,7 +329,7 @@ static int wait_one(struct cli *c, struct engine *en, const char *id, const void
 
 static int wait_all(struct cli *c, const void *options, struct err *e)
 {
-    return each_container(c, options, true, wait_one, e);
+    return each_container(c, options, &(struct each){.one = wait_one, .quiet = true}, e);
 }
 
 static const char *const wait_aliases[] = {"container wait", NULL};
@@ -357,12 +361,12 @@ static int unpause_one(struct cli *c, struct engine *en, const char *id, const v
 
 static int pause_all(struct cli *c, const void *options, struct err *e)
 {
-    return each_container(c, options, false, pause_one, e);
+    return each_container(c, options, &(struct each){.one = pause_one}, e);
 }
 
 static int unpause_all(struct cli *c, const void *options, struct err *e)
 {
-    return each_container(c, options, false, unpause_one, e);
+    return each_container(c, options, &(struct each){.one = unpause_one}, e);
 }
 
 static const char *const pause_aliases[] = {"container pause", NULL};
@@ -634,7 +638,12 @@ static int update_one(struct cli *c, struct engine *en, const char *id, const vo
 
 static int update_all(struct cli *c, const void *options, struct err *e)
 {
-    return each_container(c, options, false, update_one, e);
+    const struct update_opts none = {0};
+    if (memcmp(options, &none, sizeof none) == 0) {
+        err_set(e, ERR_USAGE, "nothing to change");
+        return err_hint(e, "say what: -m, --cpus, --restart ...; see '%s update --help'", c->program);
+    }
+    return each_container(c, options, &(struct each){.one = update_one}, e);
 }
 
 static const char *const update_aliases[] = {"container update", NULL};

@@ -11,6 +11,7 @@
 #include "store/gc.h"
 
 #define COMMAND_SHOWN 20 // characters, as Docker shows
+#define MOUNT_SHOWN 15
 
 struct ps {
     bool all, latest, no_trunc, quiet, size;
@@ -23,7 +24,7 @@ static const struct opt ps_options[] = {
     {"all", 'a', OPT_BOOL, AT(all), .help = "Also those that do not run"},
     {"filter", 'f', OPT_LIST, AT(filters), .arg = "KEY=VALUE",
      .help = "Only these: id, name, label=K[=V], status, exited=CODE, ancestor=IMAGE, before, since, "
-             "volume, network, health"},
+             "volume, network, health, expose, publish"},
     {"format", 0, OPT_TEXT, AT(format), .arg = "TEMPLATE",
      .help = "A Go template, 'json', or 'table TEMPLATE'"},
     {"last", 'n', OPT_INT, AT(last), .arg = "N", .help = "The N made last, whatever their state"},
@@ -109,21 +110,25 @@ static void add_quoted(struct sv text, struct str *out)
     str_addc(out, '"');
 }
 
-// In quotes; a long one is cut after COMMAND_SHOWN characters with an ellipsis, as Docker does.
-static void add_command(const char *command, bool full, struct str *out)
+// A text of more than `max` characters ends with an ellipsis there, as with Docker.
+static void add_cut(const char *z, size_t max, struct str *out)
 {
-    struct sv text = sv_of(command ? command : "");
+    struct sv text = sv_of(z ? z : "");
     size_t end = 0, shown = 0, cut = 0;
     while (end < text.n) {
-        if (shown == COMMAND_SHOWN - 1) cut = end;
+        if (shown == max - 1) cut = end;
         do end++;
         while (end < text.n && ((unsigned char)text.p[end] & 0xC0) == 0x80);
         shown++;
     }
-    bool whole = full || shown <= COMMAND_SHOWN;
+    str_add(out, (struct sv){text.p, shown <= max ? text.n : cut});
+    if (shown > max) str_addz(out, "…");
+}
+
+static void add_command(const char *command, bool full, struct str *out)
+{
     own(str) struct str cell = {0};
-    str_add(&cell, (struct sv){text.p, whole ? text.n : cut});
-    if (!whole) str_addz(&cell, "…");
+    add_cut(command, full ? SIZE_MAX : COMMAND_SHOWN, &cell);
     add_quoted(str_sv(&cell), out);
 }
 
@@ -134,7 +139,7 @@ static void add_comma(struct str *out, const char *text)
 }
 
 // What only the whole config tells; a container that went away meanwhile shows nothing.
-static void set_details(struct engine *en, const char *id, struct codec_json *j)
+static void set_details(struct engine *en, const char *id, bool full, struct codec_json *j)
 {
     own(record_config) struct record_config c = {0};
     struct err gone = {0};
@@ -148,7 +153,8 @@ static void set_details(struct engine *en, const char *id, struct codec_json *j)
     }
     vec_each (v, &c.volumes) {
         if (strcmp(v->type, "tmpfs") == 0) continue;
-        add_comma(&mounts, v->name ? v->name : v->source);
+        if (mounts.n) str_addc(&mounts, ',');
+        add_cut(v->name ? v->name : v->source, full ? SIZE_MAX : MOUNT_SHOWN, &mounts);
         local += v->name != NULL;
     }
     own(free) char *count = str_fmt("%zu", local);
@@ -235,7 +241,7 @@ static int run_ps(struct cli *c, const void *options, struct err *e)
             continue;
         }
         struct codec_json *j = row_object(&rows.p[i], o->no_trunc, now);
-        if (wants_details(o->format)) set_details(&en, rows.p[i].brief.id, j);
+        if (wants_details(o->format)) set_details(&en, rows.p[i].brief.id, o->no_trunc, j);
         codec_json_add(list, j);
     }
     if (o->quiet && !o->format) return 0;

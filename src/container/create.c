@@ -408,9 +408,10 @@ int create_read(struct engine *en, const struct container_run_options *o, struct
         others_mode(en, o->ipc_mode, "ipc", &c->ipc_mode, e) < 0 ||
         others_mode(en, o->uts_mode, "uts", &c->uts_mode, e) < 0)
         return -1;
-    if (o->name && !sandbox_parse_name_ok(o->name)) {
+    const char *name = record_plain_name(o->name);
+    if (name && !sandbox_parse_name_ok(name)) {
         struct record none = RECORD_NONE;
-        return record_name(en, &none, o->name, e);
+        return record_name(en, &none, name, e);
     }
     if (o->stop_signal && container_signal_number(o->stop_signal) < 0)
         return err_set(e, ERR_USAGE, "invalid signal: '%s'", o->stop_signal);
@@ -678,7 +679,7 @@ int create_make(struct engine *en, const struct container_run_options *o, const 
     r->rm = o->rm;
     if (record_make(en, r, e) < 0) return -1;
     snprintf(c->brief.id, sizeof c->brief.id, "%s", r->id);
-    if (merge(en, o, &im, env, c, e) < 0 || record_name(en, r, o->name, e) < 0 ||
+    if (merge(en, o, &im, env, c, e) < 0 || record_name(en, r, record_plain_name(o->name), e) < 0 ||
         claim_volumes(en, c, r, e) < 0 || claim_images(en, o, c, e) < 0 || keep_profile(c, r, e) < 0)
         return -1;
     snprintf(c->brief.name, sizeof c->brief.name, "%s", r->name);

@@ -316,8 +316,9 @@ static int rename_one(struct record_config *c, void *arg, struct err *e)
 
 int container_rename(struct engine *en, const char *id, const char *name, struct err *e)
 {
-    struct renaming n = {en, name, RECORD_NONE, ""};
+    struct renaming n = {en, record_plain_name(name), RECORD_NONE, ""};
     struct record_config c;
+    if (!n.name) return err_set(e, ERR_INPUT, "the new name is empty");
     if (record_config_change(en, id, rename_one, &n, e) < 0) return -1;
     record_free_name(en, &n.old);
     if (record_config_load(en, id, &c, e) < 0) return -1;

@@ -18,6 +18,10 @@ int monitor_pause(struct monitor *m, struct err *e)
 {
     if (m->state.status == RECORD_PAUSED)
         return err_set(e, ERR_CONFLICT, "Container %.12s is already paused", m->record->id);
+    if (m->state.status == RUNTIME_RESTARTING)
+        return err_set(e, ERR_CONFLICT,
+                       "container %.12s is restarting, wait until the container is running",
+                       m->record->id);
     if (!m->alive) return err_set(e, ERR_CONFLICT, "Container %.12s is not running", m->record->id);
     const char *mode = m->config->pid_mode;
     if (mode && strcmp(mode, "private") != 0) {

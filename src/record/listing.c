@@ -3,12 +3,23 @@
 // read only when a filter needs it, so that a plain listing reads one short line for each.
 #include "record/listing.h"
 
+#include <regex.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/num.h"
 #include "base/own.h"
+#include "image/view.h"
 #include "record/state.h"
+
+// What a value means, looked up once.
+struct looked {
+    regex_t name;
+    bool has_name;
+    struct oci_image ancestor;
+    bool has_ancestor;
+};
 
 struct asked {
     struct engine *en;
@@ -16,7 +27,7 @@ struct asked {
     struct record_config *config; // loaded when the filter needs it
     const char *value;
     int64_t number; // of before, since, exited
-    struct err *e;
+    struct looked *looked; // of name, ancestor
 };
 
 static bool is_id(const struct asked *a)
@@ -24,10 +35,13 @@ static bool is_id(const struct asked *a)
     return strncmp(a->row->brief.id, a->value, strlen(a->value)) == 0;
 }
 
+// A pattern that may or may not know of the slash that Docker's API puts before names.
 static bool is_name(const struct asked *a)
 {
-    const char *want = a->value + (a->value[0] == '/');
-    return strstr(a->row->brief.name, want) != NULL;
+    char with[RUNTIME_NAME + 1];
+    snprintf(with, sizeof with, "/%s", a->row->brief.name);
+    return regexec(&a->looked->name, with, 0, NULL, 0) == 0 ||
+           regexec(&a->looked->name, with + 1, 0, NULL, 0) == 0;
 }
 
 static bool is_status(const struct asked *a)
@@ -55,7 +69,20 @@ static bool is_health(const struct asked *a)
     return strcmp(record_health_name(a->row->state.health), a->value) == 0;
 }
 
-// The image as it was typed, or its ID.
+// Whether all layers of `base` are at the bottom of the image.
+static bool stands_on(struct engine *en, const char *image, const struct oci_image *base)
+{
+    struct err gone = {0};
+    struct store_ref ref;
+    own(oci_image) struct oci_image im = {0};
+    if (!image || image_view_config(en, image, &ref, &im, &gone) < 0) return false;
+    if (base->layers == 0 || im.layers < base->layers) return false;
+    for (size_t i = 0; i < base->layers; i++)
+        if (!oci_digest_eq(&im.diff_ids[i], &base->diff_ids[i])) return false;
+    return true;
+}
+
+// The image as it was typed, its ID, or one that was made from it.
 static bool is_ancestor(const struct asked *a)
 {
     const struct record_brief *b = &a->row->brief;
@@ -64,7 +91,8 @@ static bool is_ancestor(const struct asked *a)
     const char *want = strncmp(a->value, "sha256:", 7) == 0 ? a->value + 7 : a->value;
     size_t n = strlen(want);
     if (b->image && strcmp(b->image, a->value) == 0) return true;
-    return n >= 4 && strncmp(hex, want, n) == 0;
+    if (n >= 4 && strncmp(hex, want, n) == 0) return true;
+    return a->looked->has_ancestor && stands_on(a->en, b->image_id, &a->looked->ancestor);
 }
 
 static bool has_label(const struct asked *a)
@@ -88,6 +116,60 @@ static bool has_volume(const struct asked *a)
 static bool has_network(const struct asked *a)
 {
     return a->config->network && strcmp(a->config->network, a->value) == 0;
+}
+
+// "80" and "80/tcp" are the same.
+static bool is_port(const char *have, const char *want)
+{
+    size_t n = strcspn(want, "/");
+    const char *protocol = want[n] ? want + n : "/tcp";
+    return strncmp(have, want, n) == 0 && strcmp(have + n, protocol) == 0;
+}
+
+static bool is_exposed(const struct asked *a)
+{
+    for (size_t i = 0; i < a->config->exposed.n; i++)
+        if (is_port(a->config->exposed.p[i], a->value)) return true;
+    return false;
+}
+
+static bool is_published(const struct asked *a)
+{
+    for (size_t i = 0; i < a->config->ports.n; i++)
+        if (is_port(a->config->ports.p[i], a->value)) return true;
+    return false;
+}
+
+static int read_name(struct asked *a, struct err *e)
+{
+    char why[200];
+    int code = regcomp(&a->looked->name, a->value, REG_EXTENDED | REG_NOSUB);
+    a->looked->has_name = code == 0;
+    if (code == 0) return 0;
+    regerror(code, &a->looked->name, why, sizeof why);
+    err_set(e, ERR_USAGE, "invalid filter 'name=%s': %s", a->value, why);
+    return err_hint(e, "it is a regular expression, as in name=^web");
+}
+
+static int read_ancestor(struct asked *a, struct err *e)
+{
+    struct store_ref ref;
+    struct err none = {0};
+    (void)e;
+    a->looked->has_ancestor =
+        image_view_config(a->en, a->value, &ref, &a->looked->ancestor, &none) == 0;
+    return 0;
+}
+
+static int read_port(struct asked *a, struct err *e)
+{
+    struct sv protocol = sv_of(a->value), port = sv_cut(&protocol, '/');
+    uint64_t n;
+    bool known = !protocol.p || sv_eqz(protocol, "tcp") || sv_eqz(protocol, "udp") ||
+                 sv_eqz(protocol, "sctp");
+    if (known && num_u64_max(port, 65535, &n)) return 0;
+    err_set(e, ERR_USAGE, "invalid port '%s' in a filter", a->value);
+    return err_hint(e, "it is PORT or PORT/PROTOCOL, as in expose=53/udp");
 }
 
 static int read_status(struct asked *a, struct err *e)
@@ -129,16 +211,18 @@ static const struct filter {
     bool config, every, all; // needs the config; all values must fit; looks at dead ones too
 } filters[] = {
     {"id", is_id, NULL, false, false, false},
-    {"name", is_name, NULL, false, false, false},
+    {"name", is_name, read_name, false, false, false},
     {"label", has_label, NULL, true, true, false},
     {"status", is_status, read_status, false, false, true},
     {"exited", is_exited, read_code, false, false, true},
-    {"ancestor", is_ancestor, NULL, false, false, false},
+    {"ancestor", is_ancestor, read_ancestor, false, false, false},
     {"before", is_older, read_created, false, true, false},
     {"since", is_newer, read_created, false, true, false},
     {"volume", has_volume, NULL, true, false, false},
     {"network", has_network, NULL, true, false, false},
     {"health", is_health, read_health, false, false, false},
+    {"expose", is_exposed, read_port, true, false, false},
+    {"publish", is_published, read_port, true, false, false},
 };
 #define FILTERS (sizeof filters / sizeof *filters)
 
@@ -146,6 +230,7 @@ struct wanted {
     const struct filter *f;
     const char *value;
     int64_t number;
+    struct looked looked;
 };
 struct wants {
     struct wanted *p;
@@ -154,6 +239,10 @@ struct wants {
 };
 static void own_wants(struct wants *w)
 {
+    vec_each (v, w) {
+        if (v->looked.has_name) regfree(&v->looked.name);
+        if (v->looked.has_ancestor) oci_image_fini(&v->looked.ancestor);
+    }
     vec_fini(w);
 }
 
@@ -175,16 +264,19 @@ static int read_filters(struct engine *en, const struct strv *texts, struct want
                                 strncmp(filters[k].key, texts->p[i], n) == 0))
             k++;
         if (!eq || k == FILTERS) return unknown(texts->p[i], e);
-        struct asked a = {.en = en, .value = eq + 1};
-        if (filters[k].read && filters[k].read(&a, e) < 0) return -1;
-        *all |= filters[k].all;
-        vec_push(out, ((struct wanted){&filters[k], eq + 1, a.number}));
+        struct wanted *w = vec_add(out);
+        struct asked a = {.en = en, .value = eq + 1, .looked = &w->looked};
+        w->f = &filters[k];
+        w->value = eq + 1;
+        if (w->f->read && w->f->read(&a, e) < 0) return -1;
+        w->number = a.number;
+        *all |= w->f->all;
     }
     return 0;
 }
 
 // Rows that fit each key: by one of its values, or by every one.
-static bool row_fits(struct asked *a, const struct wants *w)
+static bool row_fits(struct asked *a, struct wants *w)
 {
     for (size_t k = 0; k < FILTERS; k++) {
         size_t asked = 0, fit = 0;
@@ -192,6 +284,7 @@ static bool row_fits(struct asked *a, const struct wants *w)
             if (w->p[i].f != &filters[k]) continue;
             a->value = w->p[i].value;
             a->number = w->p[i].number;
+            a->looked = &w->p[i].looked;
             asked++;
             fit += filters[k].fits(a);
         }
@@ -200,7 +293,7 @@ static bool row_fits(struct asked *a, const struct wants *w)
     return true;
 }
 
-static bool keep(struct engine *en, const struct record_row *row, const struct wants *w)
+static bool keep(struct engine *en, const struct record_row *row, struct wants *w)
 {
     own(record_config) struct record_config c = {0};
     struct err gone = {0};

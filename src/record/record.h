@@ -31,6 +31,12 @@ int record_make(struct engine *en, struct record *r, struct err *e);
 int record_adopt(struct engine *en, const char *id, struct record *r, struct err *e);
 // name NULL: a random one. ERR_CONFLICT when it is taken.
 int record_name(struct engine *en, struct record *r, const char *name, struct err *e);
+// Docker's API writes names with a slash in front, and takes them so; an empty one is none.
+static inline const char *record_plain_name(const char *name)
+{
+    if (name && name[0] == '/') name++;
+    return name && name[0] ? name : NULL;
+}
 void record_free_name(struct engine *en, const struct record *r);
 int record_save(const struct record *r, struct sv config, struct err *e);
 void record_sync(const struct record *r);

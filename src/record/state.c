@@ -362,6 +362,9 @@ int record_init_open(struct engine *en, const char *id, struct record_state *out
         err_set(e, ERR_CONFLICT, "container %.12s is paused", id);
         return err_hint(e, "dewar unpause %.12s", id);
     }
+    if (out->status == RECORD_RESTARTING)
+        return err_set(e, ERR_CONFLICT,
+                       "container %.12s is restarting, wait until the container is running", id);
     if (out->status != RECORD_RUNNING) return not_running(id, e);
     int fd = record_state_open_init(out, e);
     return fd < 0 ? not_running(id, e) : fd;

@@ -105,6 +105,29 @@ nothing_left() {
     fails 1 "No such container: busy"
 }
 
+@test "rm -f of what is not there is no failure, for scripts that clean up first; it says so" {
+    dewar create --network none --name one $IMG true >/dev/null
+    try dewar rm -f nobody one
+    ok && same "$output" one && [[ $stderr == *"No such container: nobody"* ]] || return 1
+    nothing_left
+    try dewar rm nobody
+    fails 1 "No such container: nobody"
+}
+
+@test "a slash before a name is the API's and means nothing; an empty name is none" {
+    dewar create --network none --name /one $IMG true >/dev/null
+    dewar rename one /two
+    same "$(dewar ps -a --format '{{.Names}}')" two
+    try dewar rename /two two
+    fails 125 "same name"
+    try dewar rename two ''
+    fails 1 "the new name is empty"
+    dewar create --network none --name '' $IMG true >/dev/null
+    same "$(dewar ps -a --format '{{.Names}}' | grep -c '^[a-z]*_[a-z]*')" 1
+    try dewar create --network none --name //x $IMG true
+    fails 125 "invalid container name '/x'"
+}
+
 @test "wait gives the code to everybody who waits, also with --rm" {
     id=$(D --rm $IMG sh -c 'sleep 0.5; exit 7')
     dewar wait "$id" >a &

@@ -164,6 +164,8 @@ test_teardown() {
     dewar update --restart on-failure:1 "$id"
     same "$(timeout 20 "$DEWAR" wait "$id")" 3
     grep -q '"restarts":1' "$DEWAR_STORE/containers/$id/state"
+    try dewar update "$id"
+    fails 125 "nothing to change"
     try dewar update --restart nonsense "$id"
     fails 1 "unknown policy"
     need_root

@@ -47,7 +47,9 @@ test_teardown() { dewar rm -f box >/dev/null 2>&1 || true; }
     try X box /etc/passwd
     fails 126
     try X -w /no/such box true
-    [ "$status" != 0 ] && [[ $stderr == */no/such* || $stderr == *"working directory"* ]] || return 1
+    fails 126 "working directory '/no/such'"
+    try X -u nobody-here box true
+    fails 126 "user 'nobody-here'"
     try X nobody true
     fails 1 "No such container: nobody"
     try X box

@@ -58,6 +58,10 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null; }
     same "$(names -f name=a)" "alpha beta gamma "
     same "$(names -f name=alp -f name=bet)" "alpha beta "
     same "$(names -f name=a -f status=created)" "beta "
+    same "$(names -f 'name=^alpha$')" "alpha "
+    same "$(names -f 'name=^/alpha$')" "alpha "
+    same "$(names -f 'name=^(alpha|beta)$')" "alpha beta "
+    same "$(names -f 'name=^alph$')" ""
     same "$(names -f ancestor=$IMG)" "alpha beta gamma "
     same "$(names -f ancestor=other)" ""
     same "$(names -f since=alpha)" "beta gamma "
@@ -68,7 +72,30 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null; }
     same "$(dewar ps -q -f exited=4)" "$(dewar ps -aq -f name=gamma)"
 }
 
+@test "an image's containers are also those of images made from it; ports that images expose" {
+    printf 'FROM %s\nRUN echo >/made\nEXPOSE 53/udp 80\n' $IMG >Dockerfile
+    dewar build -q -t child:1 . >/dev/null
+    new --name base $IMG true
+    new --name child child:1 true
+    names() { dewar ps -a --format '{{.Names}}' "$@" | sort | tr '\n' ' '; }
+    same "$(names -f ancestor=$IMG)" "base child "
+    same "$(names -f "ancestor=$(dewar images -q $IMG)")" "base child "
+    same "$(names -f ancestor=child:1)" "child "
+    same "$(names -f ancestor=child)" ""
+    same "$(names -f expose=80)" "child "
+    same "$(names -f expose=53)" ""
+    same "$(names -f expose=53/udp)" "child "
+    same "$(names -f publish=80)" ""
+    dewar rm base child >/dev/null
+    dewar rmi child:1 >/dev/null
+}
+
 @test "filters that cannot be are named, with what can" {
+    try dewar ps -f 'name=('
+    fails 125 "invalid filter 'name=('"
+    try dewar ps -f expose=x
+    fails 125 "invalid port 'x'"
+
     try dewar ps -f nope=1
     fails 125 "invalid filter 'nope=1'"
     has_hint() { [[ $stderr == *"$1"* ]]; }
@@ -86,7 +113,8 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null; }
     try dewar ps --format '{{.Labels}}|{{.Label "b"}}|{{.LocalVolumes}}|{{.Networks}}'
     ok && same "$output" 'a=1,b=2|2|1|none' || return 1
     try dewar ps --format 'table {{.Names}}\t{{.Mounts}}'
-    ok && [[ ${lines[0]} == NAMES*MOUNTS ]] && has "$PWD" || return 1
+    ok && [[ ${lines[0]} == NAMES*MOUNTS ]] && has "${PWD:0:14}…," || return 1
+    same "$(dewar ps --no-trunc --format '{{.Mounts}}' | cut -d, -f1)" "$PWD"
     for _ in $(seq 50); do
         size=$(dewar ps -s --format '{{.Size}}')
         [[ $size == 1*kB* ]] && break
@@ -128,6 +156,6 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null; }
     fails 1 "No such container"
     same "$output" "[]"
     try dewar inspect nobody
-    fails 1 "no container and no image"
+    fails 1 "No such object: nobody"
     dewar rmi web:latest >/dev/null
 }
