@@ -133,6 +133,7 @@ static void take_mount(struct record_config *c, struct sandbox_mount *m, const c
     strv_add_all(&row->labels, &m->labels);
     row->noexec = m->noexec;
     row->nosuid = m->nosuid;
+    row->nodev = m->nodev;
     row->size = (int64_t)m->tmpfs_size;
     row->mode = m->tmpfs_mode;
     row->uid = m->tmpfs_uid;
@@ -420,7 +421,11 @@ int create_read(struct engine *en, const struct container_run_options *o, struct
     strv_add_all(env, &o->proxies);
     for (size_t i = 0; i < o->env_files.n; i++)
         if (sandbox_parse_env_file(o->env_files.p[i], env, e) < 0) return -1;
-    strv_add_all(env, &o->env);
+    for (size_t i = 0; i < o->env.n; i++) {
+        if (o->env.p[i][0] == '=' || o->env.p[i][0] == '\0')
+            return err_set(e, ERR_USAGE, "invalid environment variable '%s'", o->env.p[i]);
+        strv_add(env, o->env.p[i]);
+    }
     if (o->cidfile && fs_exists(AT_FDCWD, o->cidfile)) {
         err_set(e, ERR_CONFLICT, "the container ID file '%s' exists already", o->cidfile);
         return err_hint(e, "another container may still run; remove the file if not");

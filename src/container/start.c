@@ -34,6 +34,8 @@ static int security_option(const char *text, struct sandbox_spec *s, struct err 
     struct sv value = rest.p ? rest : SV("");
     if (sv_eqz(key, "no-new-privileges") || sv_eqz(key, "no-new-privs")) {
         s->no_new_privs = !sv_eqz(value, "false");
+        if (value.n && s->no_new_privs && !sv_eqz(value, "true"))
+            return err_set(e, ERR_USAGE, "'%s': it is true or false", text);
     } else if (sv_eqz(key, "seccomp")) {
         s->seccomp_off = sv_eqz(value, "unconfined");
         free(s->seccomp_file);
@@ -322,6 +324,7 @@ static int add_volume(const struct opening *o, const struct record_mount *v, str
                               .toponly = v->toponly,
                               .noexec = v->noexec,
                               .nosuid = v->nosuid,
+                              .nodev = v->nodev,
                               .propagation = str_dup(v->propagation)};
     bool image = strcmp(v->type, "image") == 0;
     if (image || strcmp(v->type, "volume") == 0) {

@@ -64,6 +64,7 @@ static const struct codec_field volume_fields[] = {
     V(type, TEXT),         V(name, TEXT),    V(source, TEXT),    V(target, TEXT),
     V(propagation, TEXT),  V(subpath, TEXT), V(anonymous, BOOL), V(readonly, BOOL),
     V(nonrecursive, BOOL), V(nocopy, BOOL),  V(noexec, BOOL),    V(nosuid, BOOL),
+    V(nodev, BOOL),
     V(size, INT),          V(mode, INT),     V(uid, INT),        V(gid, INT),
     V(toponly, BOOL),      V(writable, BOOL), V(options, STRV),  V(labels, STRV),
     V(image, TEXT),

@@ -99,7 +99,7 @@ struct record_mount {
     char *propagation;
     char *subpath;
     bool anonymous; // goes with the container (rm -v, --rm)
-    bool readonly, nonrecursive, nocopy, noexec, nosuid;
+    bool readonly, nonrecursive, nocopy, noexec, nosuid, nodev;
     bool toponly;   // readonly does not reach what is mounted below it
     bool writable;  // an image: with a layer of the container's own on top
     struct strv options, labels;  // of a volume that is made for it: "K=V"

@@ -79,7 +79,7 @@ int sandbox_caps_plan(const struct sandbox_spec *s, uint64_t *out, struct err *e
     }
     for (size_t i = 0; i < s->cap_drop.n; i++) {
         if (lookup(s->cap_drop.p[i], 0, &bits, e) < 0) return -1;
-        set &= ~bits;
+        if (!drop_all) set &= ~bits;
     }
     uint64_t missing = asked & set & ~have;
     if (missing) {

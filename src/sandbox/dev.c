@@ -86,6 +86,14 @@ static int add_node(struct sandbox_plan *p, const char *host, const char *target
         free(d.target);
         return -1;
     }
+    // One that every container has, or one that was named twice: the last one counts.
+    vec_each (have, &p->devices)
+        if (strcmp(have->target, d.target) == 0) {
+            free(have->target);
+            if (have->fd >= 0) close(have->fd);
+            *have = d;
+            return 0;
+        }
     vec_push(&p->devices, d);
     return 0;
 }

@@ -134,12 +134,24 @@ static int tree_source(const struct sandbox_plan *p, const struct sandbox_mount 
     return fd;
 }
 
+// Without mode=: that of the folder which it covers, so that a tmpfs on /root is as closed as /root.
+static uint32_t tmpfs_mode(const struct sandbox_plan *p, const struct sandbox_mount *m)
+{
+    struct root root = {p->spec->rootfs_fd, "the container"};
+    struct err none;
+    struct stat st;
+    if (m->tmpfs_mode) return m->tmpfs_mode;
+    own(fd) int fd = fs_in_open(&root, m->target, O_PATH, 0, &none);
+    bool dir = fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+    return dir ? st.st_mode & 07777 : 01777;
+}
+
 static int tmpfs_source(const struct sandbox_plan *p, const struct sandbox_mount *m, bool *out_dir,
                         struct err *e)
 {
-    struct sandbox_tmpfs_options o = {m->tmpfs_size, m->tmpfs_mode ? m->tmpfs_mode : 01777,
-                                      sandbox_userns_uid(&p->ids, m->tmpfs_uid),
-                                      sandbox_userns_gid(&p->ids, m->tmpfs_gid), 0};
+    struct sandbox_tmpfs_options o = {m->tmpfs_size, tmpfs_mode(p, m),
+                              sandbox_userns_uid(&p->ids, m->tmpfs_uid), sandbox_userns_gid(&p->ids, m->tmpfs_gid),
+                              0};
     if (m->nosuid) o.attr |= MOUNT_ATTR_NOSUID;
     if (m->nodev) o.attr |= MOUNT_ATTR_NODEV;
     if (m->noexec) o.attr |= MOUNT_ATTR_NOEXEC;

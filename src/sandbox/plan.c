@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that can be checked, opened, allocated or spelled out before the child exists. What is
 // left for the child is a walk over finished data with raw system calls (enter.c).
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/event.h"
 #include "base/own.h"
 #include "doorstep_program.h"
 #include "oci/image.h"
@@ -107,6 +109,32 @@ static void host_file(const char *path, struct str *out)
     if (fs_read_at(AT_FDCWD, path, HOST_FILE_MAX, out, &ignored) < 0) str_clear(out);
 }
 
+// "NAME:ADDRESS", "NAME=ADDRESS" or "NAME:host-gateway", which is the host as it is seen from inside.
+static int host_line(const struct sandbox_plan *p, const char *text, struct str *out, struct err *e)
+{
+    struct sv rest = sv_of(text);
+    struct sv name = sv_cut(&rest, sv_find(rest, '=') >= 0 ? '=' : ':');
+    unsigned char raw[16];
+    if (!rest.p || name.n == 0 || rest.n == 0 || sv_find(name, '\n') >= 0)
+        return err_set(e, ERR_USAGE, "'%s' is not of the form name:address", text);
+    if (sv_eqz(rest, "host-gateway")) {
+        if (p->spec->net == SANDBOX_NET_HOST)
+            str_addf(out, "127.0.0.1\t%.*s\n", (int)name.n, name.p);
+        else
+            event_warn(&p->en->sink, "'%s': the container has no network and cannot reach the host; "
+                                     "the name is left out", text);
+        return 0;
+    }
+    if (rest.p[0] == '[' && rest.p[rest.n - 1] == ']') rest = sv_part(rest, 1, rest.n - 2);
+    own(free) char *address = sv_dup(rest);
+    if (inet_pton(AF_INET, address, raw) != 1 && inet_pton(AF_INET6, address, raw) != 1) {
+        err_set(e, ERR_USAGE, "'%s' in '%s' is not an address", address, text);
+        return err_hint(e, "it is a number like 192.0.2.7 or 2001:db8::7, or host-gateway");
+    }
+    str_addf(out, "%s\t%.*s\n", address, (int)name.n, name.p);
+    return 0;
+}
+
 static int hosts_text(const struct sandbox_plan *p, struct str *out, struct err *e)
 {
     bool host = p->spec->net == SANDBOX_NET_HOST;
@@ -115,16 +143,8 @@ static int hosts_text(const struct sandbox_plan *p, struct str *out, struct err 
         str_addz(out, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     if (out->p[out->n - 1] != '\n') str_addc(out, '\n');
     if (!host) str_addf(out, "127.0.1.1\t%s\n", p->hostname);
-    for (size_t i = 0; i < p->spec->hosts_extra.n; i++) {
-        struct sv rest = sv_of(p->spec->hosts_extra.p[i]);
-        char sep = sv_find(rest, '=') >= 0 ? '=' : ':';
-        struct sv name = sv_cut(&rest, sep);
-        if (!rest.p || name.n == 0 || rest.n == 0 || sv_find(rest, '\n') >= 0 ||
-            sv_find(name, '\n') >= 0)
-            return err_set(e, ERR_USAGE, "'%s' is not of the form name:address",
-                           p->spec->hosts_extra.p[i]);
-        str_addf(out, "%.*s\t%.*s\n", (int)rest.n, rest.p, (int)name.n, name.p);
-    }
+    for (size_t i = 0; i < p->spec->hosts_extra.n; i++)
+        if (host_line(p, p->spec->hosts_extra.p[i], out, e) < 0) return -1;
     return 0;
 }
 
@@ -147,13 +167,14 @@ static int put_engine_file(struct sandbox_plan *p, int which, const char *name, 
 static int engine_files(struct sandbox_plan *p, const struct root *root, struct err *e)
 {
     own(str) struct str hosts = {0}, name = {0}, resolv = {0}, passwd = {0};
+    bool fixed = p->spec->readonly; // --read-only is about these files, too
     if (hosts_text(p, &hosts, e) < 0) return -1;
     str_addf(&name, "%s\n", p->hostname);
     if (p->spec->net == SANDBOX_NET_HOST) host_file("/etc/resolv.conf", &resolv);
-    if (put_engine_file(p, PLAN_HOSTS, "hosts", "/etc/hosts", str_sv(&hosts), false, e) < 0 ||
-        put_engine_file(p, PLAN_HOSTNAME, "hostname", "/etc/hostname", str_sv(&name), false, e) <
+    if (put_engine_file(p, PLAN_HOSTS, "hosts", "/etc/hosts", str_sv(&hosts), fixed, e) < 0 ||
+        put_engine_file(p, PLAN_HOSTNAME, "hostname", "/etc/hostname", str_sv(&name), fixed, e) <
             0 ||
-        put_engine_file(p, PLAN_RESOLV, "resolv.conf", "/etc/resolv.conf", str_sv(&resolv), false,
+        put_engine_file(p, PLAN_RESOLV, "resolv.conf", "/etc/resolv.conf", str_sv(&resolv), fixed,
                         e) < 0)
         return -1;
     if (p->user.name || p->user.uid == 0) return 0;

@@ -161,6 +161,9 @@ int sandbox_user_find(const struct root *root, const char *text, const struct st
         while (next_group(&rest, &g))
             if (is_member(g.members, u.name) && add_group(&u, g.gid, e) < 0) return -1;
     }
+    // The primary group is among the others too: else a setgid program would shed it, and with it
+    // what is denied to the group (mode 0707).
+    if (add_group(&u, u.gid, e) < 0) return -1;
     for (size_t i = 0; extra && i < extra->n; i++) {
         uint32_t gid;
         if (find_group(str_sv(&file), sv_of(extra->p[i]), &gid, e) < 0 ||

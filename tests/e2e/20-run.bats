@@ -107,6 +107,8 @@ R() { dewar run --rm -q --network none "$@"; }
     ok && has COPIED=yes && has A=1 && has PATH=/bin && has HOME=/root && has HOSTNAME= && lacks SECRET && lacks TERM || return 1
     try R -e HOSTNAME $IMG env
     ok && lacks HOSTNAME= || return 1
+    try R -e =x $IMG env
+    fails 125 "invalid environment variable '=x'"
 }
 
 @test "--env-file takes lines as they are" {
@@ -129,6 +131,17 @@ R() { dewar run --rm -q --network none "$@"; }
     fails 125 nosuch
     try R -u user --group-add 77 $IMG id -G
     ok && has 77 || return 1
+}
+
+@test "the primary group is among the supplementary ones: no setgid program can shed it" {
+    try R -u user $IMG grep Groups: /proc/self/status
+    ok && same "$output" $'Groups:\t10 1000 1001 ' || return 1
+    try R -u 1234:55 $IMG grep Groups: /proc/self/status
+    ok && same "$output" $'Groups:\t55 ' || return 1
+    dewar run -d -q --name groups -u 1234:55 $IMG sleep 60
+    try dewar exec -u 0 groups grep Groups: /proc/self/status
+    ok && same "$output" $'Groups:\t0 ' || return 1
+    dewar rm -f groups
 }
 
 @test "a working directory is made when it is missing" {
@@ -175,6 +188,12 @@ R() { dewar run --rm -q --network none "$@"; }
 @test "tmpfs mounts, --read-only and /dev/shm" {
     try R --read-only --tmpfs /tmp:size=1m,mode=700 $IMG sh -c 'touch /x 2>/dev/null && echo bad; touch /tmp/x && stat -c %a /tmp'
     ok && same "$output" 700 || return 1
+    try R --read-only $IMG sh -c 'echo >/etc/hosts'
+    fails 1 "Read-only file system"
+    try R --tmpfs /t --tmpfs /d:dev,exec $IMG sed -n 's,^tmpfs /[td] tmpfs \([a-z,]*\)relatime.*,\1,p' /proc/mounts
+    ok && same "$output" $'rw,nosuid,nodev,noexec,\nrw,nosuid,' || return 1
+    try R --tmpfs /home --tmpfs /tmp --tmpfs /new --tmpfs /run:mode=700 $IMG stat -c %a /home /tmp /new /run
+    ok && same "$output" $'755\n1777\n1777\n700' || return 1
     try R --shm-size 8m $IMG df -k /dev/shm
     ok && has 8192 || return 1
     try R $IMG sh -c 'df -k /dev/shm | tail -1 | { read a size b; [ $size -gt 262144 ] && echo large; }'
@@ -217,7 +236,17 @@ R() { dewar run --rm -q --network none "$@"; }
     ok && same "$output" 500 || return 1
     try R --add-host box:1.2.3.4 $IMG grep box /etc/hosts
     ok && same "$output" $'1.2.3.4\tbox' || return 1
+    try R --add-host six=2001:db8::7 --add-host 'b:[::2]' $IMG grep -E 'six|b$' /etc/hosts
+    ok && same "$output" $'2001:db8::7\tsix\n::2\tb' || return 1
+    try R --add-host box:there $IMG true
+    fails 125 "'there' in 'box:there' is not an address"
+    try R --network host --add-host host.docker.internal:host-gateway $IMG grep internal /etc/hosts
+    ok && same "$output" $'127.0.0.1\thost.docker.internal' || return 1
+    try R --network none --add-host host.docker.internal:host-gateway $IMG grep -c internal /etc/hosts
+    fails 1 "cannot reach the host" && same "$output" 0 || return 1
     try R --device /dev/null:/dev/other $IMG stat -c %t:%T /dev/other
+    ok && same "$output" 1:3 || return 1
+    try R --device /dev/zero --device /dev/null:/dev/zero:r $IMG stat -c %t:%T /dev/zero
     ok && same "$output" 1:3 || return 1
     try R --device /etc/passwd $IMG true
     fails 125 "not a device"
@@ -344,6 +373,8 @@ R() { dewar run --rm -q --network none "$@"; }
 @test "a wrong value is one clear error" {
     try R --pull sometimes $IMG true
     fails 125 "it is always, missing, newer or never"
+    try R --security-opt no-new-privileges=maybe $IMG true
+    fails 125 "it is true or false"
     try R --security-opt bogus $IMG true
     fails 125 "unknown security option"
     try R --platform linux/s390x $IMG true
