@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "cli/commands.h"
+#include "image/view.h"
 #include "record/listing.h"
 #include "store/gc.h"
 
@@ -231,6 +232,7 @@ static int run_ps(struct cli *c, const void *options, struct err *e)
                                                .last = o->latest     ? 1
                                                        : o->last > 0 ? o->last
                                                                      : 0,
+                                               .made_from = image_made_from,
                                                .filters = &o->filters};
     if (cli_engine(c, &en, e) < 0 || record_listing(&en, &opt, &rows, e) < 0) return -1;
     int64_t now = clock_real_ns();

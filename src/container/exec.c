@@ -151,7 +151,7 @@ int container_exec(struct engine *en, const char *id, const struct container_exe
     tell_program(&t, "exec_create", o);
     if (sandbox_join_start(en, &join, &io, &box, e) < 0) {
         // As in Docker: a user or working directory that is not there is 126, too.
-        if (e->kind != ERR_NO_PROGRAM) e->kind = ERR_NOT_EXEC;
+        if (e->kind == ERR_INPUT || e->kind == ERR_SYSTEM) e->kind = ERR_NOT_EXEC;
         return -1;
     }
     tell_program(&t, "exec_start", o);

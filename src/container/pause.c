@@ -18,7 +18,7 @@ int monitor_pause(struct monitor *m, struct err *e)
 {
     if (m->state.status == RECORD_PAUSED)
         return err_set(e, ERR_CONFLICT, "Container %.12s is already paused", m->record->id);
-    if (m->state.status == RUNTIME_RESTARTING)
+    if (m->state.status == RECORD_RESTARTING)
         return err_set(e, ERR_CONFLICT,
                        "container %.12s is restarting, wait until the container is running",
                        m->record->id);

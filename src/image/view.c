@@ -100,6 +100,19 @@ int image_view_config(struct engine *en, const char *name, struct store_ref *out
     return 0;
 }
 
+bool image_made_from(struct engine *en, const char *image, const char *ancestor)
+{
+    struct err gone = {0};
+    own(oci_image) struct oci_image im = {0}, base = {0};
+    if (image_view_config(en, image, NULL, &im, &gone) < 0 ||
+        image_view_config(en, ancestor, NULL, &base, &gone) < 0)
+        return false;
+    if (base.layers == 0 || im.layers < base.layers) return false;
+    for (size_t i = 0; i < base.layers; i++)
+        if (!oci_digest_eq(&im.diff_ids[i], &base.diff_ids[i])) return false;
+    return true;
+}
+
 void image_view_close(struct image_view *v)
 {
     oci_image_fini(&v->config);

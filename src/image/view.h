@@ -25,6 +25,8 @@ int image_view_open_id(struct engine *en, const struct oci_digest *image, struct
 // The config alone: no layers are looked for, and no engine_enter is needed.
 int image_view_config(struct engine *en, const char *name, struct store_ref *out_ref,
                       struct oci_image *out, struct err *e);
+// Whether all layers of `ancestor` are at the bottom of `image`; false where one of them is not here.
+bool image_made_from(struct engine *en, const char *image, const char *ancestor);
 void image_view_close(struct image_view *v);
 static inline void own_image_view(struct image_view *v)
 {

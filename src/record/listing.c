@@ -10,15 +10,12 @@
 
 #include "base/num.h"
 #include "base/own.h"
-#include "image/view.h"
 #include "record/state.h"
 
-// What a value means, looked up once.
+// A pattern, read once.
 struct looked {
     regex_t name;
     bool has_name;
-    struct oci_image ancestor;
-    bool has_ancestor;
 };
 
 struct asked {
@@ -27,7 +24,8 @@ struct asked {
     struct record_config *config; // loaded when the filter needs it
     const char *value;
     int64_t number; // of before, since, exited
-    struct looked *looked; // of name, ancestor
+    struct looked *looked; // of name
+    const struct record_listing_options *opt;
 };
 
 static bool is_id(const struct asked *a)
@@ -38,7 +36,7 @@ static bool is_id(const struct asked *a)
 // A pattern that may or may not know of the slash that Docker's API puts before names.
 static bool is_name(const struct asked *a)
 {
-    char with[RUNTIME_NAME + 1];
+    char with[RECORD_NAME + 1];
     snprintf(with, sizeof with, "/%s", a->row->brief.name);
     return regexec(&a->looked->name, with, 0, NULL, 0) == 0 ||
            regexec(&a->looked->name, with + 1, 0, NULL, 0) == 0;
@@ -69,19 +67,6 @@ static bool is_health(const struct asked *a)
     return strcmp(record_health_name(a->row->state.health), a->value) == 0;
 }
 
-// Whether all layers of `base` are at the bottom of the image.
-static bool stands_on(struct engine *en, const char *image, const struct oci_image *base)
-{
-    struct err gone = {0};
-    struct store_ref ref;
-    own(oci_image) struct oci_image im = {0};
-    if (!image || image_view_config(en, image, &ref, &im, &gone) < 0) return false;
-    if (base->layers == 0 || im.layers < base->layers) return false;
-    for (size_t i = 0; i < base->layers; i++)
-        if (!oci_digest_eq(&im.diff_ids[i], &base->diff_ids[i])) return false;
-    return true;
-}
-
 // The image as it was typed, its ID, or one that was made from it.
 static bool is_ancestor(const struct asked *a)
 {
@@ -92,7 +77,7 @@ static bool is_ancestor(const struct asked *a)
     size_t n = strlen(want);
     if (b->image && strcmp(b->image, a->value) == 0) return true;
     if (n >= 4 && strncmp(hex, want, n) == 0) return true;
-    return a->looked->has_ancestor && stands_on(a->en, b->image_id, &a->looked->ancestor);
+    return a->opt->made_from && b->image_id && a->opt->made_from(a->en, b->image_id, a->value);
 }
 
 static bool has_label(const struct asked *a)
@@ -151,16 +136,6 @@ static int read_name(struct asked *a, struct err *e)
     return err_hint(e, "it is a regular expression, as in name=^web");
 }
 
-static int read_ancestor(struct asked *a, struct err *e)
-{
-    struct store_ref ref;
-    struct err none = {0};
-    (void)e;
-    a->looked->has_ancestor =
-        image_view_config(a->en, a->value, &ref, &a->looked->ancestor, &none) == 0;
-    return 0;
-}
-
 static int read_port(struct asked *a, struct err *e)
 {
     struct sv protocol = sv_of(a->value), port = sv_cut(&protocol, '/');
@@ -215,7 +190,7 @@ static const struct filter {
     {"label", has_label, NULL, true, true, false},
     {"status", is_status, read_status, false, false, true},
     {"exited", is_exited, read_code, false, false, true},
-    {"ancestor", is_ancestor, read_ancestor, false, false, false},
+    {"ancestor", is_ancestor, NULL, false, false, false},
     {"before", is_older, read_created, false, true, false},
     {"since", is_newer, read_created, false, true, false},
     {"volume", has_volume, NULL, true, false, false},
@@ -239,10 +214,8 @@ struct wants {
 };
 static void own_wants(struct wants *w)
 {
-    vec_each (v, w) {
+    vec_each (v, w)
         if (v->looked.has_name) regfree(&v->looked.name);
-        if (v->looked.has_ancestor) oci_image_fini(&v->looked.ancestor);
-    }
     vec_fini(w);
 }
 
@@ -293,14 +266,15 @@ static bool row_fits(struct asked *a, struct wants *w)
     return true;
 }
 
-static bool keep(struct engine *en, const struct record_row *row, struct wants *w)
+static bool keep(struct engine *en, const struct record_listing_options *opt,
+                 const struct record_row *row, struct wants *w)
 {
     own(record_config) struct record_config c = {0};
     struct err gone = {0};
     bool config = false;
     for (size_t i = 0; i < w->n; i++) config |= w->p[i].f->config;
     if (config && record_config_load(en, row->brief.id, &c, &gone) < 0) return false;
-    struct asked a = {.en = en, .row = row, .config = &c};
+    struct asked a = {.en = en, .row = row, .config = &c, .opt = opt};
     return row_fits(&a, w);
 }
 
@@ -315,7 +289,7 @@ int record_listing(struct engine *en, const struct record_listing_options *opt,
     for (size_t i = 0; i < out->n; i++) {
         struct record_row *row = &out->p[i];
         bool enough = opt->last > 0 && kept == (size_t)opt->last;
-        if (!enough && (w.n == 0 || keep(en, row, &w)))
+        if (!enough && (w.n == 0 || keep(en, opt, row, &w)))
             out->p[kept++] = *row;
         else
             record_brief_fini(&row->brief);

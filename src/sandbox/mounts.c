@@ -150,8 +150,8 @@ static int tmpfs_source(const struct sandbox_plan *p, const struct sandbox_mount
                         struct err *e)
 {
     struct sandbox_tmpfs_options o = {m->tmpfs_size, tmpfs_mode(p, m),
-                              sandbox_userns_uid(&p->ids, m->tmpfs_uid), sandbox_userns_gid(&p->ids, m->tmpfs_gid),
-                              0};
+                                      sandbox_userns_uid(&p->ids, m->tmpfs_uid),
+                                      sandbox_userns_gid(&p->ids, m->tmpfs_gid), 0};
     if (m->nosuid) o.attr |= MOUNT_ATTR_NOSUID;
     if (m->nodev) o.attr |= MOUNT_ATTR_NODEV;
     if (m->noexec) o.attr |= MOUNT_ATTR_NOEXEC;
