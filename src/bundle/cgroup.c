@@ -137,12 +137,48 @@ static int no_controller(const char *what, const char *controller, struct err *e
     return err_hint(e, "mount or delegate it, or leave out the limit");
 }
 
+// A number in quotes would be read as 0, which is "no limit" in most places.
+static int check_type(const struct limit *l, const struct codec_json *v, struct err *e)
+{
+    static const char *const names[] = {[TEXT] = "a text", [FLAG] = "true or false"};
+    enum codec_json_type want = l->form == TEXT   ? CODEC_JSON_TEXT
+                                : l->form == FLAG ? CODEC_JSON_BOOL
+                                                  : CODEC_JSON_INT;
+    if (codec_json_type(v) == want) return 0;
+    return err_set(e, ERR_INPUT, "it must be %s",
+                   l->form == TEXT || l->form == FLAG ? names[l->form] : "a whole number");
+}
+
+// The object or list `key`, NULL: absent.
+static int get_part(const struct codec_json *of, const char *key, enum codec_json_type type,
+                    const struct codec_json **out, struct err *e)
+{
+    const struct codec_json *v = codec_json_get(of, key);
+    *out = codec_json_type(v) == CODEC_JSON_NULL ? NULL : v;
+    if (!*out || codec_json_type(v) == type) return 0;
+    return err_set(e, ERR_INPUT, "linux.resources: '%s' must be a JSON %s", key,
+                   type == CODEC_JSON_ARRAY ? "array" : "object");
+}
+
+static int check_parts(const struct codec_json *res, struct err *e)
+{
+    static const char *const objects[] = {"memory", "cpu", "pids", "blockIO", "network", "rdma",
+                                          "unified"};
+    const struct codec_json *ignored;
+    if (codec_json_type(res) != CODEC_JSON_OBJECT)
+        return err_set(e, ERR_INPUT, "linux.resources: must be a JSON object");
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
+        if (get_part(res, objects[i], CODEC_JSON_OBJECT, &ignored, e) < 0) return -1;
+    return 0;
+}
+
 static int apply_one(const struct strv *groups, const struct limit *l,
                      const struct codec_json *part, bool v2, struct err *e)
 {
     const struct codec_json *v = codec_json_get(part, l->key);
     if (codec_json_type(v) == CODEC_JSON_NULL) return 0;
     own(str) struct str text = {0};
+    if (check_type(l, v, e) < 0) return -1;
     value_text(l, part, v, v2, &text);
     const char *file = v2 ? l->v2 : l->v1, *group = group_of(groups, l->controller);
     // Zero is "not set" in what Docker and podman write; files without a v2 form have other rows.
@@ -204,18 +240,25 @@ static int apply_block(const struct strv *groups, const struct codec_json *res, 
         {"throttleReadIOPSDevice", "rate", "blkio.throttle.read_iops_device", "riops="},
         {"throttleWriteIOPSDevice", "rate", "blkio.throttle.write_iops_device", "wiops="},
     };
-    const struct codec_json *io = codec_json_get(res, "blockIO");
+    struct row {
+        int64_t major, minor, value;
+    };
+    const struct codec_json *io = codec_json_get(res, "blockIO"), *list;
     const char *group = group_of(groups, "blkio");
     for (size_t i = 0; io && i < sizeof rows / sizeof *rows; i++) {
-        const struct codec_json *list = codec_json_get(io, rows[i].key);
+        const struct codec_field fields[] = {
+            {"major", CODEC_FIELD_INT, offsetof(struct row, major), true},
+            {"minor", CODEC_FIELD_INT, offsetof(struct row, minor), true},
+            {rows[i].value, CODEC_FIELD_INT, offsetof(struct row, value), false}};
+        if (get_part(io, rows[i].key, CODEC_JSON_ARRAY, &list, e) < 0) return -1;
         for (size_t k = 0; k < codec_json_len(list); k++) {
-            const struct codec_json *d = codec_json_at(list, k);
+            struct row r = {0};
+            if (codec_json_decode(codec_json_at(list, k), rows[i].key, fields, 3, &r, e) < 0)
+                return -1;
             own(str) struct str text = {0};
             bool v2 = bundle_cgroup_v2();
-            str_addf(&text, "%lld:%lld %s%lld",
-                     (long long)codec_json_int(codec_json_get(d, "major")),
-                     (long long)codec_json_int(codec_json_get(d, "minor")), v2 ? rows[i].v2 : "",
-                     (long long)codec_json_int(codec_json_get(d, rows[i].value)));
+            str_addf(&text, "%lld:%lld %s%lld", (long long)r.major, (long long)r.minor,
+                     v2 ? rows[i].v2 : "", (long long)r.value);
             if (!group) return no_controller(rows[i].key, "blkio", e);
             if (put(group, v2 ? (i ? "io.max" : "io.weight") : rows[i].v1, str_sv(&text), e) < 0)
                 return err_wrap(e, "applying linux.resources.blockIO.%s", rows[i].key);
@@ -224,31 +267,79 @@ static int apply_block(const struct strv *groups, const struct codec_json *res, 
     return 0;
 }
 
-static int apply_lists(const struct strv *groups, const struct codec_json *res, struct err *e)
+static int apply_huge(const struct strv *groups, const struct codec_json *res, struct err *e)
 {
-    bool v2 = bundle_cgroup_v2();
-    const struct codec_json *huge = codec_json_get(res, "hugepageLimits");
-    for (size_t i = 0; i < codec_json_len(huge); i++) {
-        const struct codec_json *h = codec_json_at(huge, i);
-        struct sv size = codec_json_text(codec_json_get(h, "pageSize"));
-        const char *group = group_of(groups, "hugetlb");
+    struct row {
+        char *size;
+        int64_t limit;
+    };
+    static const struct codec_field rows[] = {
+        {"pageSize", CODEC_FIELD_TEXT, offsetof(struct row, size), true},
+        {"limit", CODEC_FIELD_INT, offsetof(struct row, limit), true}};
+    const struct codec_json *list;
+    const char *group = group_of(groups, "hugetlb");
+    if (get_part(res, "hugepageLimits", CODEC_JSON_ARRAY, &list, e) < 0) return -1;
+    for (size_t i = 0; i < codec_json_len(list); i++) {
+        struct row r = {0};
+        int rc = codec_json_decode(codec_json_at(list, i), "hugepageLimits", rows, 2, &r, e);
+        own(free) char *size = r.size;
+        if (rc < 0) return -1;
         if (!group) return no_controller("hugepageLimits", "hugetlb", e);
-        if (sv_find(size, '/') >= 0) return err_set(e, ERR_INPUT, "hugepageLimits: bad page size");
+        if (strchr(size, '/')) return err_set(e, ERR_INPUT, "hugepageLimits: bad page size");
         own(free) char *file =
-            str_fmt("hugetlb.%.*s.%s", (int)size.n, size.p, v2 ? "max" : "limit_in_bytes");
-        own(free) char *value =
-            str_fmt("%llu", (unsigned long long)codec_json_int(codec_json_get(h, "limit")));
+            str_fmt("hugetlb.%s.%s", size, bundle_cgroup_v2() ? "max" : "limit_in_bytes");
+        own(free) char *value = str_fmt("%llu", (unsigned long long)r.limit);
         if (put(group, file, sv_of(value), e) < 0) return -1;
     }
-    const struct codec_json *prio = codec_json_get(codec_json_get(res, "network"), "priorities");
-    for (size_t i = 0; i < codec_json_len(prio); i++) {
-        const struct codec_json *p = codec_json_at(prio, i);
-        struct sv name = codec_json_text(codec_json_get(p, "name"));
-        const char *group = group_of(groups, "net_prio");
-        if (v2 || !group) return no_controller("network.priorities", "net_prio", e);
-        own(free) char *value = str_fmt("%.*s %lld", (int)name.n, name.p,
-                                        (long long)codec_json_int(codec_json_get(p, "priority")));
+    return 0;
+}
+
+static int apply_priorities(const struct strv *groups, const struct codec_json *res, struct err *e)
+{
+    struct row {
+        char *name;
+        int64_t priority;
+    };
+    static const struct codec_field rows[] = {
+        {"name", CODEC_FIELD_TEXT, offsetof(struct row, name), true},
+        {"priority", CODEC_FIELD_INT, offsetof(struct row, priority), true}};
+    const struct codec_json *list, *network = codec_json_get(res, "network");
+    const char *group = bundle_cgroup_v2() ? NULL : group_of(groups, "net_prio");
+    if (get_part(network, "priorities", CODEC_JSON_ARRAY, &list, e) < 0) return -1;
+    for (size_t i = 0; i < codec_json_len(list); i++) {
+        struct row r = {0};
+        int rc = codec_json_decode(codec_json_at(list, i), "network.priorities", rows, 2, &r, e);
+        own(free) char *name = r.name;
+        if (rc < 0) return -1;
+        if (!group) return no_controller("network.priorities", "net_prio", e);
+        own(free) char *value = str_fmt("%s %lld", name, (long long)r.priority);
         if (put(group, "net_prio.ifpriomap", sv_of(value), e) < 0) return -1;
+    }
+    return 0;
+}
+
+static int apply_rdma(const struct strv *groups, const struct codec_json *res, struct err *e)
+{
+    static const struct {
+        const char *key, *word;
+    } parts[] = {{"hcaHandles", "hca_handle"}, {"hcaObjects", "hca_object"}};
+    const struct codec_json *list = codec_json_get(res, "rdma");
+    const char *group = group_of(groups, "rdma"), *key;
+    void *it = NULL;
+    struct codec_json *v;
+    while (list && codec_json_next(list, &it, &key, &v)) {
+        own(str) struct str text = {0};
+        str_addz(&text, key);
+        for (int i = 0; i < 2; i++) {
+            const struct codec_json *n = codec_json_get(v, parts[i].key);
+            if (codec_json_type(n) == CODEC_JSON_NULL) continue;
+            if (codec_json_type(n) != CODEC_JSON_INT)
+                return err_set(e, ERR_INPUT, "linux.resources.rdma: '%s' must be a whole number",
+                               parts[i].key);
+            str_addf(&text, " %s=%lld", parts[i].word, (long long)codec_json_int(n));
+        }
+        if (!group) return no_controller("rdma", "rdma", e);
+        if (put(group, "rdma.max", str_sv(&text), e) < 0) return -1;
     }
     return 0;
 }
@@ -266,12 +357,39 @@ static int apply_unified(const struct strv *groups, const struct codec_json *res
                            key);
         if (strchr(key, '/') || !strchr(key, '.'))
             return err_set(e, ERR_INPUT, "linux.resources.unified: '%s' names no setting", key);
+        if (codec_json_type(v) != CODEC_JSON_TEXT)
+            return err_set(e, ERR_INPUT, "linux.resources.unified: '%s' must be a text", key);
         if (put(groups->p[0], key, codec_json_text(v), e) < 0) return -1;
     }
     return 0;
 }
 
 // --- devices ----------------------------------------------------------------------------------
+
+// A rule whose number is in quotes would be one for all numbers.
+static int check_rules(const struct codec_json *list, struct err *e)
+{
+    struct row {
+        char *type, *access;
+        int64_t major, minor;
+        bool allow;
+    };
+    static const struct codec_field rows[] = {
+        {"type", CODEC_FIELD_TEXT, offsetof(struct row, type), false},
+        {"access", CODEC_FIELD_TEXT, offsetof(struct row, access), false},
+        {"major", CODEC_FIELD_INT, offsetof(struct row, major), false},
+        {"minor", CODEC_FIELD_INT, offsetof(struct row, minor), false},
+        {"allow", CODEC_FIELD_BOOL, offsetof(struct row, allow), true}};
+    for (size_t i = 0; i < codec_json_len(list); i++) {
+        struct row r = {0};
+        int rc = codec_json_decode(codec_json_at(list, i), "linux.resources.devices", rows, 5, &r,
+                                   e);
+        free(r.type);
+        free(r.access);
+        if (rc < 0) return -1;
+    }
+    return 0;
+}
 
 static void device_rule(const struct codec_json *d, struct str *out)
 {
@@ -296,8 +414,10 @@ static int apply_devices(const struct strv *groups, const struct codec_json *res
     static const char *const always[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",  "c 1:5 rwm",
                                          "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",  "c 5:0 rwm",
                                          "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm"};
-    const struct codec_json *list = codec_json_get(res, "devices");
+    const struct codec_json *list;
     const char *group = group_of(groups, "devices");
+    if (get_part(res, "devices", CODEC_JSON_ARRAY, &list, e) < 0 || check_rules(list, e) < 0)
+        return -1;
     if (!codec_json_len(list)) return 0;
     if (!group) return no_controller("devices", "devices", e);
     if (bundle_cgroup_v2()) {
@@ -320,8 +440,10 @@ static int apply_devices(const struct strv *groups, const struct codec_json *res
 int bundle_cgroup_apply(const struct strv *groups, const struct codec_json *res, struct err *e)
 {
     if (!res) return 0;
-    if (apply_limits(groups, res, e) < 0 || apply_cpu_max(groups, res, e) < 0 ||
-        apply_block(groups, res, e) < 0 || apply_lists(groups, res, e) < 0)
+    if (check_parts(res, e) < 0 || apply_limits(groups, res, e) < 0 ||
+        apply_cpu_max(groups, res, e) < 0 || apply_block(groups, res, e) < 0 ||
+        apply_huge(groups, res, e) < 0 || apply_priorities(groups, res, e) < 0 ||
+        apply_rdma(groups, res, e) < 0)
         return -1;
     return apply_unified(groups, res, e);
 }
@@ -363,7 +485,8 @@ static int fill_cpuset(const char *group, struct err *e)
 
 static void enable_v2(const char *group)
 {
-    static const char *const names[] = {"+cpu", "+memory", "+pids", "+cpuset", "+io", "+hugetlb"};
+    static const char *const names[] = {"+cpu", "+memory", "+pids", "+cpuset",
+                                        "+io",  "+hugetlb", "+rdma"};
     struct err ignored;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         put(group, "cgroup.subtree_control", sv_of(names[i]), &ignored);
@@ -404,6 +527,8 @@ static int group_path(const struct oci_runtime *r, const char *id, const char *t
 static bool wanted(const struct oci_runtime *r, struct sv controllers)
 {
     if (r->cgroups_path && r->cgroups_path[0]) return true;
+    // Who looks at them from inside looks for all of them.
+    vec_each(m, &r->mounts) if (m->type && strcmp(m->type, "cgroup") == 0) return true;
     if (in_list(controllers, "freezer")) return true;
     if (codec_json_len(codec_json_get(r->resources, "devices")) && in_list(controllers, "devices"))
         return true;
@@ -411,7 +536,12 @@ static bool wanted(const struct oci_runtime *r, struct sv controllers)
         if (codec_json_get(r->resources, limits[i].part) &&
             in_list(controllers, limits[i].controller))
             return true;
-    return codec_json_get(r->resources, "hugepageLimits") && in_list(controllers, "hugetlb");
+    static const char *const others[][2] = {
+        {"hugepageLimits", "hugetlb"}, {"network", "net_prio"}, {"rdma", "rdma"}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (codec_json_get(r->resources, others[i][0]) && in_list(controllers, others[i][1]))
+            return true;
+    return false;
 }
 
 static int add_group(const struct oci_runtime *r, const char *id, const char *top,

@@ -22,7 +22,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -35,7 +34,6 @@
 #include "sandbox/plan.h"
 
 #define NODEV_ALL (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
-#define IOPRIO_CLASS_SHIFT 13
 
 // --- proc --------------------------------------------------------------------------------------
 
@@ -92,12 +90,18 @@ static int attach_root(const struct sandbox_plan *p)
     return stage;
 }
 
-static int new_row(const struct bundle_row *row)
+int bundle_enter_row(const struct bundle_row *row, int over)
 {
     int fs = fsopen(row->type, FSOPEN_CLOEXEC), fd = -1;
+    char mode[16];
+    struct stat st;
     if (fs < 0) return -1;
     bool ok = true;
     fsconfig(fs, FSCONFIG_SET_STRING, "source", row->source, 0);
+    if (over >= 0 && fstat(over, &st) == 0) {
+        snprintf(mode, sizeof mode, "%o", st.st_mode & 07777);
+        ok = fsconfig(fs, FSCONFIG_SET_STRING, "mode", mode, 0) == 0;
+    }
     for (size_t i = 0; i < row->options.n && ok; i++) {
         const struct bundle_option *x = &row->options.p[i];
         ok = fsconfig(fs, x->value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, x->key, x->value,
@@ -150,10 +154,32 @@ static int young_copy(int stage, const struct bundle_row *row, uint32_t index)
     return open_tree(row->fd, "", flags);
 }
 
-static int mount_of(const struct bundle_row *row, uint32_t index, int stage)
+static int mount_of(const struct bundle_row *row, uint32_t index, int stage, int over)
 {
-    if (row->kind == BUNDLE_ROW_NEW) return new_row(row);
+    if (row->kind == BUNDLE_ROW_NEW) return bundle_enter_row(row, over);
     return row->listed && stage >= 0 ? young_copy(stage, row, index) : row->fd;
+}
+
+// The kernel's own word for a file over a folder is EINVAL.
+static bool same_kind(const struct bundle_row *row, int at)
+{
+    struct stat st;
+    if (fstat(at, &st) != 0 || S_ISDIR(st.st_mode) == row->dir) return true;
+    errno = row->dir ? ENOTDIR : EISDIR;
+    return false;
+}
+
+static int folder_in(const struct sandbox_plan *p, const char *path)
+{
+    return sandbox_enter_open_in(p->root_fd, path, O_PATH | O_DIRECTORY, 0);
+}
+
+static void put_link(const struct sandbox_plan *p, const struct bundle_row *row, uint32_t index)
+{
+    int at = folder_in(p, row->target);
+    if (at < 0 || (symlinkat(row->source, at, row->type) != 0 && errno != EEXIST))
+        sandbox_enter_fail(p, STEP_OCI_MOUNT, index);
+    close(at);
 }
 
 static void mount_rows(const struct sandbox_plan *p, int stage)
@@ -161,6 +187,11 @@ static void mount_rows(const struct sandbox_plan *p, int stage)
     for (size_t i = 0; i < p->bundle->rows.n; i++) {
         const struct bundle_row *row = &p->bundle->rows.p[i];
         uint32_t index = (uint32_t)i;
+        if (row->kind == BUNDLE_ROW_LINK) {
+            put_link(p, row, index);
+            continue;
+        }
+        int over = row->keep_mode ? folder_in(p, row->target) : -1;
         int at = target_of(p, row, index);
         if (row->kind == BUNDLE_ROW_ATTR) {
             struct mount_attr a = {.attr_set = row->attr};
@@ -174,9 +205,10 @@ static void mount_rows(const struct sandbox_plan *p, int stage)
             errno = EPERM;
             sandbox_enter_fail(p, STEP_TARGET_PROC, index);
         }
-        int fd = mount_of(row, index, stage);
+        int fd = mount_of(row, index, stage, over);
+        if (over >= 0) close(over);
         if (fd < 0 && row->may_fail) continue;
-        if (fd < 0 || sandbox_enter_attach(fd, at, "") != 0)
+        if (fd < 0 || !same_kind(row, at) || sandbox_enter_attach(fd, at, "") != 0)
             sandbox_enter_fail(p, STEP_OCI_MOUNT, index);
         propagate(p, row, fd, index);
         close(at);
@@ -332,6 +364,14 @@ static void change_root(const struct sandbox_plan *p)
     sandbox_enter_need(p, chdir("/") == 0, STEP_PIVOT);
 }
 
+// A working directory that is missing is made while the root can still be written.
+static void early_workdir(const struct sandbox_plan *p)
+{
+    if (!p->bundle->config->root_readonly) return;
+    int at = sandbox_enter_open_or_make(p, p->workdir, true);
+    if (at >= 0) close(at);
+}
+
 struct covers {
     int null, empty;
     bool null_used, empty_used;
@@ -438,20 +478,6 @@ static void terminal(const struct sandbox_plan *p)
     if (dev >= 0) close(dev);
 }
 
-static void attributes(const struct sandbox_plan *p)
-{
-    const struct oci_process *pr = &p->bundle->config->process;
-    const struct bundle_plan *o = p->bundle;
-    if (o->has_personality)
-        sandbox_enter_need(p, personality(o->personality) >= 0, STEP_PERSONALITY);
-    if (pr->has_io)
-        sandbox_enter_need(p,
-                           syscall(SYS_ioprio_set, 1, 0,
-                                   pr->io_class << IOPRIO_CLASS_SHIFT | pr->io_priority) == 0,
-                           STEP_IO_PRIORITY);
-    if (pr->has_umask) umask(pr->umask);
-}
-
 // Everything but the gate and what goes to the program is closed: who waits holds nothing.
 static int at_the_gate(const struct sandbox_plan *p, int proc, int *out_proc)
 {
@@ -492,6 +518,7 @@ _Noreturn void bundle_enter_walk(const struct sandbox_plan *given)
     uint32_t pid = o->ask_hooks ? parents_turn(p) : 0;
     calls(p, false, pid);
     change_root(p);
+    early_workdir(p);
     finish_root(p);
     name_host(p);
     terminal(p);
@@ -505,7 +532,7 @@ _Noreturn void bundle_enter_walk(const struct sandbox_plan *given)
     if (o->look_early) sandbox_enter_look(p);
     if (o->gate_fd >= 0) here.status_fd = at_the_gate(p, proc, &proc);
     calls(p, true, pid);
-    attributes(p);
+    sandbox_enter_attributes(p);
     if (p->label) sandbox_enter_label(p, proc);
     sandbox_enter_need(p, close_range(3 + p->keep_fds, ~0U, CLOSE_RANGE_CLOEXEC) == 0, STEP_CLOSE);
     sandbox_enter_restrict(p);

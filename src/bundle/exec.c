@@ -132,6 +132,9 @@ static int fill_plan(struct bundle_context *c, const struct bundle_exec_options 
     if (config->seccomp &&
         sandbox_seccomp_oci(config->seccomp, cache, &p->seccomp, &p->seccomp_flags, e) < 0)
         return err_wrap(e, "reading linux.seccomp");
+    if (bundle_plan_personality(config, p, e) < 0 ||
+        bundle_plan_affinity(&config->process, p, e) < 0)
+        return -1;
     p->seccomp_flags &= ~(1u << 3);  // its listener was taken at start
     p->keep_fds = (unsigned)o->preserve_fds;
     return bundle_cgroup_open(&box->groups, &p->cgroup, e);

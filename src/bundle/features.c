@@ -68,7 +68,7 @@ static struct codec_json *linux_part(void)
     codec_json_set(cgroup, "v2", codec_json_new_bool(true));
     codec_json_set(cgroup, "systemd", codec_json_new_bool(true));
     codec_json_set(cgroup, "systemdUser", codec_json_new_bool(true));
-    codec_json_set(cgroup, "rdma", codec_json_new_bool(false));
+    codec_json_set(cgroup, "rdma", codec_json_new_bool(true));
     codec_json_set(out, "cgroup", cgroup);
     codec_json_set(out, "seccomp", seccomp_part());
     codec_json_set(out, "apparmor", enabled(true));

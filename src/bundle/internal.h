@@ -105,6 +105,7 @@ enum bundle_row_kind {
     BUNDLE_ROW_BIND, // fd: a detached mount
     BUNDLE_ROW_NEW,  // a new file system, made by the child in its own namespaces
     BUNDLE_ROW_ATTR, // change what is mounted at the target
+    BUNDLE_ROW_LINK, // a link named `type` to `source` in the folder `target`
 };
 struct bundle_row {
     enum bundle_row_kind kind;
@@ -112,6 +113,7 @@ struct bundle_row {
     int fd;
     bool dir;
     bool listed;  // a bind that the bundle has in its list: see young_copy
+    bool keep_mode;  // a tmpfs takes over the mode of the folder that it covers
     bool strict;  // no links on the way: proc and sysfs
     char *type, *source;
     VEC(struct bundle_option) options;
@@ -155,8 +157,6 @@ struct bundle_plan {
     unsigned long outer_propagation, root_propagation;  // MS_*
     char *state_head[2], *state_tail;                   // JSON around the pid: creating, created
     char *clocks;
-    unsigned long personality;
-    bool has_personality;
 };
 void bundle_plan_fini(struct bundle_plan *o);
 static inline void own_bundle_plan(struct bundle_plan *o)
@@ -185,6 +185,11 @@ int bundle_plan_spec(const struct oci_process *pr, const unsigned version[3],
 const char *bundle_plan_what(const struct sandbox_plan *p, const struct report *r); // for plan.what
 int bundle_plan_label(const struct oci_process *pr, char **out_file, char **out_text,
                       struct err *e);
+int bundle_plan_personality(const struct oci_runtime *r, struct sandbox_plan *p, struct err *e);
+// For `exec`: this process goes to the first CPUs, and the plan has the last ones.
+int bundle_plan_affinity(const struct oci_process *pr, struct sandbox_plan *p, struct err *e);
+// A new file system, detached. over: the folder whose mode it gets, -1: its own.
+int bundle_enter_row(const struct bundle_row *row, int over);
 _Noreturn void bundle_enter_walk(const struct sandbox_plan *p);
 
 // --- bundle/verbs.c, bundle/life.c

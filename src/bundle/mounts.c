@@ -52,10 +52,10 @@ static const struct {
                     {"unbindable", MS_UNBINDABLE}};
 // Words that ask for what is there already, or that only the old mount call knew.
 static const char *const ignored[] = {"defaults", "loud",       "quiet",      "async",    "nomand",
-                                      "remount",  "nolazytime", "noiversion", "tmpcopyup"};
+                                      "remount",  "nolazytime", "noiversion"};
 
 struct wishes {
-    bool bind, recursive, map, map_recursive;
+    bool bind, recursive, map, map_recursive, copy_up;
     uint64_t set[2], clear[2];  // this mount, and all below it
 };
 
@@ -98,6 +98,10 @@ static void read_option(const char *word, struct wishes *w, struct bundle_row *r
     if (strcmp(word, "idmap") == 0 || strcmp(word, "ridmap") == 0) {
         w->map = true;
         w->map_recursive |= word[0] == 'r';
+        return;
+    }
+    if (strcmp(word, "tmpcopyup") == 0) {
+        w->copy_up = true;
         return;
     }
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
@@ -182,6 +186,21 @@ static void add_text(struct bundle_row *row, const char *key, const char *value)
     vec_push(&row->options, x);
 }
 
+// A hierarchy of several controllers ("cpu,cpuacct") is found under the name of each.
+static void cgroup_links(const struct bundle_build *b, struct bundle_plan *o, const char *target)
+{
+    for (size_t i = 0; i < b->groups->n; i++) {
+        struct sv rest = sv_from(sv_of(b->groups->p[i]), strlen("/sys/fs/cgroup/"));
+        struct sv names = sv_cut(&rest, '/'), all = names;
+        if (sv_find(names, ',') < 0) continue;
+        while (names.p) {
+            struct bundle_row *row = add_row(o, BUNDLE_ROW_LINK, str_dup(target));
+            row->type = sv_dup(sv_cut(&names, ','));
+            row->source = sv_dup(all);
+        }
+    }
+}
+
 // v1: a tmpfs with one bind of the container's own group a controller. It sees nothing above
 // itself.
 static int cgroup_rows(const struct bundle_build *b, struct bundle_plan *o, const char *target,
@@ -203,13 +222,53 @@ static int cgroup_rows(const struct bundle_build *b, struct bundle_plan *o, cons
                                        NULL, e);
         if (row->fd < 0) return -1;
     }
+    cgroup_links(b, o, target);
     struct bundle_row *end = add_row(o, BUNDLE_ROW_ATTR, str_dup(target));
     end->attr = w->set[0] & MOUNT_ATTR_RDONLY;
     return 0;
 }
 
-static int add_mount(const struct bundle_build *b, struct bundle_plan *o, const struct oci_mount *m,
+static bool has_option(const struct bundle_row *row, const char *key)
+{
+    vec_each(x, &row->options) if (strcmp(x->key, key) == 0) return true;
+    return false;
+}
+
+// What lies on the path in the container's root, before anything is mounted there.
+static int fill_tmpfs(const struct sandbox_plan *p, const struct bundle_row *row, struct err *e)
+{
+    const struct root root = {p->root_fd, "the container"};
+    struct stat own_st;
+    own(fd) int from = fs_in_try(&root, row->target, O_RDONLY | O_DIRECTORY, 0);
+    if (from < 0) return 0;
+    own(fd) int to = fs_openat(row->fd, ".", O_RDONLY | O_DIRECTORY, 0, e);
+    if (to < 0) return -1;
+    if (fstat(to, &own_st) != 0) return err_sys(e, "stat the tmpfs");
+    if (sandbox_mounts_fill(from, to, e) < 0) return err_wrap(e, "copying into the tmpfs");
+    bool owner = has_option(row, "uid") || has_option(row, "gid");
+    if (owner && fchown(to, own_st.st_uid, own_st.st_gid) != 0) return err_sys(e, "chown");
+    if (has_option(row, "mode") && fchmod(to, own_st.st_mode & 07777) != 0)
+        return err_sys(e, "chmod");
+    return 0;
+}
+
+static int copied_up(const struct sandbox_plan *p, struct bundle_plan *o, struct bundle_row *row,
                      struct err *e)
+{
+    struct mount_attr ro = {.attr_set = row->attr & MOUNT_ATTR_RDONLY};
+    row->attr &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+    row->fd = bundle_enter_row(row, -1);
+    if (row->fd < 0) return err_sys(e, "make a tmpfs");
+    if (fill_tmpfs(p, row, e) < 0) return -1;
+    if (ro.attr_set && mount_setattr(row->fd, "", AT_EMPTY_PATH, &ro, sizeof ro) != 0)
+        return err_sys(e, "make the tmpfs read-only");
+    row->kind = BUNDLE_ROW_BIND;
+    row->listed = o->listed = true;
+    return 0;
+}
+
+static int add_mount(const struct bundle_build *b, const struct sandbox_plan *p,
+                     struct bundle_plan *o, const struct oci_mount *m, struct err *e)
 {
     own(str) struct str raw = {0}, target = {0};
     str_addf(&raw, "/%s", m->destination);
@@ -236,16 +295,18 @@ static int add_mount(const struct bundle_build *b, struct bundle_plan *o, const 
     row->strict = strcmp(type, "proc") == 0 || strcmp(type, "sysfs") == 0;
     if (w.map || m->uid.n || m->gid.n)
         return err_set(e, ERR_UNSUPPORTED, "idmapped mounts of type '%s' are not supported", type);
+    if (strcmp(type, "tmpfs") != 0) return 0;
+    if (w.copy_up) return copied_up(p, o, row, e);
+    row->keep_mode = !has_option(row, "mode");
     return 0;
 }
 
 int bundle_mounts_plan(const struct bundle_build *b, struct sandbox_plan *p, struct bundle_plan *o,
                        struct err *e)
 {
-    (void)p;
     for (size_t i = 0; i < b->config->mounts.n; i++) {
         const struct oci_mount *m = &b->config->mounts.p[i];
-        if (add_mount(b, o, m, e) < 0)
+        if (add_mount(b, p, o, m, e) < 0)
             return err_wrap(e, "mounting '%s' to '%s' (mounts[%zu])", m->source ? m->source : "",
                             m->destination, i);
     }
@@ -258,6 +319,7 @@ void bundle_mount_words(struct codec_json *out)
     codec_json_add(out, codec_json_new_text(SV("rbind")));
     codec_json_add(out, codec_json_new_text(SV("idmap")));
     codec_json_add(out, codec_json_new_text(SV("ridmap")));
+    codec_json_add(out, codec_json_new_text(SV("tmpcopyup")));
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         codec_json_add(out, codec_json_new_text(sv_of(ignored[i])));
     for (int deep = 0; deep < 2; deep++) {

@@ -2,6 +2,7 @@
 // From a bundle's config.json to the plan that the child walks: namespaces, root, devices, what the
 // program is and may do. Everything is checked, opened and spelled out here.
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/num.h"
 #include "base/own.h"
 #include "bundle/internal.h"
 #include "oci/image.h"
@@ -24,6 +26,7 @@
 #include "sandbox/seccomp.h"
 #include "sandbox/user.h"
 
+#define IOPRIO_CLASS_SHIFT 13
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1
 #endif
@@ -271,16 +274,76 @@ int bundle_plan_label(const struct oci_process *pr, char **out_file, char **out_
         bool own_dir = fs_exists(AT_FDCWD, "/proc/self/attr/apparmor/exec");
         *out_file = str_dup(own_dir ? "thread-self/attr/apparmor/exec" : "thread-self/attr/exec");
         *out_text = str_fmt("exec %s", pr->apparmor);
-    } else if (pr->selinux && pr->selinux[0] && fs_exists(AT_FDCWD, "/sys/fs/selinux/enforce")) {
+    } else if (pr->selinux && pr->selinux[0]) {
+        if (!fs_exists(AT_FDCWD, "/sys/fs/selinux/enforce"))
+            return err_set(e, ERR_UNSUPPORTED, "process.selinuxLabel: this machine has no SELinux");
         *out_file = str_dup("thread-self/attr/exec");
         *out_text = str_dup(pr->selinux);
     }
     return 0;
 }
 
+static int cpu_list(const char *text, cpu_set_t *out, struct err *e)
+{
+    CPU_ZERO(out);
+    for (struct sv rest = sv_of(text); rest.p;) {
+        struct sv part = sv_trim(sv_cut(&rest, ',')), last = part, first = sv_cut(&last, '-');
+        uint64_t a = 0, b = 0;
+        bool ok = num_u64_max(sv_trim(first), CPU_SETSIZE - 1, &a);
+        b = a;
+        if (ok && last.p) ok = num_u64_max(sv_trim(last), CPU_SETSIZE - 1, &b) && b >= a;
+        if (!ok)
+            return err_set(e, ERR_INPUT, "process.execCPUAffinity: '%s' is no list of CPUs", text);
+        for (; a <= b; a++) CPU_SET(a, out);
+    }
+    return 0;
+}
+
+int bundle_plan_affinity(const struct oci_process *pr, struct sandbox_plan *p, struct err *e)
+{
+    cpu_set_t first;
+    if (pr->cpus_final) {
+        p->attributes.has_cpus = true;
+        if (cpu_list(pr->cpus_final, &p->attributes.cpus, e) < 0) return -1;
+    }
+    if (!pr->cpus_initial) return 0;
+    if (cpu_list(pr->cpus_initial, &first, e) < 0) return -1;
+    if (sched_setaffinity(0, sizeof first, &first) == 0) return 0;
+    return err_sys(e, "run on the CPUs '%s' (process.execCPUAffinity)", pr->cpus_initial);
+}
+
+int bundle_plan_personality(const struct oci_runtime *r, struct sandbox_plan *p, struct err *e)
+{
+    if (!r->personality) return 0;
+    bool is_32 = strcmp(r->personality, "LINUX32") == 0;
+    if (!is_32 && strcmp(r->personality, "LINUX") != 0)
+        return err_set(e, ERR_INPUT, "linux.personality: unknown domain '%s'", r->personality);
+    p->attributes.has_personality = true;
+    p->attributes.personality = is_32 ? PER_LINUX32 : PER_LINUX;
+    return 0;
+}
+
+static void attributes(const struct oci_process *pr, struct sandbox_attributes *a)
+{
+    const struct oci_scheduler *s = &pr->scheduler;
+    a->has_umask = pr->has_umask;
+    a->umask = pr->umask;
+    a->has_io = pr->has_io;
+    a->io = (int)(pr->io_class << IOPRIO_CLASS_SHIFT | pr->io_priority);
+    a->has_scheduler = s->given;
+    a->scheduler = (struct sandbox_scheduler){.size = sizeof a->scheduler,
+                                           .policy = (uint32_t)s->policy,
+                                           .flags = s->flags,
+                                           .nice = (int32_t)s->nice,
+                                           .priority = (uint32_t)s->priority,
+                                           .runtime = (uint64_t)s->runtime,
+                                           .deadline = (uint64_t)s->deadline,
+                                           .period = (uint64_t)s->period};
+}
+
 int bundle_plan_spec(const struct oci_process *pr, const unsigned version[3],
-                     const struct event_sink *sink, struct sandbox_spec *s, struct sandbox_plan *p,
-                     struct err *e)
+                  const struct event_sink *sink, struct sandbox_spec *s, struct sandbox_plan *p,
+                  struct err *e)
 {
     if (!pr->args.n) return err_set(e, ERR_INPUT, "process.args: must not be empty");
     strv_add_all(&s->args, &pr->args);
@@ -297,6 +360,7 @@ int bundle_plan_spec(const struct oci_process *pr, const unsigned version[3],
     p->user.n = pr->groups.n;
     p->user.groups = mem_alloc((pr->groups.n + 1) * sizeof *p->user.groups);
     for (size_t i = 0; i < pr->groups.n; i++) p->user.groups[i] = pr->groups.p[i];
+    attributes(pr, &p->attributes);
     if (rlimits(pr, s, e) < 0) return -1;
     return capabilities(pr, version, sink, p, e);
 }
@@ -383,6 +447,14 @@ static int add_node(const struct bundle_build *b, struct sandbox_plan *p,
     return 0;
 }
 
+// The first one of a name counts: callers that add devices from several places do not compare.
+static bool listed_before(const struct oci_runtime *r, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(r->devices.p[k].path, r->devices.p[i].path) == 0) return true;
+    return false;
+}
+
 static int devices(const struct bundle_build *b, struct sandbox_plan *p, struct err *e)
 {
     static char names[6][16] = {"/dev/null", "/dev/zero",    "/dev/full",
@@ -403,7 +475,8 @@ static int devices(const struct bundle_build *b, struct sandbox_plan *p, struct 
         if (!listed && add_node(b, p, &d, names[i], e) < 0) return -1;
     }
     for (size_t i = 0; i < r->devices.n && p->bundle->dev_setup; i++)
-        if (add_node(b, p, &r->devices.p[i], r->devices.p[i].path, e) < 0) return -1;
+        if (!listed_before(r, i) && add_node(b, p, &r->devices.p[i], r->devices.p[i].path, e) < 0)
+            return -1;
     return 0;
 }
 
@@ -441,15 +514,12 @@ static void calls(const struct oci_runtime *r, struct bundle_plan *o)
 
 static int clocks(const struct oci_runtime *r, struct sandbox_join *join, char **out, struct err *e)
 {
-    static const char *const names[] = {"monotonic", "boottime"};
+    static const char *const names[OCI_CLOCKS] = {"monotonic", "boottime"};
     own(str) struct str text = {0};
-    for (int i = 0; i < 2 && r->time_offsets; i++) {
-        const struct codec_json *v = codec_json_get(r->time_offsets, names[i]);
-        if (v)
-            str_addf(&text, "%s %lld %lld\n", names[i],
-                     (long long)codec_json_int(codec_json_get(v, "secs")),
-                     (long long)codec_json_int(codec_json_get(v, "nanosecs")));
-    }
+    for (int i = 0; i < OCI_CLOCKS; i++)
+        if (r->clocks[i].given)
+            str_addf(&text, "%s %lld %lld\n", names[i], (long long)r->clocks[i].secs,
+                     (long long)r->clocks[i].nanosecs);
     if (!text.n) return 0;
     if (!join->time_offsets)
         return err_set(e, ERR_INPUT, "linux.timeOffsets: they need a new time namespace");
@@ -462,13 +532,7 @@ static int odds_and_ends(const struct bundle_build *b, struct sandbox_plan *p, s
 {
     const struct oci_runtime *r = b->config;
     struct bundle_plan *o = p->bundle;
-    if (r->personality) {
-        bool ok = strcmp(r->personality, "LINUX") == 0 || strcmp(r->personality, "LINUX32") == 0;
-        if (!ok)
-            return err_set(e, ERR_INPUT, "linux.personality: unknown domain '%s'", r->personality);
-        o->has_personality = true;
-        o->personality = r->personality[5] ? PER_LINUX32 : PER_LINUX;
-    }
+    if (bundle_plan_personality(r, p, e) < 0) return -1;
     for (size_t i = 0; i < r->sysctls.n; i++) {
         struct sandbox_plan_sysctl row = {0};
         if (sandbox_proc_sysctl(p->spec, r->sysctls.p[i], &row.path, &row.value, e) < 0) return -1;

@@ -41,6 +41,8 @@ void oci_process_fini(struct oci_process *p)
     vec_fini(&p->rlimits);
     free(p->apparmor);
     free(p->selinux);
+    free(p->cpus_initial);
+    free(p->cpus_final);
     memset(p, 0, sizeof *p);
 }
 
@@ -104,6 +106,12 @@ static int need_range(int64_t v, int64_t low, int64_t high, const char *label, s
     return err_set(e, ERR_INPUT, "%s: %lld is out of range", label, (long long)v);
 }
 
+static int need_int(const struct codec_json *v, const char *label, struct err *e)
+{
+    if (codec_json_type(v) == CODEC_JSON_INT) return 0;
+    return err_set(e, ERR_INPUT, "%s: must be a whole number", label);
+}
+
 static int get_u32(const struct codec_json *obj, const char *key, const char *label, uint32_t *out,
                    bool *out_has, struct err *e)
 {
@@ -140,7 +148,7 @@ static int read_map(const struct codec_json *list, const char *label, struct idm
 // --- process -----------------------------------------------------------------------------------
 
 struct process_rows {
-    struct codec_json *size, *user, *caps, *rlimits, *oom, *io;
+    struct codec_json *size, *user, *caps, *rlimits, *oom, *io, *scheduler, *affinity;
 };
 
 static int read_user(const struct codec_json *j, struct oci_process *p, struct err *e)
@@ -150,11 +158,15 @@ static int read_user(const struct codec_json *j, struct oci_process *p, struct e
         get_u32(j, "gid", "process.user", &p->gid, NULL, e) < 0 ||
         get_u32(j, "umask", "process.user", &p->umask, &p->has_umask, e) < 0)
         return -1;
+    if (p->uid == UINT32_MAX || p->gid == UINT32_MAX)  // "leave it as it is", to the kernel
+        return err_set(e, ERR_INPUT, "process.user: %u is no id", UINT32_MAX);
     int rc = need_list(groups, "process.user.additionalGids", e);
     for (size_t i = 0; rc > 0 && i < codec_json_len(groups); i++) {
-        int64_t v = codec_json_int(codec_json_at(groups, i));
-        rc = need_range(v, 0, UINT32_MAX - 1, "process.user.additionalGids", e) < 0 ? -1 : 1;
-        vec_push(&p->groups, (uint32_t)v);
+        const struct codec_json *v = codec_json_at(groups, i);
+        if (need_int(v, "process.user.additionalGids", e) < 0 ||
+            need_range(codec_json_int(v), 0, UINT32_MAX - 1, "process.user.additionalGids", e) < 0)
+            return -1;
+        vec_push(&p->groups, (uint32_t)codec_json_int(v));
     }
     return rc < 0 ? -1 : 0;
 }
@@ -195,19 +207,85 @@ static int read_rlimits(const struct codec_json *list, struct oci_process *p, st
     return rc < 0 ? -1 : 0;
 }
 
+// The place of `name` in the list, -1: nowhere.
+static int find_word(const char *const *list, const char *name)
+{
+    for (int i = 0; list[i]; i++)
+        if (strcmp(list[i], name) == 0) return i;
+    return -1;
+}
+
 static int read_io(const struct codec_json *j, struct oci_process *p, struct err *e)
 {
-    static const char *const classes[] = {"IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE",
-                                          "IOPRIO_CLASS_IDLE"};
-    struct sv name = codec_json_text(codec_json_get(j, "class"));
-    for (int i = 0; i < 3; i++)
-        if (sv_eqz(name, classes[i])) p->io_class = i + 1;
-    p->io_priority = codec_json_int(codec_json_get(j, "priority"));
+    static const char *const classes[] = {"", "IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE",
+                                          "IOPRIO_CLASS_IDLE", NULL};
+    struct row {
+        char *class;
+        int64_t priority;
+    };
+    static const struct codec_field rows[] = {NEED(struct row, "class", TEXT, class),
+                                              ROW(struct row, "priority", INT, priority)};
+    struct row v = {0};
+    int rc = codec_json_decode(j, "process.ioPriority", rows, COUNT(rows), &v, e);
+    own(free) char *name = v.class;
+    if (rc < 0) return -1;
+    p->io_class = find_word(classes, name);
+    p->io_priority = v.priority;
     p->has_io = true;
-    if (!p->io_class)
-        return err_set(e, ERR_INPUT, "process.ioPriority: unknown class '%.*s'", (int)name.n,
-                       name.p);
+    if (p->io_class <= 0)
+        return err_set(e, ERR_INPUT, "process.ioPriority: unknown class '%s'", name);
     return need_range(p->io_priority, 0, 7, "process.ioPriority.priority", e);
+}
+
+static int read_scheduler(const struct codec_json *j, struct oci_scheduler *s, struct err *e)
+{
+    // By their numbers in the kernel; 4 is not taken.
+    static const char *const policies[] = {"SCHED_OTHER", "SCHED_FIFO", "SCHED_RR",
+                                           "SCHED_BATCH", "SCHED_ISO",  "SCHED_IDLE",
+                                           "SCHED_DEADLINE", NULL};
+    static const char *const flags[] = {
+        "SCHED_FLAG_RESET_ON_FORK", "SCHED_FLAG_RECLAIM",        "SCHED_FLAG_DL_OVERRUN",
+        "SCHED_FLAG_KEEP_POLICY",   "SCHED_FLAG_KEEP_PARAMS",    "SCHED_FLAG_UTIL_CLAMP_MIN",
+        "SCHED_FLAG_UTIL_CLAMP_MAX", NULL};
+    struct row {
+        char *policy;
+        struct strv flags;
+    } v = {0};
+    static const struct codec_field texts[] = {NEED(struct row, "policy", TEXT, policy),
+                                               ROW(struct row, "flags", STRV, flags)};
+    static const struct codec_field numbers[] = {
+        ROW(struct oci_scheduler, "nice", INT, nice),
+        ROW(struct oci_scheduler, "priority", INT, priority),
+        ROW(struct oci_scheduler, "runtime", INT, runtime),
+        ROW(struct oci_scheduler, "deadline", INT, deadline),
+        ROW(struct oci_scheduler, "period", INT, period)};
+    int rc = codec_json_decode(j, "process.scheduler", texts, COUNT(texts), &v, e);
+    own(free) char *policy = v.policy;
+    own(strv) struct strv words = v.flags;
+    if (rc < 0 || codec_json_decode(j, "process.scheduler", numbers, COUNT(numbers), s, e) < 0)
+        return -1;
+    s->given = true;
+    s->policy = find_word(policies, policy);
+    if (s->policy < 0)
+        return err_set(e, ERR_INPUT, "process.scheduler: unknown policy '%s'", policy);
+    for (size_t i = 0; i < words.n; i++) {
+        int bit = find_word(flags, words.p[i]);
+        if (bit < 0)
+            return err_set(e, ERR_INPUT, "process.scheduler: unknown flag '%s'", words.p[i]);
+        s->flags |= (uint64_t)1 << bit;
+    }
+    if (need_range(s->nice, -20, 19, "nice", e) < 0 ||
+        need_range(s->priority, 0, 99, "priority", e) < 0)
+        return err_wrap(e, "process.scheduler");
+    return 0;
+}
+
+static int read_affinity(const struct codec_json *j, struct oci_process *p, struct err *e)
+{
+    static const struct codec_field rows[] = {
+        ROW(struct oci_process, "initial", TEXT, cpus_initial),
+        ROW(struct oci_process, "final", TEXT, cpus_final)};
+    return codec_json_decode(j, "process.execCPUAffinity", rows, COUNT(rows), p, e);
 }
 
 static int check_process(const struct oci_process *p, struct err *e)
@@ -215,6 +293,8 @@ static int check_process(const struct oci_process *p, struct err *e)
     if (!p->cwd || p->cwd[0] != '/')
         return err_set(e, ERR_INPUT, "process.cwd: '%s' is not an absolute path",
                        p->cwd ? p->cwd : "");
+    if (p->args.n && !p->args.p[0][0])
+        return err_set(e, ERR_INPUT, "process.args: the program's name is empty");
     return 0;
 }
 
@@ -236,17 +316,23 @@ static int read_process(const struct codec_json *j, struct oci_process *p, struc
         ROW(struct process_rows, "rlimits", VALUE, rlimits),
         ROW(struct process_rows, "oomScoreAdj", VALUE, oom),
         ROW(struct process_rows, "ioPriority", VALUE, io),
+        ROW(struct process_rows, "scheduler", VALUE, scheduler),
+        ROW(struct process_rows, "execCPUAffinity", VALUE, affinity),
     };
     struct process_rows v = {0};
     if (codec_json_decode(j, "process", texts, COUNT(texts), p, e) < 0 ||
         codec_json_decode(j, "process", parts, COUNT(parts), &v, e) < 0 ||
         read_user(v.user, p, e) < 0 || (v.caps && read_caps(v.caps, p, e) < 0) ||
-        read_rlimits(v.rlimits, p, e) < 0 || (v.io && read_io(v.io, p, e) < 0))
+        read_rlimits(v.rlimits, p, e) < 0 || (v.io && read_io(v.io, p, e) < 0) ||
+        (v.scheduler && read_scheduler(v.scheduler, &p->scheduler, e) < 0) ||
+        (v.affinity && read_affinity(v.affinity, p, e) < 0))
         return -1;
     if (v.oom) {
         p->oom_score_adj = codec_json_int(v.oom);
         p->has_oom_score_adj = true;
-        if (need_range(p->oom_score_adj, -1000, 1000, "process.oomScoreAdj", e) < 0) return -1;
+        if (need_int(v.oom, "process.oomScoreAdj", e) < 0 ||
+            need_range(p->oom_score_adj, -1000, 1000, "process.oomScoreAdj", e) < 0)
+            return -1;
     }
     if (v.size) {
         uint32_t rows = 0, columns = 0;
@@ -383,10 +469,44 @@ static int read_sysctls(const struct codec_json *j, struct oci_runtime *r, struc
     return 0;
 }
 
+static int read_clocks(const struct codec_json *j, struct oci_runtime *r, struct err *e)
+{
+    static const char *const names[OCI_CLOCKS + 1] = {"monotonic", "boottime", NULL};
+    static const struct codec_field rows[] = {ROW(struct oci_clock, "secs", INT, secs),
+                                              ROW(struct oci_clock, "nanosecs", INT, nanosecs)};
+    void *it = NULL;
+    const char *key;
+    struct codec_json *v;
+    while (j && codec_json_next(j, &it, &key, &v)) {
+        int i = find_word(names, key);
+        if (i < 0) return err_set(e, ERR_INPUT, "linux.timeOffsets: unknown clock '%s'", key);
+        struct oci_clock *c = &r->clocks[i];
+        if (codec_json_decode(v, "linux.timeOffsets", rows, COUNT(rows), c, e) < 0 ||
+            need_range(c->nanosecs, 0, 999999999, "linux.timeOffsets: nanosecs", e) < 0)
+            return -1;
+        c->given = true;
+    }
+    return 0;
+}
+
+static int check_annotations(const struct codec_json *j, struct err *e)
+{
+    void *it = NULL;
+    const char *key;
+    struct codec_json *v;
+    if (j && codec_json_type(j) != CODEC_JSON_OBJECT)
+        return err_set(e, ERR_INPUT, "annotations: must be a JSON object");
+    while (j && codec_json_next(j, &it, &key, &v))
+        if (codec_json_type(v) != CODEC_JSON_TEXT)
+            return err_set(e, ERR_INPUT, "annotations: '%s' must be a text", key);
+    return 0;
+}
+
 // --- the whole ---------------------------------------------------------------------------------
 
 struct linux_rows {
-    struct codec_json *namespaces, *uid, *gid, *devices, *sysctl, *personality, *intel;
+    struct codec_json *namespaces, *uid, *gid, *devices, *sysctl, *personality, *intel,
+        *clocks;
 };
 
 static int read_linux(const struct codec_json *j, struct oci_runtime *r, struct err *e)
@@ -398,8 +518,7 @@ static int read_linux(const struct codec_json *j, struct oci_runtime *r, struct 
         ROW(struct oci_runtime, "maskedPaths", STRV, masked),
         ROW(struct oci_runtime, "readonlyPaths", STRV, readonly),
         ROW(struct oci_runtime, "resources", VALUE, resources),
-        ROW(struct oci_runtime, "seccomp", VALUE, seccomp),
-        ROW(struct oci_runtime, "timeOffsets", VALUE, time_offsets)};
+        ROW(struct oci_runtime, "seccomp", VALUE, seccomp)};
     static const struct codec_field parts[] = {
         ROW(struct linux_rows, "namespaces", VALUE, namespaces),
         ROW(struct linux_rows, "uidMappings", VALUE, uid),
@@ -407,6 +526,7 @@ static int read_linux(const struct codec_json *j, struct oci_runtime *r, struct 
         ROW(struct linux_rows, "devices", VALUE, devices),
         ROW(struct linux_rows, "sysctl", VALUE, sysctl),
         ROW(struct linux_rows, "personality", VALUE, personality),
+        ROW(struct linux_rows, "timeOffsets", VALUE, clocks),
         ROW(struct linux_rows, "intelRdt", VALUE, intel)};
     struct linux_rows v = {0};
     if (codec_json_decode(j, "linux", rows, COUNT(rows), r, e) < 0 ||
@@ -414,7 +534,7 @@ static int read_linux(const struct codec_json *j, struct oci_runtime *r, struct 
         read_namespaces(v.namespaces, r, e) < 0 ||
         read_map(v.uid, "linux.uidMappings", &r->uid, e) < 0 ||
         read_map(v.gid, "linux.gidMappings", &r->gid, e) < 0 || read_devices(v.devices, r, e) < 0 ||
-        read_sysctls(v.sysctl, r, e) < 0)
+        read_sysctls(v.sysctl, r, e) < 0 || read_clocks(v.clocks, r, e) < 0)
         return -1;
     if (v.intel) return err_set(e, ERR_UNSUPPORTED, "linux.intelRdt is not supported");
     if (v.personality)
@@ -476,7 +596,7 @@ struct top_rows {
     struct codec_json *process, *root, *mounts, *hooks, *linux_;
 };
 
-static int read_all(const char *label, struct oci_runtime *r, struct err *e)
+static int read_all(struct oci_runtime *r, struct err *e)
 {
     static const struct codec_field rows[] = {
         NEED(struct oci_runtime, "ociVersion", TEXT, version),
@@ -491,9 +611,9 @@ static int read_all(const char *label, struct oci_runtime *r, struct err *e)
         ROW(struct top_rows, "mounts", VALUE, mounts), ROW(struct top_rows, "hooks", VALUE, hooks),
         ROW(struct top_rows, "linux", VALUE, linux_)};
     struct top_rows v = {0};
-    if (codec_json_decode(r->json, label, rows, COUNT(rows), r, e) < 0 ||
-        check_version(r->version, e) < 0 ||
-        codec_json_decode(r->json, label, parts, COUNT(parts), &v, e) < 0 ||
+    if (codec_json_decode(r->json, "config.json", rows, COUNT(rows), r, e) < 0 ||
+        check_version(r->version, e) < 0 || check_annotations(r->annotations, e) < 0 ||
+        codec_json_decode(r->json, "config.json", parts, COUNT(parts), &v, e) < 0 ||
         codec_json_decode(v.root, "root", root_rows, COUNT(root_rows), r, e) < 0)
         return -1;
     r->has_process = v.process != NULL;
@@ -510,7 +630,7 @@ int oci_runtime_parse(struct sv text, const char *label, struct oci_runtime *out
     own(oci_runtime) struct oci_runtime r = {0};
     oci_runtime_fold_numbers(text, &folded);
     if (codec_json_parse(str_sv(&folded), label, &r.json, e) < 0) return -1;
-    if (read_all(label, &r, e) < 0) return err_wrap(e, "reading '%s'", label);
+    if (read_all(&r, e) < 0) return err_wrap(e, "reading '%s'", label);
     *out = r;
     memset(&r, 0, sizeof r);
     return 0;

@@ -28,6 +28,12 @@ struct oci_rlimit {
     char *type;  // "RLIMIT_NOFILE"
     uint64_t soft, hard;
 };
+struct oci_scheduler {
+    bool given;
+    int policy;  // as sched_setattr(2) has them
+    uint64_t flags;
+    int64_t nice, priority, runtime, deadline, period;
+};
 struct oci_process {
     bool terminal;
     uint16_t rows, columns;  // 0: not said
@@ -45,6 +51,8 @@ struct oci_process {
     char *apparmor, *selinux;
     int64_t io_class, io_priority;
     bool has_io;
+    struct oci_scheduler scheduler;
+    char *cpus_initial, *cpus_final;  // for `exec`; NULL: as they are
 };
 struct oci_mount {
     char *destination, *type, *source;
@@ -76,6 +84,11 @@ struct oci_device {
     int64_t major, minor;
     uint32_t mode, uid, gid;
 };
+enum { OCI_CLOCK_MONOTONIC, OCI_CLOCK_BOOTTIME, OCI_CLOCKS };
+struct oci_clock {
+    bool given;
+    int64_t secs, nanosecs;
+};
 struct oci_runtime {
     char *version, *hostname, *domainname;
     char *root_path;
@@ -91,7 +104,8 @@ struct oci_runtime {
     struct strv sysctls;  // "name=value"
     struct strv masked, readonly;
     // Parts of `json`; NULL: absent.
-    const struct codec_json *annotations, *resources, *seccomp, *time_offsets;
+    const struct codec_json *annotations, *resources, *seccomp;
+    struct oci_clock clocks[OCI_CLOCKS];
     struct codec_json *json;
 };
 void oci_runtime_fini(struct oci_runtime *r);

@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -669,6 +670,18 @@ void sandbox_enter_limit(const struct sandbox_plan *p)
     if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0 && errno != ENOSYS &&
         errno != EPERM && errno != EDQUOT)
         sandbox_enter_fail(p, STEP_KEYRING, 0);
+}
+
+void sandbox_enter_attributes(const struct sandbox_plan *p)
+{
+    const struct sandbox_attributes *a = &p->attributes;
+    if (a->has_personality) sandbox_enter_need(p, personality(a->personality) >= 0, STEP_PERSONALITY);
+    if (a->has_io) sandbox_enter_need(p, syscall(SYS_ioprio_set, 1, 0, a->io) == 0, STEP_IO_PRIORITY);
+    if (a->has_scheduler)
+        sandbox_enter_need(p, syscall(SYS_sched_setattr, 0, &a->scheduler, 0) == 0, STEP_SCHEDULER);
+    if (a->has_cpus)
+        sandbox_enter_need(p, sched_setaffinity(0, sizeof a->cpus, &a->cpus) == 0, STEP_AFFINITY);
+    if (a->has_umask) umask(a->umask);
 }
 
 static int set_caps(const struct sandbox_caps *s, uint64_t also)

@@ -39,6 +39,7 @@ void sandbox_enter_sysctls(const struct sandbox_plan *p, int proc);
 void sandbox_enter_send_fd(const struct sandbox_plan *p, enum report_kind kind, int fd,
                            enum step step);
 void sandbox_enter_limit(const struct sandbox_plan *p);
+void sandbox_enter_attributes(const struct sandbox_plan *p);
 void sandbox_enter_label(const struct sandbox_plan *p, int proc);
 void sandbox_enter_restrict(const struct sandbox_plan *p);
 void sandbox_enter_look(

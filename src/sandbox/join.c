@@ -236,6 +236,7 @@ static _Noreturn void walk(const struct sandbox_plan *p)
     else
         for (int i = 0; i < 3; i++) sandbox_enter_need(p, dup2(p->io[i], i) == i, STEP_STDIO);
     sandbox_enter_limit(p);
+    sandbox_enter_attributes(p);
     if (p->label) sandbox_enter_label(p, sandbox_enter_new_fs("proc", 0));
     sandbox_enter_need(p, close_range(3 + p->keep_fds, ~0U, CLOSE_RANGE_CLOEXEC) == 0, STEP_CLOSE);
     sandbox_enter_restrict(p);

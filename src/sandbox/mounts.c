@@ -16,6 +16,7 @@
 #include "sandbox/plan.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/userns.h"
+#include "store/copytree.h"
 
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1
@@ -229,4 +230,10 @@ int sandbox_plan_mounts(struct engine *en, struct sandbox_plan *p, struct err *e
     }
     sort_mounts(p);
     return 0;
+}
+
+int sandbox_mounts_fill(int from, int to, struct err *e)
+{
+    const struct store_copytree all = {0};
+    return store_copytree(from, to, &all, e);
 }

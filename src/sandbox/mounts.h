@@ -20,3 +20,5 @@ int sandbox_mounts_tmpfs(const struct sandbox_tmpfs_options *o, struct err *e);
 // Detached recursive copy of what `fd` shows; attributes as in mount_setattr.
 int sandbox_mounts_clone(int fd, bool recursive, bool readonly, uint64_t attr,
                          const char *propagation, struct err *e);
+// Copies what is in the folder `from`, and its own owner and mode, into the empty folder `to`.
+int sandbox_mounts_fill(int from, int to, struct err *e);

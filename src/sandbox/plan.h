@@ -3,6 +3,7 @@
 // text spelled out. What they say to each other meanwhile stands here too.
 #pragma once
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -74,6 +75,8 @@
     X(LABEL, "set the security label")                                              \
     X(PERSONALITY, "set the personality")                                           \
     X(IO_PRIORITY, "set the I/O priority")                                          \
+    X(SCHEDULER, "set the scheduler")                                               \
+    X(AFFINITY, "set the CPU affinity")                                             \
     X(CLOSE, "close descriptors")                                                   \
     X(EXEC, "execute the program")
 
@@ -136,6 +139,23 @@ struct sandbox_plan_sysctl {
     bool optional;  // one of our defaults: an old kernel may lack it
 };
 
+// What a process of a bundle may ask for beside the rest.
+struct sandbox_scheduler {  // as sched_setattr(2) takes it
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+struct sandbox_attributes {
+    bool has_personality, has_io, has_scheduler, has_cpus, has_umask;
+    unsigned long personality;
+    int io;
+    struct sandbox_scheduler scheduler;
+    cpu_set_t cpus;
+    uint32_t umask;
+};
+
 struct sandbox_plan {
     struct engine *en;
     const struct sandbox_spec *spec;
@@ -185,6 +205,7 @@ struct sandbox_plan {
     unsigned keep_fds;  // this many behind 2 are the program's as well
     struct sock_fprog seccomp;  // len 0: none
     unsigned seccomp_flags;
+    struct sandbox_attributes attributes;
     char *workdir;
     char **argv;      // borrowed texts, NULL-terminated; with --init two slots in front
     char **envp;

@@ -496,6 +496,20 @@ EOF
     rmdir /sys/fs/cgroup/*/dewar-test 2>/dev/null || true
 }
 
+@test "a mount of the control groups shows the container's own, each controller by its name" {
+    need_root
+    [ ! -e /sys/fs/cgroup/cgroup.controllers ] || skip "cgroup v2"
+    change '.mounts+=[{"destination":"/sys/fs/cgroup","type":"cgroup","source":"cgroup","options":["ro"]}]'
+    sh_args 'cat /sys/fs/cgroup/pids/cgroup.procs; ls -d /sys/fs/cgroup/memory /sys/fs/cgroup/freezer; ls -l /sys/fs/cgroup'
+    try oci run "$ID"
+    ok
+    same "${lines[0]}" 1
+    # A hierarchy with two controllers, where there is one.
+    local two
+    two=$(find /sys/fs/cgroup -maxdepth 1 -type d -name '*,*' | head -1)
+    [ -z "$two" ] || has "${two##*,} -> ${two##*/}"
+}
+
 @test "a seccomp profile holds, and its compiled form is kept" {
     change '.linux.seccomp={"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86_64"],"syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":37}]}'
     sh_args 'grep Seccomp: /proc/self/status; mkdir /tmp/x'
@@ -547,6 +561,114 @@ EOF
     try oci run "$ID"
     [[ ${lines[0]} == i?86 || ${lines[0]} != x86_64 ]]
     same "${lines[1]} ${lines[2]} ${lines[3]}" "abc d.e 500"
+}
+
+@test "scheduler, I/O priority and CPU affinity are the program's, in exec as well" {
+    change '.process.scheduler={"policy":"SCHED_BATCH","nice":7} | .process.ioPriority={"class":"IOPRIO_CLASS_IDLE"}
+        | .process.user.umask=63 | .process.execCPUAffinity={"initial":"0","final":"0"}'
+    # Fields 19 and 41 of stat: nice and policy (3 is SCHED_BATCH).
+    local say="cut -d' ' -f19,41 /proc/self/stat; ionice -p \$\$; umask"
+    sh_args "$say"
+    try oci run "$ID"
+    ok
+    same "${lines[*]}" "7 3 idle 0077"
+    background
+    try oci exec "$ID" sh -c "$say; taskset -p \$\$"
+    ok
+    same "${lines[0]} ${lines[1]} ${lines[2]}" "7 3 idle 0077"
+    has "mask: 1"
+    change '.process.scheduler={"policy":"SCHED_ODD"}'
+    try oci run "$ID-2"
+    fails 1 "process.scheduler: unknown policy 'SCHED_ODD'"
+    echo '{"cwd":"/","user":{"uid":0,"gid":0},"args":["true"],"execCPUAffinity":{"final":"1-x"}}' >p.json
+    try oci exec --process p.json "$ID"
+    fails 1 "'1-x' is no list of CPUs"
+}
+
+@test "a missing working directory is made below a read-only root too" {
+    cp -a "$BATS_FILE_TMPDIR/rootfs" r
+    change '.root={"path":"r","readonly":true} | .process.cwd="/new/dir"'
+    sh_args 'pwd; touch x'
+    try oci run "$ID"
+    fails 1 "Read-only file system"
+    has "/new/dir"
+}
+
+@test "a tmpfs takes the mode of the folder that it covers, and its files with tmpcopyup" {
+    cp -a "$BATS_FILE_TMPDIR/rootfs" r
+    mkdir -m 2750 r/data
+    mkdir r/data/sub
+    echo inside >r/data/sub/f
+    ln -s sub/f r/data/link
+    change '.root={"path":"r","readonly":false} | .mounts+=[
+        {"destination":"/data","type":"tmpfs","source":"tmpfs"},
+        {"destination":"/new","type":"tmpfs","source":"tmpfs"}]'
+    sh_args 'stat -c %a /data /new; ls /data'
+    try oci run "$ID"
+    ok
+    same "$output" $'2750\n1777'
+    change '.mounts[-2].options=["tmpcopyup","nosuid"] | .mounts[-1].options=["tmpcopyup","mode=700"]'
+    sh_args 'stat -c %a /data /new; cat /data/link; touch /data/more; grep " /data " /proc/self/mountinfo'
+    try oci run "$ID"
+    ok
+    same "${lines[*]:0:3}" "2750 700 inside"
+    has nosuid
+    has "- tmpfs tmpfs"
+    [ ! -e r/data/more ]
+    change '.mounts[-2].options=["tmpcopyup","ro","mode=711"]'
+    sh_args 'stat -c %a /data; cat /data/link; touch /data/more'
+    try oci run "$ID"
+    fails 1 "Read-only file system"
+    same "${lines[*]:0:2}" "711 inside"
+}
+
+@test "a file over a folder and a folder over a file say what they are" {
+    touch file
+    change '.mounts+=[{"destination":"/etc","type":"bind","source":"file","options":["bind"]}]'
+    try oci run "$ID"
+    fails 1 "mount '/etc': Is a directory"
+    change '.mounts[-1]={"destination":"/etc/passwd","type":"bind","source":".","options":["bind"]}'
+    try oci run "$ID"
+    fails 1 "mount '/etc/passwd': Not a directory"
+}
+
+@test "a device that is listed twice is made once, as the first says" {
+    need_root
+    change '.linux.devices=[{"path":"/dev/d","type":"c","major":1,"minor":3},{"path":"/dev/d","type":"c","major":1,"minor":5}]'
+    sh_args 'ls -l /dev/d'
+    try oci run "$ID"
+    ok
+    has "1,   3"
+}
+
+@test "a value of the wrong type is never taken for another one" {
+    local cases=(
+        '.process.user.additionalGids=["5"]' "additionalGids: must be a whole number"
+        '.process.user.additionalGids=[1.5]' "additionalGids: must be a whole number"
+        '.process.user.uid=4294967295' "is no id"
+        '.process.oomScoreAdj="1"' "oomScoreAdj: must be a whole number"
+        '.process.ioPriority={"class":"IOPRIO_CLASS_BE","priority":"4"}' "'priority' must be a whole number"
+        '.process.scheduler={"policy":"SCHED_OTHER","nice":20}' "20 is out of range"
+        '.process.args=[""]' "the program's name is empty"
+        '.linux.resources={"memory":{"limit":"64m"}}' "it must be a whole number"
+        '.linux.resources={"memory":[]}' "'memory' must be a JSON object"
+        '.linux.resources={"cpu":{"cpus":0}}' "it must be a text"
+        '.linux.resources={"hugepageLimits":[{"pageSize":"2MB","limit":"1"}]}' "'limit' must be a whole number"
+        '.linux.resources={"blockIO":{"throttleReadBpsDevice":[{"major":"8","minor":0,"rate":1}]}}' "'major' must be a whole number"
+        '.linux.resources={"rdma":{"mlx5_0":{"hcaHandles":"3"}}}' "'hcaHandles' must be a whole number"
+        '.annotations={"a":1}' "annotations: 'a' must be a text"
+        '.linux.namespaces+=[{"type":"time"}] | .linux.timeOffsets={"boottime":{"secs":"9"}}' "'secs' must be a whole number"
+        '.linux.namespaces+=[{"type":"time"}] | .linux.timeOffsets={"odd":{}}' "unknown clock 'odd'"
+    )
+    ! is_root || cases+=('.linux.resources={"devices":[{"allow":true,"type":"c","major":"10","minor":1}]}'
+        "'major' must be a whole number")
+    [ -e /sys/fs/selinux/enforce ] || cases+=('.process.selinuxLabel="x"' "has no SELinux")
+    cp config.json good.json
+    for ((at = 0; at < ${#cases[@]}; at += 2)); do
+        jq "${cases[at]}" good.json >config.json
+        try oci run "$ID"
+        fails 1 "${cases[at + 1]}"
+    done
 }
 
 @test "a wrong config names the place" {
