@@ -122,6 +122,20 @@ void idmap_add(struct idmap_side *s, uint32_t inside, uint32_t outside, uint32_t
     if (count) s->range[s->n++] = (struct idmap_range){inside, outside, count};
 }
 
+void idmap_add_below(struct idmap_side *s, const struct idmap_side *above, uint32_t inside,
+                     uint32_t outside, uint32_t count)
+{
+    for (unsigned i = 0; i < above->n; i++) {
+        const struct idmap_range *r = &above->range[i];
+        uint64_t from = r->inside > outside ? r->inside : outside;
+        uint64_t end = (uint64_t)r->inside + r->count, mine = (uint64_t)outside + count;
+        if (end > mine) end = mine;
+        if (from < end)
+            idmap_add(s, inside + (uint32_t)(from - outside), (uint32_t)from,
+                      (uint32_t)(end - from));
+    }
+}
+
 void idmap_form(const struct idmap *m, char out[32])
 {
     if (m->mode != IDMAP_RANGE) {

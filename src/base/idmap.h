@@ -23,8 +23,9 @@ struct idmap_range {
     uint32_t count;
 };
 #define IDMAP_RANGES 16
+#define IDMAP_SPLITS 3 // a mapping of these for a namespace below has so many more at most
 struct idmap_side {
-    struct idmap_range range[IDMAP_RANGES];
+    struct idmap_range range[IDMAP_RANGES + IDMAP_SPLITS];
     unsigned n;
 };
 struct idmap {
@@ -45,6 +46,10 @@ bool idmap_has(const struct idmap_side *s, uint32_t inside);
 bool idmap_find(const struct idmap_side *s, uint32_t inside, uint32_t *out);
 // Adds a range; one of no ids is left out.
 void idmap_add(struct idmap_side *s, uint32_t inside, uint32_t outside, uint32_t count);
+// The same for a namespace below one that has `above`: the kernel takes no range whose ids outside
+// lie in two of those above, so there are as many as needed. What is not in `above` is left out.
+void idmap_add_below(struct idmap_side *s, const struct idmap_side *above, uint32_t inside,
+                     uint32_t outside, uint32_t count);
 // "root", "map-<16 hex of FNV over the ranges>", "single": names the on-disk form.
 void idmap_form(const struct idmap *m, char out[32]);
 const char *idmap_mode_name(enum idmap_mode mode);

@@ -343,33 +343,35 @@ static void map_slot(struct idmap_side *to, uint32_t start, uint32_t n, bool kee
 // The user's ids as they are, but that `who` is 0, and what had been 0 takes its place. `n` are the
 // ids behind 0. A `who` that is not among them takes the place of the last two: the very last one is
 // not used, since unshare(1), with which people remove such files, maps one less.
-static void map_keep(struct idmap_side *to, uint32_t n, uint32_t who)
+static void map_keep(struct idmap_side *to, const struct idmap_side *engine, uint32_t n,
+                     uint32_t who)
 {
     uint32_t hole = who < n ? who : n - 1;
     if (who == 0) {
-        idmap_add(to, 0, 0, n + 1);
+        idmap_add_below(to, engine, 0, 0, n + 1);
         return;
     }
-    idmap_add(to, 0, hole, 1);
-    idmap_add(to, 1, 1, hole - 1);
-    idmap_add(to, who, 0, 1);
-    if (who < n) idmap_add(to, who + 1, who + 1, n - who);
+    idmap_add_below(to, engine, 0, hole, 1);
+    idmap_add_below(to, engine, 1, 1, hole - 1);
+    idmap_add_below(to, engine, who, 0, 1);
+    if (who < n) idmap_add_below(to, engine, who + 1, who + 1, n - who);
 }
 
 static void map_user(const struct engine *en, const struct sandbox_spec *s, struct sandbox_ids *ids)
 {
-    uint32_t nu = count_ids(&en->ids.uid) - 1, ng = count_ids(&en->ids.gid) - 1;
+    const struct idmap_side *u = &en->ids.uid, *g = &en->ids.gid;
+    uint32_t nu = count_ids(u) - 1, ng = count_ids(g) - 1;
     if (s->userns == SANDBOX_USERNS_KEEP) {
-        map_keep(&ids->uid, nu, ids->keep_uid);
-        map_keep(&ids->gid, ng, ids->keep_gid);
+        map_keep(&ids->uid, u, nu, ids->keep_uid);
+        map_keep(&ids->gid, g, ng, ids->keep_gid);
         snprintf(ids->name, sizeof ids->name, "keep-%u-%u", ids->keep_uid, ids->keep_gid);
     } else if (s->userns == SANDBOX_USERNS_NOMAP) {
-        idmap_add(&ids->uid, 0, 1, nu);
-        idmap_add(&ids->gid, 0, 1, ng);
+        idmap_add_below(&ids->uid, u, 0, 1, nu);
+        idmap_add_below(&ids->gid, g, 0, 1, ng);
         snprintf(ids->name, sizeof ids->name, "nomap");
     } else {
-        idmap_add(&ids->uid, 0, ids->slot_uid, ids->slot_n);
-        idmap_add(&ids->gid, 0, ids->slot_gid, ids->slot_n);
+        idmap_add_below(&ids->uid, u, 0, ids->slot_uid, ids->slot_n);
+        idmap_add_below(&ids->gid, g, 0, ids->slot_gid, ids->slot_n);
         snprintf(ids->name, sizeof ids->name, "auto-%u-%u", ids->slot_uid, ids->slot_n);
     }
 }
