@@ -17,7 +17,7 @@ void output_fini(struct output *t)
     if (t->fd >= 0) close(t->fd);
 }
 
-int output_open(const char *path, struct output *t, struct err *e)
+int output_open(const char *path, mode_t mode, struct output *t, struct err *e)
 {
     struct stat st;
     const char *slash = strrchr(path, '/');
@@ -34,10 +34,10 @@ int output_open(const char *path, struct output *t, struct err *e)
     if (t->direct) {
         t->fd = fs_open(path, O_WRONLY, 0, e);
     } else {
-        t->fd = openat(t->dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+        t->fd = openat(t->dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
         if (t->fd < 0) {
             t->direct = true;
-            t->fd = fs_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600, e);
+            t->fd = fs_open(path, O_WRONLY | O_CREAT | O_TRUNC, mode, e);
         }
     }
     return t->fd < 0 ? -1 : 0;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct err;
 
@@ -15,7 +16,8 @@ struct output {
 };
 #define OUTPUT_NONE ((struct output){.dir = -1, .fd = -1})
 // `path` must outlive it. Open it before engine_enter: the file is the caller's.
-int output_open(const char *path, struct output *out, struct err *e);
+// The mode is that of a new file, less the umask.
+int output_open(const char *path, mode_t mode, struct output *out, struct err *e);
 int output_commit(struct output *o, struct err *e);
 void output_fini(struct output *o);
 static inline void own_output(struct output *o)

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/output.h"
 #include "base/own.h"
 #include "build/cacheexport.h"
 #include "build/cacheimport.h"
@@ -103,18 +104,9 @@ static int write_tar_file(struct build_job *job, const struct build_state *s, co
                           struct err *e)
 {
     if (strcmp(dest, "-") == 0) return write_tar(job, s, STDOUT_FILENO, e);
-    if (is_special(dest)) {
-        own(fd) int out = fs_open(dest, O_WRONLY, 0, e);
-        return out < 0 ? -1 : write_tar(job, s, out, e);
-    }
-    own(free) char *part = str_fmt("%s.part", dest);
-    own(fd) int fd = fs_open(part, O_WRONLY | O_CREAT | O_TRUNC, 0644, e);
-    if (fd < 0) return -1;
-    if (write_tar(job, s, fd, e) < 0 || fs_rename(part, dest, e) < 0) {
-        unlink(part);
-        return -1;
-    }
-    return 0;
+    own(output) struct output file = OUTPUT_NONE;
+    if (output_open(dest, 0644, &file, e) < 0 || write_tar(job, s, file.fd, e) < 0) return -1;
+    return output_commit(&file, e);
 }
 
 static int put_image(struct build_job *job, struct build_state *s, struct err *e)

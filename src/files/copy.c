@@ -251,7 +251,7 @@ int files_export(struct engine *en, const char *id, const char *path, int fd, st
         err_set(e, ERR_USAGE, "an archive is not written to a terminal");
         return err_hint(e, "use -o FILE or redirect standard output");
     }
-    if (path && output_open(path, &file, e) < 0) return -1;
+    if (path && output_open(path, 0600, &file, e) < 0) return -1;
     if (path) x.fd = file.fd;
     const struct view_options o = {.bare = true, .work = export_all, .arg = &x};
     if (record_sweep(en, e) < 0 || view_start(en, id, &o, &w, e) < 0 ||

@@ -59,6 +59,21 @@ int image_pivot_take(struct image_pivot *p, int fd, uint64_t size, const struct 
     return 0;
 }
 
+int image_place_blob(int from, const char *name, int to, const char *as, struct err *e)
+{
+    static unsigned serial;
+    struct stat st;
+    own(free) char *part = str_fmt(FS_PART "%d-%u", (int)getpid(), serial++);
+    own(fd) int in = fs_openat(from, name, O_RDONLY, 0, e);
+    own(fd) int out = in < 0 ? -1 : fs_openat(to, part, O_WRONLY | O_CREAT | O_EXCL, 0644, e);
+    if (out < 0) return -1;
+    int rc = fstat(in, &st) == 0 ? fs_copy_bytes(in, out, (uint64_t)st.st_size, e)
+                                 : err_sys(e, "stat a blob");
+    if (rc == 0 && renameat(to, part, to, as) != 0) rc = err_sys(e, "name '%s'", as);
+    if (rc < 0) unlinkat(to, part, 0);
+    return rc < 0 ? -1 : 0;
+}
+
 // --- filling ------------------------------------------------------------------------------------
 
 static int take_blobs(const struct image_source *src, const struct oci_manifest *m, struct err *e)

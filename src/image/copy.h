@@ -45,6 +45,10 @@ int image_pivot_take(struct image_pivot *p, int fd, uint64_t size, const struct 
                      struct oci_digest *out, struct err *e);
 int image_pivot_put(struct image_pivot *p, struct sv text, struct oci_digest *out, struct err *e);
 
+// Copies a blob into a person's folder: complete or not at all, and never through a link that somebody
+// may have put there.
+int image_place_blob(int from, const char *name, int to, const char *as, struct err *e);
+
 // --- making -------------------------------------------------------------------------------------
 int image_pivot_doc(struct image_pivot *p, const struct oci_digest *digest, const char *type,
                     struct image_doc *out, struct err *e);

@@ -51,16 +51,6 @@ static int dir_fill(struct image_pivot *p, const char *place, struct err *e)
     return image_pivot_fill(p, &src, e);
 }
 
-static int copy_file(int from, const char *name, int to, const char *as, struct err *e)
-{
-    struct stat st;
-    own(fd) int in = fs_openat(from, name, O_RDONLY, 0, e);
-    own(fd) int out = in < 0 ? -1 : fs_openat(to, as, O_WRONLY | O_CREAT | O_TRUNC, 0644, e);
-    if (out < 0) return -1;
-    if (fstat(in, &st) != 0) return err_sys(e, "stat a blob");
-    return fs_copy_bytes(in, out, (uint64_t)st.st_size, e);
-}
-
 static bool is_doc(struct image_pivot *p, const char *hex)
 {
     struct err bad = {0};
@@ -83,9 +73,9 @@ static int dir_make(struct image_pivot *p, const char *place, struct err *e)
         if (top) continue;
         own(free) char *as =
             is_doc(p, names.p[i]) ? str_fmt("%s.manifest.json", names.p[i]) : str_dup(names.p[i]);
-        if (copy_file(p->blobs, names.p[i], to, as, e) < 0) return -1;
+        if (image_place_blob(p->blobs, names.p[i], to, as, e) < 0) return -1;
     }
-    if (copy_file(p->blobs, p->top.hex, to, "manifest.json", e) < 0) return -1;
+    if (image_place_blob(p->blobs, p->top.hex, to, "manifest.json", e) < 0) return -1;
     return fs_replace(to, "version", SV(VERSION), 0644, e);
 }
 

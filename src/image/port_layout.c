@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/output.h"
 #include "base/own.h"
 #include "image/archive.h"
 #include "image/copy.h"
@@ -255,10 +256,15 @@ static int copy_blob(int from, int to, const char *hex, struct err *e)
     struct stat a, b;
     if (fstatat(from, hex, &a, 0) != 0) return err_sys(e, "stat a blob");
     if (fstatat(to, hex, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_size == b.st_size) return 0;
-    own(fd) int in = fs_openat(from, hex, O_RDONLY, 0, e);
-    own(fd) int out = in < 0 ? -1 : fs_openat(to, ".part", O_WRONLY | O_CREAT | O_TRUNC, 0644, e);
-    if (out < 0 || fs_copy_bytes(in, out, (uint64_t)a.st_size, e) < 0) return -1;
-    return renameat(to, ".part", to, hex) == 0 ? 0 : err_sys(e, "name a blob");
+    return image_place_blob(from, hex, to, hex, e);
+}
+
+// The folder is a person's: what is a link in it may have been put there by somebody else.
+static int open_own(int dir, const char *name, struct err *e)
+{
+    if (mkdirat(dir, name, 0755) != 0 && errno != EEXIST) return err_sys(e, "make '%s'", name);
+    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? err_sys(e, "open the folder '%s' of the layout", name) : fd;
 }
 
 static int make_layout(struct image_pivot *p, const char *path, const char *name, struct err *e)
@@ -266,11 +272,10 @@ static int make_layout(struct image_pivot *p, const char *path, const char *name
     own(strv) struct strv names = {0};
     own(str) struct str old = {0};
     own(str) struct str index = {0};
-    own(free) char *folder = str_fmt("%s/blobs/sha256", path);
-    if (fs_mkdirs(AT_FDCWD, folder, 0755, e) < 0 || fs_list(p->blobs, ".", &names, e) < 0)
-        return -1;
+    if (fs_mkdirs(AT_FDCWD, path, 0755, e) < 0 || fs_list(p->blobs, ".", &names, e) < 0) return -1;
     own(fd) int top = fs_open(path, O_RDONLY | O_DIRECTORY, 0, e);
-    own(fd) int blobs = top < 0 ? -1 : fs_open_dir(top, "blobs/sha256", e);
+    own(fd) int above = top < 0 ? -1 : open_own(top, "blobs", e);
+    own(fd) int blobs = above < 0 ? -1 : open_own(above, "sha256", e);
     if (blobs < 0) return -1;
     for (size_t i = 0; i < names.n; i++)
         if (copy_blob(p->blobs, blobs, names.p[i], e) < 0) return -1;
@@ -388,18 +393,14 @@ static int archive_make(struct image_pivot *p, const char *place, bool docker, s
     own(str) struct str index = {0};
     own(str) struct str list = {0};
     image_place_split(place, &path, &name);
-    own(free) char *part = str_fmt("%s.part", path);
+    own(output) struct output file = OUTPUT_NONE;
     if (image_pivot_index(p, SV(""), name, &index, e) < 0 ||
         (docker && docker_list(p, name, &list, e) < 0))
         return -1;
-    own(fd) int fd = fs_open(part, O_WRONLY | O_CREAT | O_TRUNC, 0644, e);
-    if (fd < 0) return -1;
-    if (write_archive(p, fd, str_sv(&index), str_sv(&list), e) == 0 &&
-        fs_rename(part, path, e) == 0)
-        return 0;
-    struct err ignored;
-    fs_remove_tree(AT_FDCWD, part, &ignored);
-    return -1;
+    if (output_open(path, 0644, &file, e) < 0 ||
+        write_archive(p, file.fd, str_sv(&index), str_sv(&list), e) < 0)
+        return -1;
+    return output_commit(&file, e);
 }
 
 static int oci_archive_make(struct image_pivot *p, const char *place, struct err *e)

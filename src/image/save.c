@@ -624,7 +624,7 @@ static int save_to(struct save *v, struct output *t, struct err *e)
         t->direct = true;
         v->fd = t->fd;
     } else if (path) {
-        if (output_open(path, t, e) < 0) return -1;
+        if (output_open(path, 0600, t, e) < 0) return -1;
         v->fd = t->fd;
     } else if (isatty(v->opt->fd)) {
         err_set(e, ERR_USAGE, "an archive is not written to a terminal");
