@@ -186,7 +186,9 @@ int build_prepare(struct build_job *job, struct err *e)
     if (build_cacheexport_check(job->opt, job->outs.files_only, e) < 0 ||
         build_mounts_check(job->opt, e) < 0 || check_ulimits(job->opt, e) < 0 ||
         build_cacheimport_check(job->opt, e) < 0 || open_contexts(job, &text, &label, e) < 0) return -1;
-    if (build_dockerfile_parse(str_sv(&text), label, &job->file, e) < 0) return -1;
+    if (build_dockerfile_parse(str_sv(&text), label, &job->file, e) < 0 ||
+        build_call_demand(job->en, job->opt, &job->contexts.p[0], &job->file, e) < 0)
+        return -1;
     vec_each(warning, &job->file.warnings)
         event_warn(&job->en->sink, "%s:%u: %s", job->file.label, warning->line, warning->text);
     if (build_plan(job, e) < 0 || find_epoch(job, e) < 0) return -1;

@@ -22,15 +22,43 @@ static bool image_env(void *arg, const char *image, struct strv *out)
     return true;
 }
 
+static int run_checks(struct engine *en, const struct build_options *opt,
+                      const struct build_context *context, const struct build_file *f,
+                      struct build_check_list *out, struct err *e)
+{
+    struct build_check_options with = {.build_args = opt->build_args, .image_env = image_env,
+                                       .arg = en};
+    if (context->ignore_label) with.ignore = &context->ignore;
+    return build_check_run(f, &with, out, e);
+}
+
+int build_call_demand(struct engine *en, const struct build_options *opt,
+                      const struct build_context *context, const struct build_file *f, struct err *e)
+{
+    struct build_check_list found = {0};
+    bool asked = f->check != NULL;
+    for (size_t i = 0; opt->build_args && i < opt->build_args->n; i++)
+        asked = asked || sv_starts(sv_of(opt->build_args->p[i]), "BUILDKIT_DOCKERFILE_CHECK=");
+    if (!asked) return 0;
+    if (run_checks(en, opt, context, f, &found, e) < 0) return -1;
+    int rc = 0;
+    if (found.is_error) {
+        vec_each(w, &found.v)
+            event_warn(&en->sink, "%s:%u: %s: %s", f->label, w->first_line, w->rule, w->message);
+        rc = err_set(e, ERR_INPUT, "%s: %zu build check%s and error=true is asked for", f->label,
+                     found.v.n, found.v.n == 1 ? " fails" : "s fail");
+        err_hint(e, "mend them, or leave rules out with '# check=skip=%s'", found.v.p[0].rule);
+    }
+    build_check_list_fini(&found);
+    return rc;
+}
+
 static int check(struct engine *en, const struct build_options *opt,
                  const struct build_context *context, const struct build_file *f, bool json,
                  struct str *out, struct err *e)
 {
     struct build_check_list found = {0};
-    struct build_check_options with = {.build_args = opt->build_args, .image_env = image_env,
-                                       .arg = en};
-    if (context->ignore_label) with.ignore = &context->ignore;
-    if (build_dockerfile_check_order(f, e) < 0 || build_check_run(f, &with, &found, e) < 0)
+    if (build_dockerfile_check_order(f, e) < 0 || run_checks(en, opt, context, f, &found, e) < 0)
         return -1;
     build_check_print(f, &found, json, out);
     int status = found.is_error ? 1 : 0;

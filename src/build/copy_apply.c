@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writing a COPY into a root. The destination on the command line may go through symlinks of the
-// image (inside its root); below it nothing is followed. Folders that were there keep their metadata
-// at the top, nested ones take the source's, as BuildKit has it.
+// image (inside its root), also to what is not there yet; below it nothing is followed. Folders
+// that were there keep their metadata at the top, nested ones take the source's, as BuildKit has
+// it.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ struct copier {
     struct build_tree *tree;
     const struct build_copy_apply *opt;
     const struct root *into;
+    const char *dest; // where opt->dest leads when its links are followed
     struct map links;  // "dev:ino" of a source with several names -> path written
     VEC(struct level) way;
 };
@@ -93,7 +95,8 @@ static int write_file(struct copier *c, const struct build_node *n, int dir, con
                       struct err *e)
 {
     own(fd) int in = fs_in_open(&c->tree->root, n->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, e);
-    own(fd) int out = in < 0 ? -1 : fs_openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, e);
+    own(fd) int out =
+        in < 0 ? -1 : fs_openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, e);
     if (out < 0) return -1;
     struct fs_owner o = owner_of(c, n);
     uint32_t mode;
@@ -177,8 +180,7 @@ static int leave_folder(struct copier *c, struct err *e)
     if (mode_of(c, l.node, &mode, e) < 0) return -1;
     if (fchown(fd, o.uid, o.gid) != 0) return bad_owner(errno, &o, l.node->path, e);
     if (fchmod(fd, mode) != 0) return err_sys(e, "chmod '%s'", l.node->path);
-    own(fd) int in = fs_in_try(&c->tree->root, l.node->path[0] ? l.node->path : "/",
-                               O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+    own(fd) int in = build_tree_open_folder(c->tree, l.node);
     if (in >= 0 && copy_xattrs(in, fd, l.node->path, e) < 0) return -1;
     return set_times(c, l.node, fd, ".", e);
 }
@@ -208,12 +210,10 @@ static int copy_contents(struct copier *c, const struct build_node *top, int fd,
     if (skip) skip++;
     vec_push(&c->way, ((struct level){fd, 0, top, fresh}));
     int rc = 0;
-    for (const struct build_node *n = top + 1; rc == 0 && n < end && build_tree_is_below(n, top->path);
-         n++) {
+    for (const struct build_node *n = top + 1;
+         rc == 0 && n < end && build_tree_is_below(n, top->path); n++) {
         const char *rel = n->path + skip, *slash = strrchr(rel, '/');
-        if (c->opt->spec->has_excludes && build_ignore_match(&c->opt->spec->excludes, rel, NULL) &&
-            !(S_ISDIR(n->mode) && build_ignore_may_keep(&c->opt->spec->excludes, rel)))
-            continue;
+        if (!build_copy_keeps(c->tree, c->opt->spec, top, n)) continue;
         size_t parent = slash ? (size_t)(slash - rel) : 0;
         while (rc == 0 && c->way.n > 1 &&
                !build_tree_is_below(n, c->way.p[c->way.n - 1].node->path))
@@ -237,7 +237,8 @@ static int copy_contents(struct copier *c, const struct build_node *top, int fd,
     return rc;
 }
 
-static int copy_folder(struct copier *c, const struct build_node *n, const char *dest, struct err *e)
+static int copy_folder(struct copier *c, const struct build_node *n, const char *dest,
+                       struct err *e)
 {
     struct fs_owner made_by = c->opt->owner ? *c->opt->owner : (struct fs_owner){0, 0};
     own(fd) int there = fs_in_try(c->into, dest, O_PATH, 0);
@@ -277,20 +278,38 @@ static int place_file(struct copier *c, const char *dest, bool in_folder, const 
     return 0;
 }
 
-static int copy_file(struct copier *c, const struct build_node *n, const char *dest, bool in_folder,
+static int copy_file(struct copier *c, const struct build_pick *p, const char *dest, bool in_folder,
                      struct err *e)
 {
-    const char *slash = strrchr(n->path, '/');
     own(str) struct str full = {0};
     own(fd) int dir = -1;
     char name[256];
-    if (place_file(c, dest, in_folder, slash ? slash + 1 : n->path, &dir, name, &full, e) < 0)
+    if (place_file(c, dest, in_folder, build_pick_name(p), &dir, name, &full, e) < 0) return -1;
+    return write_node(c, p->node, dir, name, str_z(&full), e);
+}
+
+// A folder that --parents keeps has the source's mode and owner, unless it was there.
+static int make_parent(void *arg, const char *under, const struct stat *st, struct err *e)
+{
+    struct copier *c = arg;
+    own(free) char *path = str_fmt("%s/%s", c->dest, under);
+    own(fd) int there = fs_in_try(c->into, path, O_PATH, 0), made = -1;
+    if (there >= 0) return 0;
+    const struct build_node n = {
+        .path = path, .mode = st->st_mode, .uid = st->st_uid, .gid = st->st_gid};
+    struct fs_owner above = c->opt->owner ? *c->opt->owner : (struct fs_owner){0, 0};
+    struct fs_owner o = owner_of(c, &n);
+    uint32_t mode;
+    if (mode_of(c, &n, &mode, e) < 0 || fs_in_mkdirs(c->into, path, 0755, &above, &made, e) < 0)
         return -1;
-    return write_node(c, n, dir, name, str_z(&full), e);
+    if (fchown(made, o.uid, o.gid) != 0) return bad_owner(errno, &o, path, e);
+    if (fchmod(made, mode) != 0) return err_sys(e, "chmod '%s'", path);
+    return 0;
 }
 
 // ADD unpacks a local archive. 1: it was one.
-static int add_archive(struct copier *c, const struct build_node *n, const char *dest, struct err *e)
+static int add_archive(struct copier *c, const struct build_node *n, const char *dest,
+                       struct err *e)
 {
     const struct build_copy *spec = c->opt->spec;
     if (!spec->is_add || !S_ISREG(n->mode) || (spec->has_unpack && !spec->unpack)) return 0;
@@ -315,7 +334,7 @@ static int copy_inline(struct copier *c, const struct build_inline *in, struct e
     own(str) struct str full = {0};
     own(fd) int dir = -1;
     char name[256];
-    if (place_file(c, c->opt->dest, c->opt->dest_is_folder, in->name, &dir, name, &full, e) < 0 ||
+    if (place_file(c, c->dest, c->opt->dest_is_folder, in->name, &dir, name, &full, e) < 0 ||
         make_room(dir, name, str_z(&full), e) < 0)
         return -1;
     struct build_node n = {.path = in->name, .mode = S_IFREG | 0644};
@@ -333,18 +352,23 @@ static int copy_inline(struct copier *c, const struct build_inline *in, struct e
 static int copy_pick(struct copier *c, const struct build_pick *p, bool in_folder, struct err *e)
 {
     own(str) struct str dest = {0};
-    str_addz(&dest, c->opt->dest);
+    if (build_pick_parents(c->tree, p, make_parent, c, e) < 0) return -1;
+    str_addz(&dest, c->dest);
     if (p->under) str_addf(&dest, "/%s", p->under);
     if (S_ISDIR(p->node->mode)) return copy_folder(c, p->node, str_z(&dest), e);
     int rc = add_archive(c, p->node, str_z(&dest), e);
     if (rc != 0) return rc < 0 ? -1 : 0;
-    return copy_file(c, p->node, str_z(&dest), in_folder || p->under, e);
+    return copy_file(c, p, str_z(&dest), in_folder || p->under, e);
 }
 
 int build_copy_apply(struct build_tree *t, const struct build_picks *picks,
                      const struct build_copy_apply *opt, const struct root *into, struct err *e)
 {
-    struct copier c = {.tree = t, .opt = opt, .into = into, .links = {.free_value = free}};
+    own(str) struct str real = {0};
+    if (build_copy_follow(into, opt->dest, &real, e) < 0) return -1;
+    own(free) char *dest = str_fmt("/%s", str_z(&real));
+    struct copier c = {
+        .tree = t, .opt = opt, .into = into, .dest = dest, .links = {.free_value = free}};
     bool in_folder = opt->dest_is_folder || picks->v.n + opt->spec->inlines.n > 1;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < picks->v.n; i++)

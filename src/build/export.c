@@ -62,7 +62,7 @@ static int write_local(struct build_job *job, const struct build_state *s, const
     struct build_copy_apply opt = {.spec = &spec, .dest = "/", .owner = &me, .time = INT64_MIN};
     int rc = build_tree_scan(&tree, NULL, e);
     if (rc == 0) {
-        vec_push(&picks.v, ((struct build_pick){tree.nodes.p, NULL}));
+        vec_push(&picks.v, ((struct build_pick){.node = tree.nodes.p}));
         rc = build_copy_apply(&tree, &picks, &opt, &root, e);
     }
     build_picks_fini(&picks);

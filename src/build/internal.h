@@ -125,6 +125,10 @@ int build_plan(struct build_job *job, struct err *e);
 void build_plan_fini(struct build_job *job);
 // Stage by name (any case) or number, only those before `before`; -1: none.
 long build_plan_stage(const struct build_job *job, const char *name, size_t before);
+// Where error=true is asked for (# check=), a build check that fails is an error of the build.
+int build_call_demand(struct engine *en, const struct build_options *opt,
+                      const struct build_context *context, const struct build_file *f,
+                      struct err *e);
 bool build_plan_is_number(const char *name);
 long build_plan_context(const struct build_job *job, const char *name);  // -1: none
 const char *build_plan_global(void *job, const char *name);  // for build_expand: globals

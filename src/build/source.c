@@ -85,6 +85,7 @@ static void record_key(const struct build_source *s, const struct build_copy *sp
 {
     struct codec_sha256 h;
     codec_sha256_init(&h);
+    codec_sha256_addz(&h, "2");  // goes up when the same words select something else
     codec_sha256_addz(&h, s->chain.hex);
     codec_sha256_addu(&h, (uint64_t)spec->literal << 1 | spec->parents);
     for (size_t i = 0; i < spec->sources.n; i++) codec_sha256_addz(&h, spec->sources.p[i]);

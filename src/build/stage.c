@@ -297,7 +297,7 @@ static int add_folder(struct build_work *w, const struct root *root, int folder,
     struct build_context *c = arg;
     struct build_copy spec = {0};
     struct build_picks picks = {0};
-    vec_push(&picks.v, ((struct build_pick){c->tree.nodes.p, NULL}));
+    vec_push(&picks.v, ((struct build_pick){.node = c->tree.nodes.p}));
     struct build_copy_apply opt = {.spec = &spec, .dest = "/", .dest_is_folder = true,
                                    .time = w->state->now};
     int rc = build_copy_apply(&c->tree, &picks, &opt, root, e);
@@ -313,7 +313,7 @@ static int base_from_context(struct build_work *w, struct err *e)
     own(free) char *by = str_fmt("FROM context %s", c->name);
     struct build_op op = {.created_by = by, .apply = add_folder, .arg = c};
     if (build_context_scan(w->job->en, c, e) < 0) return -1;
-    vec_push(&picks.v, ((struct build_pick){c->tree.nodes.p, NULL}));
+    vec_push(&picks.v, ((struct build_pick){.node = c->tree.nodes.p}));
     codec_sha256_init(&op.key);
     codec_sha256_addz(&op.key, "from context");
     int rc = build_copy_hash(&c->tree, &spec, &picks, &op.key, e);

@@ -88,7 +88,7 @@ static int open_part(struct build_work *w, struct copy_arg *c, struct copy_part 
     if (build_outside_open(w->job, &p->outside, folder, name, &p->tree, e) < 0) return -1;
     // A repository is its top folder, whose contents are copied; of a URL it is the file.
     bool git = p->outside.remote.kind == BUILD_REMOTE_GIT;
-    vec_push(&p->picks.v, ((struct build_pick){&p->tree.nodes.p[git ? 0 : p->tree.nodes.n - 1], NULL}));
+    vec_push(&p->picks.v, ((struct build_pick){.node = &p->tree.nodes.p[git ? 0 : p->tree.nodes.n - 1]}));
     return 0;
 }
 
@@ -256,7 +256,8 @@ static int run_copy(struct build_work *w, const struct build_instr *in, struct c
                           .independent = c->spec.link, .written = &c->written,
                           .unstable = &c->unstable};
     codec_sha256_init(&op.key);
-    codec_sha256_addz(&op.key, c->spec.is_add ? "add" : "copy");
+    // The number goes up when the same words write something else.
+    codec_sha256_addz(&op.key, c->spec.is_add ? "add 2" : "copy 2");
     if (cut_parts(c, e) < 0 || check_flags(c, e) < 0 || hash_parts(w, c, &op.key, e) < 0 ||
         find_dest(w, c, e) < 0 || check_names(w, c, e) < 0)
         return -1;
@@ -307,7 +308,11 @@ static int apply_workdir(struct build_work *w, const struct root *root, int fold
     own(fd) int there = fs_in_try(root, a->path, O_PATH | O_DIRECTORY, 0);
     if (there >= 0) return 0;
     own(fd) int made = -1;
-    if (fs_in_mkdirs(root, a->path, 0755, &a->owner, &made, e) < 0) return -1;
+    own(str) struct str real = {0};
+    // A link on the way may lead to what is not there yet.
+    if (build_copy_follow(root, a->path, &real, e) < 0 ||
+        fs_in_mkdirs(root, str_z(&real), 0755, &a->owner, &made, e) < 0)
+        return -1;
     struct timespec ts[2] = {{.tv_sec = w->state->now}, {.tv_sec = w->state->now}};
     if (futimens(made, ts) != 0) return err_sys(e, "set the time of '%s'", a->path);
     return 0;

@@ -103,6 +103,8 @@ int build_tree_scan(struct build_tree *t, const struct build_ignore *ignore, str
     struct stat st;
     if (fstat(t->root.fd, &st) != 0) return err_sys(e, "stat %s", t->root.label);
     vec_push(&t->nodes, node_of(str_dup(""), &st));
+    // Where a context lies is nobody's business: a private folder (0700) gives the same image.
+    if (t->is_context) t->nodes.p[t->nodes.n - 1].mode = S_IFDIR | 0755;
     return walk_folder(&w, t->root.fd, &path, e);
 }
 
@@ -130,7 +132,16 @@ static int by_path(const void *a, const void *b)
 
 void build_tree_sort(struct build_tree *t)
 {
-    if (t->nodes.n) qsort(t->nodes.p, t->nodes.n, sizeof *t->nodes.p, by_path);
+    if (t->nodes.n == 0) return;
+    qsort(t->nodes.p, t->nodes.n, sizeof *t->nodes.p, by_path);
+    size_t kept = 1;
+    for (size_t i = 1; i < t->nodes.n; i++) {
+        if (by_path(&t->nodes.p[i], &t->nodes.p[kept - 1]) == 0)
+            free(t->nodes.p[i].path);
+        else
+            t->nodes.p[kept++] = t->nodes.p[i];
+    }
+    t->nodes.n = kept;
 }
 
 void build_tree_fini(struct build_tree *t)
@@ -173,7 +184,8 @@ static int hash_xattrs(int fd, const char *path, struct codec_sha256 *h, struct 
     char names[XATTR_MAX], value[XATTR_MAX];
     ssize_t n = flistxattr(fd, names, sizeof names);
     if (n <= 0) {
-        if (n < 0 && errno != ENOTSUP && errno != EPERM) return err_sys(e, "list xattrs of '%s'", path);
+        if (n < 0 && errno != ENOTSUP && errno != EPERM)
+            return err_sys(e, "list xattrs of '%s'", path);
         return 0;
     }
     own(strv) struct strv list = {0};
@@ -209,6 +221,12 @@ int build_tree_file_hash(struct build_tree *t, const struct build_node *n,
     return 0;
 }
 
+int build_tree_open_folder(const struct build_tree *t, const struct build_node *n)
+{
+    if (t->is_context && !n->path[0]) return -1;
+    return fs_in_try(&t->root, n->path[0] ? n->path : "/", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+}
+
 int build_tree_hash(struct build_tree *t, const struct build_node *n, const char *name,
                     struct codec_sha256 *h, struct err *e)
 {
@@ -231,6 +249,9 @@ int build_tree_hash(struct build_tree *t, const struct build_node *n, const char
         codec_sha256_add(h, link, (size_t)len);
     } else if (S_ISCHR(n->mode) || S_ISBLK(n->mode)) {
         codec_sha256_addu(h, n->rdev);
+    } else if (S_ISDIR(n->mode)) {
+        own(fd) int fd = build_tree_open_folder(t, n);
+        if (fd >= 0 && hash_xattrs(fd, n->path, h, e) < 0) return -1;
     }
     return 0;
 }

@@ -37,11 +37,13 @@ struct build_tree {
 int build_tree_scan(struct build_tree *t, const struct build_ignore *ignore, struct err *e);
 // Walks `path` and what is below it (a tree that was not scanned as a whole).
 int build_tree_scan_part(struct build_tree *t, const char *path, struct err *e);
-void build_tree_sort(struct build_tree *t);  // after several parts were scanned
+void build_tree_sort(struct build_tree *t);  // after several parts were scanned; what came twice stays once
 void build_tree_fini(struct build_tree *t);
 // The node with exactly this path, or NULL. Nodes below a folder follow it directly.
 const struct build_node *build_tree_find(const struct build_tree *t, const char *path);
 bool build_tree_is_below(const struct build_node *n, const char *folder);  // "" holds everything
+// Opens a folder for its xattrs; -1 where they do not count (the top of a context) or it cannot be.
+int build_tree_open_folder(const struct build_tree *t, const struct build_node *n);
 // Adds what makes a node differ to a hash, with `name` as its path: type, mode, owner (not for a
 // context), link target, device numbers, xattrs and bytes; never times.
 int build_tree_hash(struct build_tree *t, const struct build_node *n, const char *name,

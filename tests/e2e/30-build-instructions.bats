@@ -503,6 +503,88 @@ END
     same mine "$(cat out/up)"
     same f "$(cat out/clamped)" && same f "$(cat out/abs)" || return 1
 }
+@test "COPY: a link that is followed keeps its name, also when a wildcard or a linked folder finds it" {
+    mkdir -p d real/sub && echo 1 >real.1 && ln -s real.1 la && echo in >d/f && ln -s d ld && ln -s gone lz
+    ln -s ../../real.1 real/sub/lr && ln -s real/sub via
+    printf 'FROM scratch\nCOPY la /one/\nCOPY l* /two/\nCOPY l[a] /three\nCOPY via/l* /four/\nCOPY via/lr /five/\n' >Dockerfile
+    printf 'COPY --parents la l[d] /six/\nCOPY . /whole/\n' >>Dockerfile
+    dewar build -q -o out .
+    same la "$(ls out/one)" && same 1 "$(cat out/one/la)" && [ ! -L out/one/la ] || return 1
+    same 'f la lz' "$(ls out/two | xargs)"
+    [ ! -L out/two/la ] && [ ! -L out/two/f ] && same gone "$(readlink out/two/lz)" || return 1
+    same 1 "$(cat out/three)"
+    same lr "$(ls out/four)" && same 1 "$(cat out/four/lr)" && same lr "$(ls out/five)" || return 1
+    same real.1 "$(readlink out/six/la)" && same d "$(readlink out/six/ld)" || return 1
+    same real.1 "$(readlink out/whole/la)"
+    # The same from a stage, where only what is asked for is looked at.
+    dockerfile <<'END'
+FROM busybox:test AS a
+RUN mkdir -p /usr/lib /opt && ln -s usr/lib /lib && echo so >/opt/x.1 && ln -s ../../opt/x.1 /lib/libx && touch /lib/liby
+FROM scratch
+COPY --from=a /lib/lib* /t/
+COPY --from=a /lib/libx /u/
+END
+    rm -rf out
+    dewar build -q -o out .
+    same 'libx liby' "$(ls out/t | xargs)"
+    same so "$(cat out/t/libx)" && same so "$(cat out/u/libx)" || return 1
+    printf 'FROM scratch\nCOPY lz /t\n' >Dockerfile
+    try dewar build -q .
+    fails 1 "it is a link, and '/gone', which it leads to, is not there"
+}
+@test "COPY, ADD and WORKDIR go through links of the image to what is not there yet, and to files" {
+    mkdir d && echo 1 >f && echo 2 >d/g && tar -cf t.tar d
+    dockerfile <<'END'
+FROM busybox:test
+RUN ln -s /not/there /ln && ln -s ../../../../up /etc/up && echo old >/orig && ln -s orig /fl && mkdir /z && ln -s orig /z/f
+COPY f /ln/x
+COPY f /etc/up/
+COPY d /ln/d
+ADD t.tar /ln
+COPY f /fl
+COPY f /z/
+COPY <<h /ln/
+text
+h
+WORKDIR /ln/w
+RUN pwd >p
+END
+    make
+    same 1 "$(inside cat /not/there/x)"
+    same 1 "$(inside cat /up/f)"
+    same 2 "$(inside cat /not/there/d/g)"
+    same text "$(inside cat /not/there/h)"
+    same /not/there/w "$(inside cat /not/there/w/p)"
+    same orig "$(inside readlink /fl)" && same 1 "$(inside cat /orig)" || return 1
+    try inside readlink /z/f
+    fails 1
+}
+@test "a context's own folder gives nothing to the image, its mode as little as its attributes" {
+    ctx
+    printf 'FROM busybox:test\nCOPY . /t\nCOPY ./ /u/\n' >Dockerfile
+    chmod 755 . && a=$(build_id)
+    chmod 700 . && b=$(build_id)
+    same "$a" "$b"
+    same "drwxr-xr-x" "$(dewar run --network none --rm "$b" ls -ld /t | cut -c1-10)"
+    setfattr -n user.x -v y . || return 0
+    same "$a" "$(build_id)"
+}
+@test "attributes of folders, modes of kept parents and of half-excluded folders are part of the key" {
+    ctx
+    mkdir -p d/e && touch d/e/keep d/e/drop
+    printf 'FROM scratch\nCOPY --exclude=e --exclude=!e/keep d /t/\n' >Dockerfile
+    a=$(build_id) && chmod 700 d/e && b=$(build_id) && differ "$a" "$b" || return 1
+    printf 'FROM scratch\nCOPY --parents d/e/keep /t/\n' >Dockerfile
+    a=$(build_id) && chmod 711 d/e && b=$(build_id) && differ "$a" "$b" || return 1
+    dewar build -q -o ../out .
+    same 711 "$(stat -c %a ../out/t/d/e)"
+    printf 'FROM scratch\nCOPY --exclude=e --exclude=!e/no d /t/\n' >Dockerfile
+    dewar build -q -o ../out2 .
+    [ ! -e ../out2/t/e ]
+    setfattr -n user.x -v y d/e || skip "no user attributes here"
+    printf 'FROM scratch\nCOPY d /t/\n' >Dockerfile
+    a=$(build_id) && setfattr -n user.x -v z d/e && differ "$a" "$(build_id)"
+}
 @test "COPY: wildcards match names, no match is nothing, a missing file is an error" {
     tree
     touch 'a[b]' ab1 ab2 cd

@@ -198,6 +198,13 @@ END
     try dewar build --call=check .
     fails 1
     lacks 'WARNING: CopyIgnoredFile'
+    # A build of it fails as well, and runs nothing.
+    try dewar build .
+    fails 1 'error=true is asked for'
+    err_has 'JSONArgsRecommended'
+    sed -i '1s/.*/# check=skip=all;error=true/' Dockerfile
+    try dewar build --call=check .
+    ok
 }
 
 @test "--call=check knows the variables of an image that is in the store" {
