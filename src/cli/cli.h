@@ -132,6 +132,17 @@ struct cli_column {
 };
 int cli_print_rows(struct cli *c, const struct codec_json *rows, const struct cli_column *columns,
                    const char *format, struct err *e);
+// The same, and the column of the key `also` (or NULL) is shown although it is optional.
+int cli_print_rows_also(struct cli *c, const struct codec_json *rows,
+                        const struct cli_column *columns, const char *also, const char *format,
+                        struct err *e);
+// The row of --format for a command's table: {.name = "format", CLI_OPT_FORMAT(struct x, format)}.
+#define CLI_OPT_FORMAT(struct_type, member)                                     \
+    .type = OPT_TEXT, .offset = OPT_AT(struct_type, member), .arg = "TEMPLATE", \
+    .help = "A Go template, 'json', or 'table TEMPLATE'"
+// What a prune says: "Deleted Volumes:" and the names, nothing where there are none; how much it was.
+void cli_print_deleted(struct cli *c, const char *what, const struct strv *names);
+void cli_print_freed(struct cli *c, uint64_t bytes);
 // inspect: without a format the array, indented; "json" compact; else the template per element.
 int cli_print_values(struct cli *c, const struct codec_json *array, const char *format,
                      struct err *e);

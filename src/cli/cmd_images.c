@@ -25,8 +25,7 @@ static const struct opt ls_options[] = {
     {"filter", 'f', OPT_LIST, AT(filters), .arg = "KEY=VALUE",
      .help = "Only these: reference=PATTERN, label=K[=V], before=IMAGE, since=IMAGE, until=TIME, "
              "dangling=BOOL"},
-    {"format", 0, OPT_TEXT, AT(format), .arg = "TEMPLATE",
-     .help = "A Go template, 'json', or 'table TEMPLATE'"},
+    {.name = "format", CLI_OPT_FORMAT(struct ls, format)},
     {"no-trunc", 0, OPT_BOOL, AT(no_trunc), .help = "Do not shorten IDs"},
     {"quiet", 'q', OPT_BOOL, AT(quiet), .help = "Only IDs"},
 };
@@ -35,13 +34,6 @@ static const struct opt ls_options[] = {
 static const struct cli_column ls_columns[] = {
     {"REPOSITORY", "Repository", false}, {"TAG", "Tag", false},
     {"DIGEST", "Digest", true},          {"IMAGE ID", "ID", false},
-    {"CREATED", "CreatedSince", false},  {"CREATED AT", "CreatedAt", true},
-    {"SIZE", "Size", false},             {"CONTAINERS", "Containers", true},
-    {NULL, NULL, false},
-};
-static const struct cli_column ls_columns_digests[] = {
-    {"REPOSITORY", "Repository", false}, {"TAG", "Tag", false},
-    {"DIGEST", "Digest", false},         {"IMAGE ID", "ID", false},
     {"CREATED", "CreatedSince", false},  {"CREATED AT", "CreatedAt", true},
     {"SIZE", "Size", false},             {"CONTAINERS", "Containers", true},
     {NULL, NULL, false},
@@ -128,7 +120,7 @@ static int run_ls(struct cli *c, const void *options, struct err *e)
     own(codec_json) struct codec_json *list = codec_json_new_array();
     for (size_t i = 0; i < rows.n; i++)
         codec_json_add(list, image_object(&rows.p[i], o->no_trunc));
-    return cli_print_rows(c, list, o->digests ? ls_columns_digests : ls_columns, o->format, e);
+    return cli_print_rows_also(c, list, ls_columns, o->digests ? "Digest" : NULL, o->format, e);
 }
 
 const struct cli_cmd cli_cmd_images = {
@@ -237,8 +229,7 @@ struct history {
 };
 #define AT(member) .offset = OPT_AT(struct history, member)
 static const struct opt history_options[] = {
-    {"format", 0, OPT_TEXT, AT(format), .arg = "TEMPLATE",
-     .help = "A Go template, 'json', or 'table TEMPLATE'"},
+    {.name = "format", CLI_OPT_FORMAT(struct history, format)},
     {"human", 'H', OPT_BOOL, AT(human), .initial = "true",
      .help = "Sizes and dates for people; false prints bytes and times"},
     {"no-trunc", 0, OPT_BOOL, AT(no_trunc), .help = "Do not shorten anything"},
@@ -348,10 +339,10 @@ struct inspect {
 enum inspect_type { INSPECT_ANY, INSPECT_IMAGE, INSPECT_CONTAINER, INSPECT_VOLUME };
 static const char *const inspect_types[] = {"any", "image", "container", "volume", NULL};
 static const struct opt inspect_options[] = {
-    {"raw", 0, OPT_BOOL, OPT_AT(struct inspect, raw),
-     .help = "Print the manifest as it is, of the store or with docker://NAME of a registry"},
     {"format", 'f', OPT_TEXT, OPT_AT(struct inspect, format), .arg = "TEMPLATE",
      .help = "A Go template, or 'json' for one line"},
+    {"raw", 0, OPT_BOOL, OPT_AT(struct inspect, raw),
+     .help = "Print the manifest as it is, of the store or with docker://NAME of a registry"},
     {.name = "tls-verify", CLI_OPT_TLS(struct inspect, tls_verify)},
     {"type", 0, OPT_ENUM, OPT_AT(struct inspect, type), .choices = inspect_types,
      .help = "What the names are"},
@@ -377,10 +368,11 @@ static int inspect_one(struct engine *en, const char *name, int type, struct cod
     return -1;
 }
 
-// "image inspect" and "container inspect" say it by themselves.
+// "image inspect", "container inspect" and "volume inspect" say it by themselves.
 static int type_asked(const struct cli *c, const struct inspect *o)
 {
     if (c->cmd == &cli_cmd_image_inspect) return INSPECT_IMAGE;
+    if (c->cmd == &cli_cmd_volume_inspect) return INSPECT_VOLUME;
     return c->cmd == &cli_cmd_container_inspect ? INSPECT_CONTAINER : o->type;
 }
 
@@ -448,6 +440,22 @@ const struct cli_cmd cli_cmd_container_inspect = {
     .run = run_inspect,
 };
 
+const struct cli_cmd cli_cmd_volume_inspect = {
+    .path = "volume inspect",
+    .usage = "VOLUME [VOLUME...]",
+    .help = "Show everything about volumes, as JSON",
+    .examples = "dewar volume inspect data\n"
+                "dewar volume inspect -f '{{.Mountpoint}}' data",
+    .options = inspect_options,
+    .options_n = 1, // --format
+    .options_size = sizeof(struct inspect),
+    .min_words = 1,
+    .max_words = -1,
+    .family = CLI_DOCKER,
+    .words = CLI_WORDS_VOLUMES,
+    .run = run_inspect,
+};
+
 // --- image prune --------------------------------------------------------------------------------
 
 struct prune {
@@ -471,9 +479,7 @@ void cli_print_pruned(struct cli *c, const struct image_removals *removed, uint6
         print_removals(c, removed, true);
         str_addc(&c->out, '\n');
     }
-    str_addz(&c->out, "Total reclaimed space: ");
-    num_print_size(freed, &c->out);
-    str_addc(&c->out, '\n');
+    cli_print_freed(c, freed);
 }
 
 static int run_prune(struct cli *c, const void *options, struct err *e)

@@ -222,8 +222,7 @@ struct doctor {
     bool quiet;
 };
 static const struct opt doctor_options[] = {
-    {"format", 0, OPT_TEXT, OPT_AT(struct doctor, format), .arg = "TEMPLATE",
-     .help = "A Go template, 'json', or 'table TEMPLATE'"},
+    {.name = "format", CLI_OPT_FORMAT(struct doctor, format)},
     {"quiet", 'q', OPT_BOOL, OPT_AT(struct doctor, quiet),
      .help = "Only what does not work as it should"},
 };

@@ -528,14 +528,6 @@ static const struct opt prune_rows[] = {
      .help = "Do not ask"},
 };
 
-void cli_print_containers(struct cli *c, const struct strv *removed)
-{
-    if (!removed->n) return;
-    str_addz(&c->out, "Deleted Containers:\n");
-    for (size_t i = 0; i < removed->n; i++) str_addf(&c->out, "%s\n", removed->p[i]);
-    str_addc(&c->out, '\n');
-}
-
 static int prune(struct cli *c, const void *options, struct err *e)
 {
     const struct prune_opts *o = options;
@@ -546,10 +538,8 @@ static int prune(struct cli *c, const void *options, struct err *e)
     if (go <= 0) return go;
     if (cli_engine(c, &en, e) < 0 || container_prune(&en, &o->filters, &ids, &freed, e) < 0)
         return -1;
-    cli_print_containers(c, &ids);
-    str_addz(&c->out, "Total reclaimed space: ");
-    num_print_size(freed, &c->out);
-    str_addc(&c->out, '\n');
+    cli_print_deleted(c, "Containers", &ids);
+    cli_print_freed(c, freed);
     return 0;
 }
 

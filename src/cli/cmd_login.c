@@ -225,8 +225,7 @@ struct search {
 static const struct opt search_options[] = {
     {"filter", 'f', OPT_LIST, AT(filters), .arg = "KEY=VALUE",
      .help = "Only these: stars=N (at least), is-official=BOOL, is-automated=BOOL"},
-    {"format", 0, OPT_TEXT, AT(format), .arg = "TEMPLATE",
-     .help = "A Go template, 'json', or 'table TEMPLATE'"},
+    {.name = "format", CLI_OPT_FORMAT(struct search, format)},
     {"limit", 0, OPT_UINT, AT(limit), .initial = "25", .help = "At most so many, 1 to 100"},
     {"no-trunc", 0, OPT_BOOL, AT(no_trunc), .help = "Do not shorten descriptions"},
     {.name = "tls-verify", CLI_OPT_TLS(struct search, tls_verify)},

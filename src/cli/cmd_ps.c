@@ -26,8 +26,7 @@ static const struct opt ps_options[] = {
     {"filter", 'f', OPT_LIST, AT(filters), .arg = "KEY=VALUE",
      .help = "Only these: id, name, label=K[=V], status, exited=CODE, ancestor=IMAGE, before, since, "
              "volume, network, health, expose, publish"},
-    {"format", 0, OPT_TEXT, AT(format), .arg = "TEMPLATE",
-     .help = "A Go template, 'json', or 'table TEMPLATE'"},
+    {.name = "format", CLI_OPT_FORMAT(struct ps, format)},
     {"last", 'n', OPT_INT, AT(last), .arg = "N", .help = "The N made last, whatever their state"},
     {"latest", 'l', OPT_BOOL, AT(latest), .help = "The one made last, whatever its state"},
     {"no-trunc", 0, OPT_BOOL, AT(no_trunc), .help = "Do not shorten IDs and commands"},
@@ -248,11 +247,7 @@ static int run_ps(struct cli *c, const void *options, struct err *e)
     }
     if (o->quiet && !o->format) return 0;
     if (size && set_sizes(&en, &rows, list, e) < 0) return -1;
-    struct cli_column columns[sizeof ps_columns / sizeof *ps_columns];
-    memcpy(columns, ps_columns, sizeof columns);
-    for (struct cli_column *k = columns; k->key; k++)
-        if (strcmp(k->key, "Size") == 0) k->optional = !o->size;
-    return cli_print_rows(c, list, columns, o->format, e);
+    return cli_print_rows_also(c, list, ps_columns, o->size ? "Size" : NULL, o->format, e);
 }
 
 const struct cli_cmd cli_cmd_ps = {

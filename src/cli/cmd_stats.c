@@ -24,8 +24,7 @@ struct opts {
 #define AT(member) .offset = OPT_AT(struct opts, member)
 static const struct opt rows[] = {
     {"all", 'a', OPT_BOOL, AT(all), .help = "Also containers that do not run"},
-    {"format", 0, OPT_TEXT, AT(format), .arg = "TEMPLATE",
-     .help = "A Go template, 'json', or 'table TEMPLATE'"},
+    {.name = "format", CLI_OPT_FORMAT(struct opts, format)},
     {"no-stream", 0, OPT_BOOL, AT(no_stream), .help = "Once, and end"},
     {"no-trunc", 0, OPT_BOOL, AT(no_trunc), .help = "Do not shorten IDs"},
 };

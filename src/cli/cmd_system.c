@@ -13,7 +13,6 @@
 #include "store/gc.h"
 #include "volume/volume.h"
 
-
 static void set_count(struct codec_json *j, const char *key, size_t n)
 {
     own(str) struct str s = {0};
@@ -29,8 +28,7 @@ struct df {
 };
 static const struct opt df_options[] = {
     {"verbose", 'v', OPT_BOOL, OPT_AT(struct df, verbose), .help = "Every image, container and cache"},
-    {"format", 0, OPT_TEXT, OPT_AT(struct df, format), .arg = "TEMPLATE",
-     .help = "A Go template, 'json', or 'table TEMPLATE'"},
+    {.name = "format", CLI_OPT_FORMAT(struct df, format)},
     {"human", 'H', OPT_BOOL, OPT_AT(struct df, human), .initial = "true",
      .help = "Sizes for people; false prints bytes"},
 };
@@ -201,9 +199,9 @@ static int run_system_prune(struct cli *c, const void *options, struct err *e)
     if (container_prune(&en, &o->filters, &containers, &containers_freed, e) < 0 ||
         volume_sweep(&en, e) < 0)
         return -1;
-    cli_print_containers(c, &containers);
+    cli_print_deleted(c, "Containers", &containers);
     if (o->volumes && volume_prune(&en, false, NULL, &volumes, &volumes_freed, e) < 0) return -1;
-    cli_print_volumes(c, &volumes);
+    cli_print_deleted(c, "Volumes", &volumes);
     if (image_prune(&en, &images, &removed, &freed, e) < 0) return -1;
     cli_print_pruned(c, &removed, freed + containers_freed + volumes_freed);
     return 0;
@@ -249,9 +247,7 @@ static int run_builder_prune(struct cli *c, const void *options, struct err *e)
     int go = o->force ? 1 : cli_confirm(c, "WARNING! This will remove the build cache.", e);
     if (go <= 0) return go;
     if (cli_engine(c, &en, e) < 0 || store_prune(&en, &store, &pruned, e) < 0) return -1;
-    str_addz(&c->out, "Total reclaimed space: ");
-    num_print_size(pruned.freed, &c->out);
-    str_addc(&c->out, '\n');
+    cli_print_freed(c, pruned.freed);
     return 0;
 }
 
@@ -274,8 +270,7 @@ struct check {
 };
 #define AT(member) .offset = OPT_AT(struct check, member)
 static const struct opt check_options[] = {
-    {"format", 0, OPT_TEXT, AT(format), .arg = "TEMPLATE",
-     .help = "A Go template, 'json', or 'table TEMPLATE'"},
+    {.name = "format", CLI_OPT_FORMAT(struct check, format)},
     {"quick", 0, OPT_BOOL, AT(quick), .help = "Do not read the contents of blobs and layers"},
     {"quiet", 'q', OPT_BOOL, AT(quiet), .help = "Only the exit status: 1 when something is damaged"},
     {"repair", 0, OPT_BOOL, AT(repair),

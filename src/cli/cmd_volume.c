@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// volume create, ls, inspect, rm and prune.
+// volume create, ls, rm and prune.
 #include <string.h>
 
 #include "base/num.h"
@@ -68,8 +68,7 @@ struct ls {
 static const struct opt ls_options[] = {
     {"filter", 'f', OPT_LIST, AT(filters), .arg = "KEY=VALUE",
      .help = "Only these: dangling=BOOL, name=TEXT, label=K[=V], driver=local"},
-    {"format", 0, OPT_TEXT, AT(format), .arg = "TEMPLATE",
-     .help = "A Go template, 'json', or 'table TEMPLATE'"},
+    {.name = "format", CLI_OPT_FORMAT(struct ls, format)},
     {"quiet", 'q', OPT_BOOL, AT(quiet), .help = "Only names"},
 };
 #undef AT
@@ -130,50 +129,6 @@ const struct cli_cmd cli_cmd_volume_ls = {
     .run = run_ls,
 };
 
-// --- inspect -----------------------------------------------------------------------------------
-
-struct inspect {
-    const char *format;
-};
-static const struct opt inspect_options[] = {
-    {"format", 'f', OPT_TEXT, OPT_AT(struct inspect, format), .arg = "TEMPLATE",
-     .help = "A Go template, or 'json' for one line"},
-};
-
-static int run_inspect(struct cli *c, const void *options, struct err *e)
-{
-    const struct inspect *o = options;
-    own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    own(codec_json) struct codec_json *list = codec_json_new_array();
-    int status = 0;
-    if (cli_engine(c, &en, e) < 0) return -1;
-    for (int i = 0; i < c->argc; i++) {
-        struct codec_json *one = NULL;
-        struct err bad = {0};
-        if (volume_inspect(&en, c->argv[i], &one, &bad) == 0) {
-            codec_json_add(list, one);
-            continue;
-        }
-        cli_print_error(c, &bad);
-        status = 1;
-    }
-    return cli_print_values(c, list, o->format, e) < 0 ? -1 : status;
-}
-
-const struct cli_cmd cli_cmd_volume_inspect = {
-    .path = "volume inspect",
-    .usage = "VOLUME [VOLUME...]",
-    .help = "Show everything about volumes, as JSON",
-    .examples = "dewar volume inspect data\n"
-                "dewar volume inspect -f '{{.Mountpoint}}' data",
-    CLI_OPTIONS(inspect_options, struct inspect),
-    .min_words = 1,
-    .max_words = -1,
-    .family = CLI_DOCKER,
-    .words = CLI_WORDS_VOLUMES,
-    .run = run_inspect,
-};
-
 // --- rm ----------------------------------------------------------------------------------------
 
 struct rm {
@@ -232,14 +187,6 @@ static const struct opt prune_options[] = {
 };
 #undef AT
 
-void cli_print_volumes(struct cli *c, const struct strv *removed)
-{
-    if (!removed->n) return;
-    str_addz(&c->out, "Deleted Volumes:\n");
-    for (size_t i = 0; i < removed->n; i++) str_addf(&c->out, "%s\n", removed->p[i]);
-    str_addc(&c->out, '\n');
-}
-
 static int run_prune(struct cli *c, const void *options, struct err *e)
 {
     const struct prune *o = options;
@@ -255,10 +202,8 @@ static int run_prune(struct cli *c, const void *options, struct err *e)
     if (cli_engine(c, &en, e) < 0 ||
         volume_prune(&en, o->all, &o->filters, &removed, &freed, e) < 0)
         return -1;
-    cli_print_volumes(c, &removed);
-    str_addz(&c->out, "Total reclaimed space: ");
-    num_print_size(freed, &c->out);
-    str_addc(&c->out, '\n');
+    cli_print_deleted(c, "Volumes", &removed);
+    cli_print_freed(c, freed);
     return 0;
 }
 

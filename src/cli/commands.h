@@ -34,6 +34,4 @@ char *cli_detach_keys(struct cli *c, const char *given);
 void cli_proxies(struct cli *c, struct strv *out);
 struct image_progress cli_pull_progress(struct cli *c);
 struct image_progress cli_mapping_progress(struct cli *c);  // of a copy of layers for other ids
-void cli_print_volumes(struct cli *c, const struct strv *removed);
-void cli_print_containers(struct cli *c, const struct strv *removed);
 void cli_print_pruned(struct cli *c, const struct image_removals *removed, uint64_t freed);

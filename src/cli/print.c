@@ -114,18 +114,23 @@ static int print_table(struct cli *c, const struct codec_json *rows,
     return 0;
 }
 
+static bool is_shown(const struct cli_column *col, const char *also)
+{
+    return !col->optional || (also && strcmp(col->key, also) == 0);
+}
+
 static void default_table(struct cli *c, const struct codec_json *rows,
-                          const struct cli_column *columns)
+                          const struct cli_column *columns, const char *also)
 {
     own(table) struct table table = {0};
     size_t n = 0;
-    for (const struct cli_column *col = columns; col->heading; col++) n += !col->optional;
+    for (const struct cli_column *col = columns; col->heading; col++) n += is_shown(col, also);
     table_init(&table, n);
     for (const struct cli_column *col = columns; col->heading; col++)
-        if (!col->optional) table_cell(&table, col->heading);
+        if (is_shown(col, also)) table_cell(&table, col->heading);
     for (size_t i = 0; i < codec_json_len(rows); i++)
         for (const struct cli_column *col = columns; col->heading; col++) {
-            if (col->optional) continue;
+            if (!is_shown(col, also)) continue;
             own(str) struct str cell = {0};
             const struct codec_json *v = codec_json_get(codec_json_at(rows, i), col->key);
             if (codec_json_type(v) == CODEC_JSON_TEXT)
@@ -153,12 +158,13 @@ static int each_by_template(struct cli *c, const struct codec_json *rows, const 
 }
 
 static int print_rows(struct cli *c, const struct codec_json *rows,
-                      const struct cli_column *columns, const char *format, struct err *e)
+                      const struct cli_column *columns, const char *also, const char *format,
+                      struct err *e)
 {
     own(str) struct str text = {0};
     struct sv given = sv_trim(sv_of(format));
     if (given.n == 0 || sv_eqz(given, "table")) {
-        default_table(c, rows, columns);
+        default_table(c, rows, columns, also);
         return 0;
     }
     if (sv_eqz(given, "json")) return each_by_template(c, rows, "{{json .}}", e);
@@ -174,7 +180,14 @@ static int print_rows(struct cli *c, const struct codec_json *rows,
 int cli_print_rows(struct cli *c, const struct codec_json *rows, const struct cli_column *columns,
                    const char *format, struct err *e)
 {
-    return print_rows(c, rows, columns, format, e) < 0 ? err_wrap(e, "--format '%s'", format) : 0;
+    return cli_print_rows_also(c, rows, columns, NULL, format, e);
+}
+
+int cli_print_rows_also(struct cli *c, const struct codec_json *rows,
+                        const struct cli_column *columns, const char *also, const char *format,
+                        struct err *e)
+{
+    return print_rows(c, rows, columns, also, format, e) < 0 ? err_wrap(e, "--format '%s'", format) : 0;
 }
 
 int cli_print_values(struct cli *c, const struct codec_json *array, const char *format,
@@ -195,6 +208,21 @@ int cli_print_values(struct cli *c, const struct codec_json *array, const char *
         return 0;
     }
     return each_by_template(c, array, format, e) < 0 ? err_wrap(e, "--format '%s'", format) : 0;
+}
+
+void cli_print_deleted(struct cli *c, const char *what, const struct strv *names)
+{
+    if (!names->n) return;
+    str_addf(&c->out, "Deleted %s:\n", what);
+    for (size_t k = 0; k < names->n; k++) str_addf(&c->out, "%s\n", names->p[k]);
+    str_addc(&c->out, '\n');
+}
+
+void cli_print_freed(struct cli *c, uint64_t bytes)
+{
+    str_addz(&c->out, "Total reclaimed space: ");
+    num_print_size(bytes, &c->out);
+    str_addc(&c->out, '\n');
 }
 
 void cli_add_since(int64_t seconds, struct str *out)
