@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the child's walks share: one for a container from an image (enter.c), one for a program that
-// joins a container (join.c), one for an OCI bundle (bundle/enter.c). All of it runs between clone
+// joins a container (join.c), one for an OCI bundle (bundle/enter.c). enter_path.c and enter_program.c are
+// what all of them take. All of it runs between clone
 // and exec: raw system calls on prepared data, no allocation, no stdio, no locks. A step that fails
 // says so on the status socket and ends the child.
 #pragma once
@@ -34,6 +35,8 @@ void sandbox_enter_workdir_at(const struct sandbox_plan *p, int at); // closes `
 // Makes `master`'s other end the terminal and sends master to the parent. dev: where to put console
 // as well, -1: nowhere.
 void sandbox_enter_pty(const struct sandbox_plan *p, int master, int dev);
+// The terminal, or the descriptors of the plan.
+void sandbox_enter_stdio(const struct sandbox_plan *p, int dev);
 int sandbox_enter_ptmx(int root); // the container's own, checked to be one; -1 and errno
 void sandbox_enter_sysctls(const struct sandbox_plan *p, int proc);
 void sandbox_enter_send_fd(const struct sandbox_plan *p, enum report_kind kind, int fd,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The last step of every child: executing what was asked for, looking along PATH, and saying what
-// was wrong with it. Compiled twice: into the program (enter.c) for what already runs from a copy
+// was wrong with it. Compiled twice: into the program (enter_program.c) for what already runs from a copy
 // of it, and into the doorstep, which has no C library. So it is written on one function that its
 // includer defines before, a system call that gives -errno:
 //
