@@ -115,6 +115,31 @@ static int check_ulimits(const struct build_options *opt, struct err *e)
     return 0;
 }
 
+static int check_network(const struct build_options *opt, struct err *e)
+{
+    static const char *const modes[] = {"default", "host", "none"};
+    if (!opt->network) return 0;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+        if (strcmp(opt->network, modes[i]) == 0) return 0;
+    err_set(e, ERR_USAGE, "--network '%s' is unknown", opt->network);
+    return err_hint(e, "RUN has the host's network (default, host) or none");
+}
+
+static int check_platform(const struct build_options *opt, struct err *e)
+{
+    if (!opt->platform || !strchr(opt->platform, ',')) return 0;
+    err_set(e, ERR_INPUT, "--platform '%s': a build is for one platform", opt->platform);
+    return err_hint(e, "steps run natively: build on a machine of each, and join them with 'dewar manifest'");
+}
+
+static int check_labels(const struct build_options *opt, struct err *e)
+{
+    for (size_t i = 0; opt->labels && i < opt->labels->n; i++)
+        if (opt->labels->p[i][0] == '=' || !opt->labels->p[i][0])
+            return err_set(e, ERR_USAGE, "--label '%s' has no name", opt->labels->p[i]);
+    return 0;
+}
+
 static int solve_and_export(struct build_job *job, struct err *e)
 {
     own(build_state) struct build_state state;
@@ -185,6 +210,8 @@ int build_prepare(struct build_job *job, struct err *e)
     job->result->to_stdout = job->outs.to_stdout;
     if (build_cacheexport_check(job->opt, job->outs.files_only, e) < 0 ||
         build_mounts_check(job->opt, e) < 0 || check_ulimits(job->opt, e) < 0 ||
+        check_network(job->opt, e) < 0 || check_platform(job->opt, e) < 0 ||
+        check_labels(job->opt, e) < 0 ||
         build_cacheimport_check(job->opt, e) < 0 || open_contexts(job, &text, &label, e) < 0) return -1;
     if (build_dockerfile_parse(str_sv(&text), label, &job->file, e) < 0 ||
         build_call_demand(job->en, job->opt, &job->contexts.p[0], &job->file, e) < 0)

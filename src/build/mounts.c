@@ -214,6 +214,9 @@ int build_mounts_check(const struct build_options *opt, struct err *e)
     for (size_t i = 0; opt->secrets && i < opt->secrets->n; i++) {
         struct secret_option s;
         if (parse_secret(opt->secrets->p[i], &s, e) < 0) return -1;
+        own(free) char *file = sv_dup(s.file);
+        if (file[0] && !fs_exists(AT_FDCWD, file))
+            return err_set(e, ERR_INPUT, "--secret '%s': there is no file '%s'", opt->secrets->p[i], file);
     }
     for (size_t i = 0; opt->ssh && i < opt->ssh->n; i++) {
         struct sv rest = sv_of(opt->ssh->p[i]), name = sv_cut(&rest, '=');

@@ -108,6 +108,7 @@ int cli_render_begin(struct cli *c, enum cli_progress kind, const char *title, s
 // Ends it: last state of every step, summary line, warnings once more; restores the cursor. `ok`
 // tells success. main calls it when the command did not. No-op when nothing was begun.
 void cli_render_end(struct cli *c, bool ok);
+bool cli_render_is_json(const struct cli *c);  // between the two: one object a line
 
 // --- pieces for commands -----------------------------------------------------------------------
 // Where a file is wrong: the lines around first..last (1-based) with their numbers, marked, and a

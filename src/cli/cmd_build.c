@@ -12,8 +12,8 @@
 struct opts {
     struct strv tags, build_args, labels, secrets, ssh, contexts, add_hosts, ulimits;
     struct strv no_cache_filter, outputs, allow, cache_from, cache_to;
-    const char *file, *target, *platform, *network, *timestamp, *iidfile, *metadata;
-    int timestamps, progress, call, pull;
+    const char *file, *target, *platform, *network, *call, *timestamp, *iidfile, *metadata;
+    int timestamps, progress, pull;
     const char *lock_file;
     bool locked;
     bool quiet, no_cache, no_scrub, check_repro, shell_on_fail, check, load, force_rm, rm, push;
@@ -42,7 +42,7 @@ static const struct opt rows[] = {
      .help = "Use a build cache: an image, type=registry,ref=NAME, type=local,src=FOLDER"},
     {.name = "cache-to", .type = OPT_LIST, .offset = O(cache_to), .arg = "type=T,...",
      .help = "Write the build cache: inline, registry (ref=), local (dest=); mode=min|max"},
-    {.name = "call", .type = OPT_ENUM, .offset = O(call), .choices = calls, .arg = "METHOD",
+    {.name = "call", .type = OPT_TEXT, .offset = O(call), .arg = "METHOD[,format=json]",
      .help = "Do not build: check the Dockerfile, list its arguments (outline) or its targets"},
     {.name = "check", .type = OPT_BOOL, .offset = O(check), .help = "Same as --call=check"},
     {.name = "check-repro", .type = OPT_BOOL, .offset = O(check_repro),
@@ -157,6 +157,31 @@ static int check_repro(struct cli *c, struct engine *en, const struct build_opti
     return rc;
 }
 
+// METHOD[,format=json|text]
+static int read_call(const struct opts *o, enum build_call *out, bool *out_json, struct err *e)
+{
+    struct sv rest = sv_of(o->call ? o->call : ""), method = sv_cut(&rest, ',');
+    *out = o->check ? BUILD_CALL_CHECK : BUILD_CALL_BUILD;
+    *out_json = false;
+    if (!o->call) return 0;
+    size_t i = 0;
+    while (calls[i] && !sv_eqz(method, calls[i])) i++;
+    if (!calls[i] || (rest.p && !sv_eqz(rest, "format=json") && !sv_eqz(rest, "format=text"))) {
+        err_set(e, ERR_USAGE, "invalid argument '%s' for '--call'", o->call);
+        return err_hint(e, "one of build, check, outline, targets; behind it may stand ,format=json");
+    }
+    *out = (enum build_call)i;
+    *out_json = sv_eqz(rest, "format=json");
+    return 0;
+}
+
+// What came out, on stderr: in the stream of objects where that is what is asked for.
+static void tell(struct cli *c, bool as_events, const char *what, const char *name)
+{
+    if (as_events) event_info(&c->sink, "%s %s", what, name);
+    else fprintf(stderr, "%s %s\n", what, name);
+}
+
 static int run(struct cli *c, const void *options, struct err *e)
 {
     const struct opts *o = options;
@@ -166,10 +191,12 @@ static int run(struct cli *c, const void *options, struct err *e)
     struct build_options opt = to_verb(o, context);
     cli_proxies(c, &proxies);
     opt.proxies = &proxies;
-    enum build_call call = o->check ? BUILD_CALL_CHECK : (enum build_call)o->call;
+    enum build_call call;
+    bool json;
+    if (read_call(o, &call, &json, e) < 0) return -1;
     if (call != BUILD_CALL_BUILD) {
         if (cli_engine(c, &en, e) < 0) return -1;
-        return build_call(&en, &opt, call, false, &c->out, e);
+        return build_call(&en, &opt, call, json, &c->out, e);
     }
     enum cli_progress progress = o->quiet ? CLI_PROGRESS_QUIET : (enum cli_progress)o->progress;
     if (cli_render_begin(c, progress, "Building", e) < 0 || cli_engine(c, &en, e) < 0) return -1;
@@ -181,19 +208,18 @@ static int run(struct cli *c, const void *options, struct err *e)
         if (result.excerpt[0]) fputs(result.excerpt, stderr);
         return -1;
     }
-    cli_render_end(c, true);
-    if (!oci_digest_is_set(&result.image)) return 0;
-    char id[OCI_DIGEST_TEXT];
-    oci_digest_print(&result.image, id);
-    if (o->quiet) {
-        if (result.to_stdout) return 0;
-        str_addf(&c->out, "%s\n", id);
-        return 0;
+    bool as_events = cli_render_is_json(c), has_image = oci_digest_is_set(&result.image);
+    if (!as_events) cli_render_end(c, true);
+    own(build_outputs) struct build_outputs outs = {0};
+    char id[OCI_DIGEST_TEXT] = "";
+    if (has_image) oci_digest_print(&result.image, id);
+    if (has_image && o->quiet && !result.to_stdout) str_addf(&c->out, "%s\n", id);
+    if (has_image && !o->quiet) {
+        tell(c, as_events, "image", id);
+        if (build_outputs_read(&opt, &outs, e) < 0) return -1;
+        for (size_t i = 0; i < outs.names.n; i++) tell(c, as_events, "named", outs.names.p[i]);
     }
-    fprintf(stderr, "image %s\n", id);
-    own(build_outputs) struct build_outputs outs;
-    if (build_outputs_read(&opt, &outs, e) < 0) return -1;
-    for (size_t i = 0; i < outs.names.n; i++) fprintf(stderr, "named %s\n", outs.names.p[i]);
+    if (as_events) cli_render_end(c, true);
     return 0;
 }
 

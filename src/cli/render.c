@@ -317,6 +317,11 @@ void cli_render_end(struct cli *c, bool ok)
     cli_sink_plain(c);
 }
 
+bool cli_render_is_json(const struct cli *c)
+{
+    return c->render && c->render->kind == CLI_PROGRESS_RAWJSON;
+}
+
 // --- without a renderer: warnings and remarks only -------------------------------------------------
 
 static void say(void *arg, const struct event *ev)

@@ -268,6 +268,44 @@ names() { dewar build -q -o type=tar,dest=- "${@:-.}" | tar -t | LC_ALL=C sort |
     try dewar build --progress nope .
     fails 125 nope
 }
+@test "rawjson: a build that succeeds writes nothing but objects, the image and its names among them" {
+    printf 'FROM busybox:test\nRUN echo ran\n' >Dockerfile
+    try dewar build --no-cache --progress rawjson -t raw:1 -t raw:2 .
+    ok
+    jq -es '[.[].kind] | .[-1] == "end"' <<<"$stderr"
+    same "$(printf 'image %s\nnamed raw:1\nnamed raw:2' "$(image_id raw:1)")" \
+        "$(jq -r 'select(.kind == "info") | .text' <<<"$stderr")"
+}
+@test "--call takes a format" {
+    printf 'FROM busybox:test AS One\nARG A=1\nCMD run\n' >Dockerfile
+    try dewar build --call=check,format=json .
+    ok
+    jq -e '.warnings | map(.ruleName) | index("JSONArgsRecommended")' <<<"$output"
+    try dewar build --call=targets,format=json .
+    ok
+    jq -e . <<<"$output"
+    try dewar build --call=outline,format=text .
+    ok
+    has 'BUILD ARG'
+    for bad in nope check,format=x check,json; do
+        try dewar build --call="$bad" .
+        fails 125 "invalid argument '$bad' for '--call'" || return 1
+    done
+}
+@test "a network, label, platform or secret that cannot be is refused, also when every step is cached" {
+    printf 'FROM busybox:test\nRUN true\n' >Dockerfile
+    dewar build -q .
+    try dewar build -q --network foo .
+    fails 125 "--network 'foo' is unknown"
+    try dewar build -q --label =x .
+    fails 125 "--label '=x' has no name"
+    try dewar build -q --platform linux/amd64,linux/arm64 .
+    fails 1 'a build is for one platform'
+    try dewar build -q --secret id=x,src=nosuch .
+    fails 1 "there is no file 'nosuch'"
+    dewar build -q --network none --label a= --label b --secret id=x,src=Dockerfile .
+    dewar build -q --network host . && dewar build -q --network default . || return 1
+}
 @test "tags: several, without a tag, moved; bad ones are refused before any work" {
     printf 'FROM busybox:test\nRUN echo ran >&2\n' >Dockerfile
     dewar build -q -t a:1 -t b -t example.org:5000/c/d:e . >/dev/null
