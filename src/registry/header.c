@@ -187,6 +187,22 @@ bool header_upload_range(struct sv value, uint64_t *out_next)
 
 // --- Link, Retry-After, Content-Type, Content-Disposition ------------------------------------
 
+// The next ";key=value". 1: there is one, 0: there are no more, -1: it is damaged. One without a value
+// is passed over.
+static int take_parameter(struct sv *in, struct sv *out_key, char *text, size_t size)
+{
+    for (;;) {
+        skip_blanks(in);
+        if (!take_char(in, ';')) return 0;
+        skip_blanks(in);
+        *out_key = take_token(in);
+        skip_blanks(in);
+        if (!take_char(in, '=')) continue;
+        skip_blanks(in);
+        return take_value(in, text, size) ? 1 : -1;
+    }
+}
+
 static bool rel_is_next(const char *rel)
 {
     struct sv words = sv_of(rel);
@@ -207,18 +223,12 @@ bool header_link_next(struct sv value, char *out, size_t size)
         struct sv target = sv_part(in, 0, (size_t)end);
         in = sv_from(in, (size_t)end + 1);
         bool next = false;
-        for (;;) {
-            char text[1024];
-            skip_blanks(&in);
-            if (!take_char(&in, ';')) break;
-            skip_blanks(&in);
-            struct sv key = take_token(&in);
-            skip_blanks(&in);
-            if (!take_char(&in, '=')) continue;
-            skip_blanks(&in);
-            if (!take_value(&in, text, sizeof text)) return false;
+        int more;
+        char text[1024];
+        struct sv key;
+        while ((more = take_parameter(&in, &key, text, sizeof text)) > 0)
             if (sv_eq_nocase(key, SV("rel")) && rel_is_next(text)) next = true;
-        }
+        if (more < 0) return false;
         if (next) {
             if (target.n == 0 || target.n >= size || memchr(target.p, '\0', target.n)) return false;
             memcpy(out, target.p, target.n);
@@ -308,17 +318,12 @@ bool header_file_name(struct sv value, char out[256])
     char plain[1024] = "", extended[1024] = "", text[1024];
     struct sv in = value;
     take_token(&in); // attachment, inline
-    for (;;) {
-        skip_blanks(&in);
-        if (!take_char(&in, ';')) break;
-        skip_blanks(&in);
-        struct sv key = take_token(&in);
-        skip_blanks(&in);
-        if (!take_char(&in, '=')) continue;
-        skip_blanks(&in);
-        if (!take_value(&in, text, sizeof text)) return false;
+    int more;
+    struct sv key;
+    while ((more = take_parameter(&in, &key, text, sizeof text)) > 0) {
         if (sv_eq_nocase(key, SV("filename"))) memcpy(plain, text, strlen(text) + 1);
         if (sv_eq_nocase(key, SV("filename*"))) undo_extended(text, extended, sizeof extended);
     }
+    if (more < 0) return false;
     return (extended[0] && usable_name(extended, out)) || (plain[0] && usable_name(plain, out));
 }
