@@ -236,7 +236,7 @@ R() { dewar run --rm -q --network none "$@"; }
     ok && same "$output" 500 || return 1
     try R --add-host box:1.2.3.4 $IMG grep box /etc/hosts
     ok && same "$output" $'1.2.3.4\tbox' || return 1
-    try R --add-host six=2001:db8::7 --add-host 'b:[::2]' $IMG grep -E 'six|b$' /etc/hosts
+    try R --add-host six=2001:db8::7 --add-host 'b:[::2]' $IMG grep -E '\s(six|b)$' /etc/hosts
     ok && same "$output" $'2001:db8::7\tsix\n::2\tb' || return 1
     try R --add-host box:there $IMG true
     fails 125 "'there' in 'box:there' is not an address"
