@@ -9,6 +9,7 @@
 #include "codec/json.h"
 #include "image/image.h"
 #include "record/inspect.h"
+#include "store/gc.h"
 #include "volume/volume.h"
 
 // --- images -------------------------------------------------------------------------------------
@@ -343,21 +344,49 @@ static const struct opt inspect_options[] = {
      .help = "A Go template, or 'json' for one line"},
     {"raw", 0, OPT_BOOL, OPT_AT(struct inspect, raw),
      .help = "Print the manifest as it is, of the store or with docker://NAME of a registry"},
+    {"size", 's', OPT_BOOL, OPT_AT(struct inspect, size),
+     .help = "With what a container has written, and that with its image (SizeRw, SizeRootFs)"},
     {.name = "tls-verify", CLI_OPT_TLS(struct inspect, tls_verify)},
     {"type", 0, OPT_ENUM, OPT_AT(struct inspect, type), .choices = inspect_types,
      .help = "What the names are"},
 };
 
+static int add_sizes(struct engine *en, const char *id, struct codec_json *j, struct err *e)
+{
+    own(store_df) struct store_df df = {0};
+    own(free) char *image = sv_dup(codec_json_text(codec_json_get(j, "Image")));
+    uint64_t own, whole;
+    if (store_df(en, &df, e) < 0) return -1;
+    cli_container_sizes(&df, id, image, &own, &whole);
+    codec_json_set(j, "SizeRw", codec_json_new_int((int64_t)own));
+    codec_json_set(j, "SizeRootFs", codec_json_new_int((int64_t)(own + whole)));
+    return 0;
+}
+
+static int inspect_container(struct engine *en, const char *id, const struct inspect *o,
+                             struct codec_json **out, struct err *e)
+{
+    struct codec_json *j = NULL;
+    if (record_inspect(en, id, &j, e) < 0) return -1;
+    if (o->size && add_sizes(en, id, j, e) < 0) {
+        codec_json_free(j);
+        return -1;
+    }
+    if (o->format) record_inspect_for_template(j);
+    *out = j;
+    return 0;
+}
+
 // A container first, then an image, then a volume, as Docker looks. When there is none, the
 // image's error has the best hint.
-static int inspect_one(struct engine *en, const char *name, int type, struct codec_json **out,
-                       struct err *e)
+static int inspect_one(struct engine *en, const char *name, int type, const struct inspect *o,
+                       struct codec_json **out, struct err *e)
 {
     char id[RECORD_ID];
     struct err no_volume;
     if (type == INSPECT_VOLUME) return volume_inspect(en, name, out, e);
     if (type != INSPECT_IMAGE) {
-        if (record_find(en, name, id, e) == 0) return record_inspect(en, id, out, e);
+        if (record_find(en, name, id, e) == 0) return inspect_container(en, id, o, out, e);
         if (type == INSPECT_CONTAINER || e->kind != ERR_NOT_FOUND) return -1;
         err_clear(e);
     }
@@ -387,7 +416,7 @@ static int run_inspect(struct cli *c, const void *options, struct err *e)
         if (image_raw(&en, c->argv[i], !o->tls_verify, &c->out, e) < 0) return -1;
     for (int i = 0; !o->raw && i < c->argc; i++) {
         struct codec_json *one = NULL;
-        if (inspect_one(&en, c->argv[i], type_asked(c, o), &one, e) == 0) {
+        if (inspect_one(&en, c->argv[i], type_asked(c, o), o, &one, e) == 0) {
             codec_json_add(list, one);
             continue;
         }

@@ -189,6 +189,17 @@ static struct codec_json *row_object(const struct record_row *row, bool full, in
     return j;
 }
 
+void cli_container_sizes(const struct store_df *df, const char *id, const char *image,
+                         uint64_t *out_own, uint64_t *out_image)
+{
+    *out_own = *out_image = 0;
+    if (image && strncmp(image, "sha256:", 7) == 0) image += 7;
+    vec_each (item, &df->containers)
+        if (strcmp(item->id, id) == 0) *out_own = item->size;
+    vec_each (im, &df->images)
+        if (image && strcmp(im->id.hex, image) == 0) *out_image = im->size;
+}
+
 // What `docker ps -s` says: what it wrote, and that with its image's files.
 static int set_sizes(struct engine *en, const struct record_rows *rows, struct codec_json *list,
                      struct err *e)
@@ -198,12 +209,7 @@ static int set_sizes(struct engine *en, const struct record_rows *rows, struct c
     for (size_t i = 0; i < rows->n; i++) {
         uint64_t own = 0, image = 0;
         own(str) struct str text = {0};
-        const char *hex = rows->p[i].brief.image_id;
-        vec_each (item, &df.containers)
-            if (strcmp(item->id, rows->p[i].brief.id) == 0) own = item->size;
-        vec_each (im, &df.images)
-            if (hex && strcmp(im->id.hex, hex + 7 * !strncmp(hex, "sha256:", 7)) == 0)
-                image = im->size;
+        cli_container_sizes(&df, rows->p[i].brief.id, rows->p[i].brief.image_id, &own, &image);
         num_print_size(own, &text);
         str_addz(&text, " (virtual ");
         num_print_size(own + image, &text);

@@ -27,6 +27,10 @@ extern const struct cli_cmd cli_cmd_doctor, cli_cmd_info, cli_cmd_version;
 extern const struct cli_cmd cli_cmd_oci;
 extern const struct cli_cmd cli_cmd_help, cli_cmd_completion, cli_cmd_complete;
 
+struct store_df;
+// What a container has written and what its image holds; 0 where the store has not.
+void cli_container_sizes(const struct store_df *df, const char *id, const char *image,
+                         uint64_t *out_own, uint64_t *out_image);
 // For verbs that pull what is missing: shows the pull, and nothing when there is none.
 // --detach-keys, else the person's "detachKeys" of Docker's config.json, else NULL. Heap.
 char *cli_detach_keys(struct cli *c, const char *given);

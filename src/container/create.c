@@ -363,6 +363,7 @@ static void copy_plain(const struct container_run_options *o, struct record_conf
     c->brief.tty = c->tty = s->tty;
     c->interactive = o->interactive;
     c->stdin_once = o->interactive && !o->detach;
+    c->attached = !o->detach;
     c->init = s->init;
     c->readonly = s->readonly;
     c->privileged = s->privileged;

@@ -46,6 +46,7 @@ static const struct codec_field config_fields[] = {
     C(args, STRV),         C(entrypoint, STRV),  C(cmd, STRV),         C(has_entrypoint, BOOL),
     C(env, STRV),          C(user, TEXT),        C(workdir, TEXT),     C(hostname, TEXT),
     C(domainname, TEXT),   C(tty, BOOL),         C(interactive, BOOL), C(stdin_once, BOOL),
+    C(attached, BOOL),
     C(init, BOOL),         C(stop_signal, TEXT), C(restart_max, INT),  C(log_driver, TEXT),
     C(log_opts, STRV),     C(network, TEXT),     C(ports, STRV),       C(exposed, STRV),
     C(pid_mode, TEXT),     C(ipc_mode, TEXT),    C(uts_mode, TEXT),    C(userns_mode, TEXT),

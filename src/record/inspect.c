@@ -2,12 +2,17 @@
 // The keys and their order are those of the Engine API, GET /containers/{id}/json, version 1.41.
 #include "record/inspect.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/num.h"
 #include "base/own.h"
 #include "record/state.h"
+#include "sandbox/parse.h"
+#include "sandbox/proc_sys.h"
 
 static void set(struct codec_json *j, const char *key, struct codec_json *v)
 {
@@ -131,6 +136,195 @@ static struct codec_json *binds(const struct record_config *c)
     return codec_json_new_null();
 }
 
+// Keys of what dewar has not (yet), with the values that mean "none". They are of the API: templates
+// and programs written for Docker ask for them.
+struct absent {
+    const char *key;
+    enum { NOTHING, TEXT, NUMBER, NO, LIST, OBJECT } kind;
+};
+#define ROWS(x) x, sizeof(x) / sizeof *(x)
+
+static void set_absent(struct codec_json *j, const struct absent *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct codec_json *v = NULL;
+        switch (rows[i].kind) {
+        case NOTHING: v = codec_json_new_null(); break;
+        case TEXT: v = codec_json_new_text(SV("")); break;
+        case NUMBER: v = codec_json_new_int(0); break;
+        case NO: v = codec_json_new_bool(false); break;
+        case LIST: v = codec_json_new_array(); break;
+        case OBJECT: v = codec_json_new_object(); break;
+        }
+        if (codec_json_get(j, rows[i].key))
+            codec_json_free(v);
+        else
+            set(j, rows[i].key, v);
+    }
+}
+
+static const struct absent no_host_config[] = {
+    {"VolumeDriver", TEXT}, {"VolumesFrom", NOTHING}, {"Dns", LIST}, {"DnsOptions", LIST},
+    {"DnsSearch", LIST}, {"Cgroup", TEXT}, {"Links", NOTHING}, {"PublishAllPorts", NO},
+    {"Isolation", TEXT}, {"CgroupParent", TEXT}, {"BlkioWeight", NUMBER},
+    {"BlkioWeightDevice", LIST}, {"BlkioDeviceReadBps", NOTHING}, {"BlkioDeviceWriteBps", NOTHING},
+    {"BlkioDeviceReadIOps", NOTHING}, {"BlkioDeviceWriteIOps", NOTHING}, {"CpuPeriod", NUMBER},
+    {"CpuQuota", NUMBER}, {"CpuRealtimePeriod", NUMBER}, {"CpuRealtimeRuntime", NUMBER},
+    {"DeviceCgroupRules", NOTHING}, {"DeviceRequests", NOTHING}, {"KernelMemory", NUMBER},
+    {"KernelMemoryTCP", NUMBER}, {"MemoryReservation", NUMBER}, {"MemorySwappiness", NOTHING},
+    {"OomKillDisable", NO}, {"CpuCount", NUMBER}, {"CpuPercent", NUMBER},
+    {"IOMaximumIOps", NUMBER}, {"IOMaximumBandwidth", NUMBER},
+};
+static const struct absent no_config[] = {{"Volumes", NOTHING}, {"OnBuild", NOTHING}};
+static const struct absent no_endpoint[] = {
+    {"IPAMConfig", NOTHING}, {"Links", NOTHING}, {"Aliases", NOTHING}, {"NetworkID", TEXT},
+    {"EndpointID", TEXT}, {"Gateway", TEXT}, {"IPAddress", TEXT}, {"IPPrefixLen", NUMBER},
+    {"IPv6Gateway", TEXT}, {"GlobalIPv6Address", TEXT}, {"GlobalIPv6PrefixLen", NUMBER},
+    {"MacAddress", TEXT}, {"DriverOpts", NOTHING},
+};
+static const struct absent no_network[] = {
+    {"Bridge", TEXT}, {"SandboxID", TEXT}, {"SandboxKey", TEXT}, {"HairpinMode", NO},
+    {"LinkLocalIPv6Address", TEXT}, {"LinkLocalIPv6PrefixLen", NUMBER},
+    {"SecondaryIPAddresses", NOTHING}, {"SecondaryIPv6Addresses", NOTHING}, {"Ports", OBJECT},
+    {"EndpointID", TEXT}, {"Gateway", TEXT}, {"IPAddress", TEXT}, {"IPPrefixLen", NUMBER},
+    {"IPv6Gateway", TEXT}, {"GlobalIPv6Address", TEXT}, {"GlobalIPv6PrefixLen", NUMBER},
+    {"MacAddress", TEXT},
+};
+static const struct absent no_rest[] = {
+    {"ResolvConfPath", TEXT}, {"HostnamePath", TEXT}, {"HostsPath", TEXT}, {"LogPath", TEXT},
+    {"MountLabel", TEXT}, {"ProcessLabel", TEXT}, {"AppArmorProfile", TEXT}, {"ExecIDs", NOTHING},
+};
+
+// Go's templates know these fields also where the JSON leaves them out.
+static const struct absent template_state[] = {{"Health", NOTHING}};
+static const struct absent template_config[] = {
+    {"Healthcheck", NOTHING}, {"ExposedPorts", NOTHING}, {"StopSignal", TEXT},
+    {"StopTimeout", NOTHING}, {"MacAddress", TEXT}, {"NetworkDisabled", NO}, {"Shell", NOTHING},
+};
+static const struct absent template_host[] = {
+    {"Tmpfs", NOTHING}, {"Sysctls", NOTHING}, {"Mounts", NOTHING}, {"StorageOpt", NOTHING},
+    {"Annotations", NOTHING}, {"Init", NOTHING},
+};
+static const struct absent template_rest[] = {{"SizeRw", NOTHING}, {"SizeRootFs", NOTHING}};
+
+void record_inspect_for_template(struct codec_json *j)
+{
+    const struct {
+        const char *part;
+        const struct absent *rows;
+        size_t n;
+    } parts[] = {{"State", ROWS(template_state)},
+                 {"Config", ROWS(template_config)},
+                 {"HostConfig", ROWS(template_host)}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        set_absent(codec_json_get(j, parts[i].part), parts[i].rows, parts[i].n);
+    set_absent(j, ROWS(template_rest));
+}
+
+// "K=V" texts as an object.
+static void set_pairs(struct codec_json *j, const char *key, const struct strv *v)
+{
+    if (!v->n) return;
+    struct codec_json *all = codec_json_new_object();
+    for (size_t i = 0; i < v->n; i++) {
+        struct sv value = sv_of(v->p[i]), name = sv_cut(&value, '=');
+        own(free) char *k = sv_dup(name);
+        set(all, k, codec_json_new_text(value.p ? value : SV("")));
+    }
+    set(j, key, all);
+}
+
+static struct codec_json *limits(const struct record_config *c)
+{
+    struct codec_json *list = codec_json_new_array();
+    for (size_t i = 0; i < c->ulimits.n; i++) {
+        struct sandbox_rlimit l;
+        struct err bad;
+        struct sv name = sv_of(c->ulimits.p[i]);
+        if (sandbox_parse_ulimit(c->ulimits.p[i], &l, &bad) < 0) continue;
+        struct codec_json *row = codec_json_new_object();
+        set(row, "Name", codec_json_new_text(sv_cut(&name, '=')));
+        set_int(row, "Hard", (int64_t)l.hard);
+        set_int(row, "Soft", (int64_t)l.soft);
+        codec_json_add(list, row);
+    }
+    return list;
+}
+
+static struct codec_json *devices(const struct record_config *c)
+{
+    struct codec_json *list = codec_json_new_array();
+    for (size_t i = 0; i < c->devices.n; i++) {
+        struct sandbox_device d = {0};
+        struct err bad;
+        if (sandbox_parse_device(c->devices.p[i], &d, &bad) < 0) continue;
+        struct codec_json *row = codec_json_new_object();
+        set_text(row, "PathOnHost", d.host);
+        set_text(row, "PathInContainer", d.target);
+        set_text(row, "CgroupPermissions", d.access);
+        codec_json_add(list, row);
+        free(d.host);
+        free(d.target);
+    }
+    return list;
+}
+
+// What lies behind them cannot be seen or written: of the privileged and the unconfined nothing.
+static void set_paths(struct codec_json *j, const struct record_config *c)
+{
+    struct codec_json *masked = codec_json_new_array(), *readonly = codec_json_new_array();
+    bool open = c->privileged;
+    for (size_t i = 0; i < c->security.n; i++)
+        open |= strcmp(c->security.p[i], "systempaths=unconfined") == 0;
+    const struct {
+        const char *top;
+        const struct sandbox_proc_path *rows;
+        size_t n;
+    } lists[] = {{"/proc", sandbox_proc_masked, sandbox_proc_masked_n},
+                 {"/sys", sandbox_sys_masked, sandbox_sys_masked_n}};
+    for (size_t l = 0; !open && l < 2; l++)
+        for (size_t i = 0; i < lists[l].n; i++) {
+            own(free) char *path = str_fmt("%s/%s", lists[l].top, lists[l].rows[i].path);
+            codec_json_add(masked, codec_json_new_text(sv_of(path)));
+        }
+    for (size_t i = 0; !open && i < sandbox_proc_readonly_n; i++) {
+        own(free) char *path = str_fmt("/proc/%s", sandbox_proc_readonly[i]);
+        codec_json_add(readonly, codec_json_new_text(sv_of(path)));
+    }
+    set(j, "MaskedPaths", masked);
+    set(j, "ReadonlyPaths", readonly);
+}
+
+static struct codec_json *console_size(void)
+{
+    struct codec_json *j = codec_json_new_array();
+    for (int i = 0; i < 2; i++) codec_json_add(j, codec_json_new_int(0));
+    return j;
+}
+
+// --tmpfs as it was asked for.
+static void set_tmpfs(struct codec_json *j, const struct record_config *c)
+{
+    struct codec_json *all = codec_json_new_object();
+    vec_each (v, &c->volumes) {
+        own(str) struct str o = {0};
+        if (strcmp(v->type, "tmpfs") != 0) continue;
+        str_addf(&o, "%s", v->readonly ? "ro" : "rw");
+        if (!v->noexec) str_addz(&o, ",exec");
+        if (!v->nosuid) str_addz(&o, ",suid");
+        if (!v->nodev) str_addz(&o, ",dev");
+        if (v->size) str_addf(&o, ",size=%lld", (long long)v->size);
+        if (v->mode) str_addf(&o, ",mode=%llo", (unsigned long long)v->mode);
+        if (v->uid) str_addf(&o, ",uid=%lld", (long long)v->uid);
+        if (v->gid) str_addf(&o, ",gid=%lld", (long long)v->gid);
+        set_text(all, v->target, str_z(&o));
+    }
+    if (codec_json_len(all))
+        set(j, "Tmpfs", all);
+    else
+        codec_json_free(all);
+}
+
 static struct codec_json *host_config(const struct record_config *c)
 {
     struct codec_json *j = codec_json_new_object();
@@ -155,9 +349,28 @@ static struct codec_json *host_config(const struct record_config *c)
     set_text(j, "UTSMode", c->uts_mode);
     set_text(j, "UsernsMode", c->userns_mode);
     set_int(j, "ShmSize", c->shm_size);
-    set_bool(j, "Init", c->init);
+    set_text(j, "CgroupnsMode", "private");
+    set_text(j, "Runtime", "dewar");
+    set(j, "ConsoleSize", console_size());
+    set_list(j, "Ulimits", &c->ulimits);
+    if (c->ulimits.n) set(j, "Ulimits", limits(c));
+    set(j, "Devices", devices(c));
+    set_pairs(j, "Sysctls", &c->sysctls);
+    set_tmpfs(j, c);
+    set_paths(j, c);
+    if (c->init) set_bool(j, "Init", true);
     set_resources(j, c);
+    set_absent(j, ROWS(no_host_config));
     return j;
+}
+
+// Docker's sets: {"80/tcp": {}}.
+static void set_keys(struct codec_json *j, const char *key, const struct strv *v)
+{
+    if (!v->n) return;
+    struct codec_json *all = codec_json_new_object();
+    for (size_t i = 0; i < v->n; i++) set(all, v->p[i], codec_json_new_object());
+    set(j, key, all);
 }
 
 static struct codec_json *health_config(const struct oci_health *h)
@@ -177,6 +390,9 @@ static struct codec_json *config(const struct record_config *c)
     set_text(j, "Hostname", c->hostname ? c->hostname : "");
     set_text(j, "Domainname", c->domainname);
     set_text(j, "User", c->user);
+    set_bool(j, "AttachStdin", c->attached && c->interactive);
+    set_bool(j, "AttachStdout", c->attached);
+    set_bool(j, "AttachStderr", c->attached);
     set_bool(j, "Tty", c->tty);
     set_bool(j, "OpenStdin", c->interactive);
     set_bool(j, "StdinOnce", c->stdin_once);
@@ -187,6 +403,12 @@ static struct codec_json *config(const struct record_config *c)
     set_text(j, "WorkingDir", c->workdir);
     set_list(j, "Entrypoint", &c->entrypoint);
     set(j, "Labels", labels(&c->labels));
+    set_keys(j, "ExposedPorts", &c->exposed);
+    own(strv) struct strv volumes = {0};
+    vec_each (v, &c->volumes)
+        if (v->anonymous) strv_add(&volumes, v->target);
+    set_keys(j, "Volumes", &volumes);
+    set_absent(j, ROWS(no_config));
     if (c->stop_signal) set_text(j, "StopSignal", c->stop_signal);
     if (c->stop_timeout >= 0) set_int(j, "StopTimeout", c->stop_timeout);
     return j;
@@ -210,7 +432,8 @@ static struct codec_json *mounts(struct engine *en, const struct record_config *
         if (v->name) set_text(j, "Driver", "local");
         set_text(j, "Mode", v->readonly ? "ro" : "");
         set_bool(j, "RW", !v->readonly);
-        set_text(j, "Propagation", v->propagation);
+        bool bind = strcmp(v->type, "bind") == 0;
+        set_text(j, "Propagation", v->propagation ? v->propagation : bind ? "rprivate" : "");
         codec_json_add(list, j);
     }
     return list;
@@ -219,9 +442,12 @@ static struct codec_json *mounts(struct engine *en, const struct record_config *
 static struct codec_json *networks(const struct record_config *c)
 {
     struct codec_json *j = codec_json_new_object(), *all = codec_json_new_object();
-    if (c->network) set(all, c->network, codec_json_new_object());
-    set(j, "Ports", codec_json_new_object());
-    set_text(j, "IPAddress", "");
+    if (c->network) {
+        struct codec_json *end = codec_json_new_object();
+        set_absent(end, ROWS(no_endpoint));
+        set(all, c->network, end);
+    }
+    set_absent(j, ROWS(no_network));
     set(j, "Networks", all);
     return j;
 }
@@ -243,6 +469,15 @@ int record_inspect(struct engine *en, const char *id, struct codec_json **out, s
     set_text(j, "Image", c.brief.image_id);
     set_text(j, "Name", name);
     set_int(j, "RestartCount", s.restarts);
+    if (!c.log_driver || strcmp(c.log_driver, "json-file") == 0) {
+        own(free) char *log = str_fmt("%s/containers/%s/log/container.log", en->store_path, id);
+        set_text(j, "LogPath", fs_exists(AT_FDCWD, log) ? log : "");
+    }
+    set_absent(j, ROWS(no_rest));
+    struct codec_json *graph = codec_json_new_object();
+    set_text(graph, "Name", "overlay");
+    set(graph, "Data", codec_json_new_null());
+    set(j, "GraphDriver", graph);
     set_text(j, "Driver", "overlay");
     set_text(j, "Platform", "linux");
     set(j, "HostConfig", host_config(&c));

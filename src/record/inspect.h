@@ -7,3 +7,6 @@
 // The caller frees *out with codec_json_free. Keys that Docker has for what dewar has not (yet) are
 // there with the value that means "none", so that templates written for Docker work.
 int record_inspect(struct engine *en, const char *id, struct codec_json **out, struct err *e);
+// Adds, without a value, the fields that such JSON leaves out where nothing was asked for and that
+// templates may name all the same.
+void record_inspect_for_template(struct codec_json *j);

@@ -121,6 +121,7 @@ struct record_config {
     struct strv env;
     char *user, *workdir, *hostname, *domainname;
     bool tty, interactive, stdin_once, init;
+    bool attached; // whoever made it saw its output
     struct map labels;    // heap texts
     char *stop_signal;    // NULL: SIGTERM
     int64_t stop_timeout; // seconds; -1: the default

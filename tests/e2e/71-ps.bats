@@ -145,6 +145,50 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null; }
     same "$(q '|[.State.Status,.State.Running,.State.ExitCode,.State.Pid]')" '["exited",false,137,0]'
 }
 
+@test "inspect has every key of Docker's, also of what was not asked for" {
+    new --name plain $IMG true
+    q() { dewar inspect plain | jq -cr ".[0]$1"; }
+    same "$(q '|[.LogPath,.ResolvConfPath,.MountLabel,.AppArmorProfile,.ExecIDs]')" '["","","","",null]'
+    same "$(q '.Config|[.AttachStdin,.AttachStdout,.AttachStderr,.Volumes,.OnBuild,has("ExposedPorts")]')" \
+        '[false,true,true,null,null,false]'
+    same "$(q '.HostConfig|[.Dns,.Links,.Devices,.Ulimits,.BlkioWeight,.PublishAllPorts,.DeviceRequests,has("Tmpfs")]')" \
+        '[[],null,[],null,0,false,null,false]'
+    same "$(q '.HostConfig.MaskedPaths|index("/proc/kcore")!=null')" true
+    same "$(q '.HostConfig.ReadonlyPaths|index("/proc/sysrq-trigger")!=null')" true
+    same "$(q '.NetworkSettings|[.Gateway,.MacAddress,.IPPrefixLen,.Networks.none.Gateway,.Networks.none.Aliases]')" \
+        '["","",0,"",null]'
+    same "$(q '.State|has("Health")')" false
+    same "$(dewar inspect -f '{{if .State.Health}}h{{else}}none{{end}}{{if .Config.ExposedPorts}}p{{end}}|{{.Config.StopSignal}}' plain)" 'none|'
+    same "$(dewar inspect -f '{{range $n, $e := .NetworkSettings.Networks}}{{$n}}={{$e.IPAddress}}{{end}}' plain)" none=
+}
+
+@test "inspect repeats devices, limits, sysctls, tmpfs, ports and volumes as the API does" {
+    printf 'FROM %s\nEXPOSE 80\nVOLUME /vol\n' $IMG >Dockerfile
+    dewar build -q -t ports:1 . >/dev/null
+    start --name full --device /dev/zero:/dev/zz:r --ulimit nofile=10:20 --sysctl net.ipv4.ip_forward=1 --tmpfs /t:size=1m,exec \
+        -v "$PWD:/data" ports:1 sh -c 'echo out; sleep 100'
+    q() { dewar inspect "${2:-full}" | jq -cr ".[0]$1"; }
+    same "$(q '.HostConfig.Devices')" '[{"PathOnHost":"/dev/zero","PathInContainer":"/dev/zz","CgroupPermissions":"r"}]'
+    same "$(q '.HostConfig.Ulimits')" '[{"Name":"nofile","Hard":20,"Soft":10}]'
+    same "$(q '.HostConfig.Sysctls')" '{"net.ipv4.ip_forward":"1"}'
+    same "$(q '.HostConfig.Tmpfs')" '{"/t":"rw,exec,size=1048576"}'
+    same "$(q '.Config|[.ExposedPorts,.Volumes,.AttachStdout]')" '[{"80/tcp":{}},{"/vol":{}},false]'
+    same "$(q '.Mounts[]|select(.Type=="bind").Propagation')" rprivate
+    for _ in $(seq 100); do [ -s "$(q .LogPath)" ] && break; sleep 0.05; done
+    grep -q '"log":"out' "$(q .LogPath)"
+    dewar run -q --name opens --privileged ports:1 true
+    same "$(q '.HostConfig|[.MaskedPaths,.ReadonlyPaths]' opens)" '[[],[]]'
+    dewar rm -fv full opens >/dev/null
+    dewar rmi ports:1 >/dev/null
+}
+
+@test "inspect -s tells what a container wrote" {
+    dewar run -q --name big $IMG sh -c 'head -c 200000 /dev/zero >/big'
+    same "$(dewar inspect -s big | jq '.[0]|.SizeRw>200000 and .SizeRw<1000000 and .SizeRootFs>.SizeRw+1000000')" true
+    same "$(dewar inspect -f '{{if .SizeRw}}s{{else}}none{{end}}' big)" none
+    same "$(dewar container inspect --size big | jq '.[0].SizeRw>200000')" true
+}
+
 @test "inspect looks for a container first and can be told what to look for" {
     dewar tag $IMG web:latest
     new --name web $IMG true
