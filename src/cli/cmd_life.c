@@ -558,10 +558,26 @@ const struct cli_cmd cli_cmd_container_prune = {
 struct update_opts {
     struct container_update_options update;
     double cpus;
+    uint64_t memory_reservation;
     const char *memory_swap;
 };
 #define U(member) OPT_AT(struct update_opts, update.member)
 static const struct opt update_rows[] = {
+    {.name = "blkio-weight",
+     .type = OPT_INT,
+     .offset = U(blkio_weight),
+     .arg = "N",
+     .help = "Weight of its disk access against others (10 to 1000)"},
+    {.name = "cpu-period",
+     .type = OPT_INT,
+     .offset = U(cpu_period),
+     .arg = "MICROSECONDS",
+     .help = "Length of the time slices that --cpu-quota is a part of (default: 100000)"},
+    {.name = "cpu-quota",
+     .type = OPT_INT,
+     .offset = U(cpu_quota),
+     .arg = "MICROSECONDS",
+     .help = "CPU time it gets in each period; -1 for no limit"},
     {.name = "cpu-shares",
      .letter = 'c',
      .type = OPT_UINT,
@@ -589,6 +605,11 @@ static const struct opt update_rows[] = {
      .offset = U(memory),
      .arg = "BYTES",
      .help = "Memory limit: 512m, 2g"},
+    {.name = "memory-reservation",
+     .type = OPT_SIZE,
+     .offset = OPT_AT(struct update_opts, memory_reservation),
+     .arg = "BYTES",
+     .help = "Memory that it keeps when the machine runs short"},
     {.name = "memory-swap",
      .type = OPT_TEXT,
      .offset = OPT_AT(struct update_opts, memory_swap),
@@ -616,6 +637,7 @@ static int update_one(struct cli *c, struct engine *en, const char *id, const vo
     uint64_t swap;
     (void)c;
     u.nano_cpus = (int64_t)(o->cpus * 1e9);
+    u.memory_reservation = (int64_t)o->memory_reservation;
     if (o->memory_swap && strcmp(o->memory_swap, "-1") == 0) {
         u.memory_swap = -1;
     } else if (o->memory_swap) {

@@ -14,7 +14,7 @@ struct opts {
     struct container_run_options run; // lists and texts go straight in
     const char *workdir, *user, *hostname, *domainname, *cpuset_cpus, *cpuset_mems;
     const char *memory_swap;
-    uint64_t memory, cpu_shares, shm_size;
+    uint64_t memory, memory_reservation, cpu_shares, shm_size;
     int64_t pids_limit, oom_score_adj;
     double cpus;
     bool has_oom, has_pids, tls_verify;
@@ -39,6 +39,11 @@ static const struct opt rows[] = {
      .offset = O(add_host),
      .arg = "NAME:IP",
      .help = "Add a line to /etc/hosts"},
+    {.name = "blkio-weight",
+     .type = OPT_INT,
+     .offset = S(blkio_weight),
+     .arg = "N",
+     .help = "Weight of its disk access against others (10 to 1000)"},
     {.name = "cap-add",
      .type = OPT_LIST,
      .offset = S(cap_add),
@@ -54,6 +59,16 @@ static const struct opt rows[] = {
      .offset = R(cidfile),
      .arg = "FILE",
      .help = "Write the container's ID to a file that does not exist yet"},
+    {.name = "cpu-period",
+     .type = OPT_INT,
+     .offset = S(cpu_period),
+     .arg = "MICROSECONDS",
+     .help = "Length of the time slices that --cpu-quota is a part of (default: 100000)"},
+    {.name = "cpu-quota",
+     .type = OPT_INT,
+     .offset = S(cpu_quota),
+     .arg = "MICROSECONDS",
+     .help = "CPU time it gets in each period; -1 for no limit"},
     {.name = "cpu-shares",
      .letter = 'c',
      .type = OPT_UINT,
@@ -80,6 +95,11 @@ static const struct opt rows[] = {
      .offset = R(devices),
      .arg = "HOST[:TARGET[:rwm]]",
      .help = "Add a device of the host; a folder adds all in it"},
+    {.name = "device-cgroup-rule",
+     .type = OPT_LIST,
+     .offset = S(device_rules),
+     .arg = "RULE",
+     .help = "Devices that it may use when it makes their nodes itself: 'c 188:* rwm'"},
     {.name = "domainname",
      .type = OPT_TEXT,
      .offset = O(domainname),
@@ -190,6 +210,11 @@ static const struct opt rows[] = {
      .offset = O(memory),
      .arg = "BYTES",
      .help = "Memory limit: 512m, 2g"},
+    {.name = "memory-reservation",
+     .type = OPT_SIZE,
+     .offset = O(memory_reservation),
+     .arg = "BYTES",
+     .help = "Memory that it keeps when the machine runs short"},
     {.name = "memory-swap",
      .type = OPT_TEXT,
      .offset = O(memory_swap),
@@ -415,6 +440,7 @@ static int fill(const struct opts *o, struct container_run_options *run, struct 
     run->insecure = !o->tls_verify;
     run->no_sig_proxy = o->sig_proxy && strcmp(o->sig_proxy, "false") == 0;
     s->memory = o->memory;
+    s->memory_reservation = (int64_t)o->memory_reservation;
     s->cpu_shares = o->cpu_shares;
     s->shm_size = o->shm_size;
     s->pids_limit = o->pids_limit > 0 ? o->pids_limit : 0;

@@ -352,6 +352,7 @@ static void copy_plain(const struct container_run_options *o, struct record_conf
                  {&c->cap_add, &s->cap_add},
                  {&c->cap_drop, &s->cap_drop},
                  {&c->sysctls, &s->sysctls},
+                 {&c->device_rules, &s->device_rules},
                  {&c->devices, &o->devices},
                  {&c->ulimits, &o->ulimits},
                  {&c->log_opts, &o->log_opts},
@@ -374,6 +375,10 @@ static void copy_plain(const struct container_run_options *o, struct record_conf
     c->memory_swap = s->memory_swap;
     c->cpu_shares = (int64_t)s->cpu_shares;
     c->nano_cpus = s->nano_cpus;
+    c->cpu_quota = s->cpu_quota;
+    c->cpu_period = s->cpu_period;
+    c->memory_reservation = s->memory_reservation;
+    c->blkio_weight = s->blkio_weight;
     c->pids_limit = s->pids_limit;
     c->stop_timeout = o->has_stop_timeout ? o->stop_timeout : -1;
 }
@@ -398,6 +403,44 @@ static int check_hostname(const struct record_config *c, struct err *e)
     return err_set(e, ERR_USAGE, "conflicting options: hostname and the UTS mode");
 }
 
+#define MEMORY_MIN ((int64_t)6 << 20) // as in Docker: with less no program starts
+
+int create_check_limits(const struct record_config *c, struct err *e)
+{
+    if (c->memory && c->memory < MEMORY_MIN)
+        return err_set(e, ERR_USAGE, "Minimum memory limit allowed is 6MB");
+    if (c->memory && c->memory_swap > 0 && c->memory_swap < c->memory)
+        return err_set(e, ERR_USAGE,
+                       "Memory limit should be smaller than already set memoryswap limit, update "
+                       "the memoryswap at the same time");
+    if (c->memory && c->memory_reservation > c->memory)
+        return err_set(e, ERR_USAGE, "--memory-reservation is larger than --memory");
+    if (c->nano_cpus && (c->cpu_quota || c->cpu_period))
+        return err_set(e, ERR_USAGE, "--cpus conflicts with --cpu-quota and --cpu-period");
+    if (c->blkio_weight && (c->blkio_weight < 10 || c->blkio_weight > 1000))
+        return err_set(e, ERR_USAGE, "--blkio-weight must lie between 10 and 1000");
+    return 0;
+}
+
+// "c 1:5 rwm", "b *:* r", "a *:* rwm": what the kernel takes.
+static int check_device_rules(const struct record_config *c, struct err *e)
+{
+    for (size_t i = 0; i < c->device_rules.n; i++) {
+        const char *text = c->device_rules.p[i];
+        struct sv access = sv_of(text), type = sv_cut(&access, ' '), node = sv_cut(&access, ' ');
+        struct sv minor = node, major = sv_cut(&minor, ':');
+        uint64_t n;
+        bool ok = type.n == 1 && strchr("abc", type.p[0]) && minor.p && access.n && access.n <= 3;
+        ok = ok && (sv_eqz(major, "*") || num_u64_max(major, UINT32_MAX, &n));
+        ok = ok && (sv_eqz(minor, "*") || num_u64_max(minor, UINT32_MAX, &n));
+        for (size_t k = 0; ok && k < access.n; k++) ok = strchr("rwm", access.p[k]) != NULL;
+        if (ok) continue;
+        err_set(e, ERR_USAGE, "invalid device cgroup rule '%s'", text);
+        return err_hint(e, "it is TYPE MAJOR:MINOR ACCESS, as in 'c 188:* rwm'");
+    }
+    return 0;
+}
+
 // All that can be wrong on the command line, before anything is touched.
 int create_read(struct engine *en, const struct container_run_options *o, struct record_config *c,
                 struct strv *env, struct err *e)
@@ -405,6 +448,7 @@ int create_read(struct engine *en, const struct container_run_options *o, struct
     enum image_pull_policy pull;
     copy_plain(o, c);
     security_options(o, c);
+    if (create_check_limits(c, e) < 0 || check_device_rules(c, e) < 0) return -1;
     if (check_terminal(o, e) < 0 || pull_option(o, &pull, e) < 0 || restart_option(o, c, e) < 0 ||
         health_options(o, c, e) < 0 || others_mode(en, o->pid_mode, "pid", &c->pid_mode, e) < 0 ||
         others_mode(en, o->ipc_mode, "ipc", &c->ipc_mode, e) < 0 ||

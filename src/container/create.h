@@ -14,3 +14,5 @@ int create_read(struct engine *en, const struct container_run_options *o, struct
 int create_make(struct engine *en, const struct container_run_options *o, const struct strv *env,
                 struct record_config *c, struct record *r, struct sandbox_spec *spec,
                 struct err *e);
+// Limits that contradict each other, or that nothing can live with. Of a new container and of an update.
+int create_check_limits(const struct record_config *c, struct err *e);

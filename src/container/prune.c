@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/own.h"
+#include "container/create.h"
 #include "container/life.h"
 #include "container/restart.h"
 #include "record/events.h"
@@ -98,13 +99,18 @@ static int change(struct record_config *c, void *arg, struct err *e)
     }
     if (o->memory) c->memory = (int64_t)o->memory;
     if (o->memory_swap) c->memory_swap = o->memory_swap;
-    if (c->memory && c->memory_swap > 0 && c->memory_swap < c->memory)
-        return err_set(e, ERR_USAGE,
-                       "Memory limit should be smaller than already set memoryswap limit, update "
-                       "the memoryswap at the same time");
+    const struct {
+        int64_t *to, value;
+    } numbers[] = {{&c->memory_reservation, o->memory_reservation},
+                   {&c->cpu_quota, o->cpu_quota},
+                   {&c->cpu_period, o->cpu_period},
+                   {&c->blkio_weight, o->blkio_weight}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i].value) *numbers[i].to = numbers[i].value;
     if (o->cpu_shares) c->cpu_shares = (int64_t)o->cpu_shares;
     if (o->nano_cpus) c->nano_cpus = o->nano_cpus;
     if (o->has_pids_limit) c->pids_limit = o->pids_limit > 0 ? o->pids_limit : 0;
+    if (create_check_limits(c, e) < 0) return -1;
     const struct {
         char **to;
         const char *from;

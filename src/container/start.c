@@ -98,7 +98,8 @@ static void fill_plain(const struct record_config *c, struct sandbox_spec *s)
                  {&s->hosts_extra, &c->hosts_extra},
                  {&s->cap_add, &c->cap_add},
                  {&s->cap_drop, &c->cap_drop},
-                 {&s->sysctls, &c->sysctls}};
+                 {&s->sysctls, &c->sysctls},
+                 {&s->device_rules, &c->device_rules}};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         strv_add_all(lists[i].to, lists[i].from);
     s->tty = c->tty;
@@ -112,6 +113,10 @@ static void fill_plain(const struct record_config *c, struct sandbox_spec *s)
     s->memory_swap = c->memory_swap;
     s->cpu_shares = (uint64_t)c->cpu_shares;
     s->nano_cpus = c->nano_cpus;
+    s->cpu_quota = c->cpu_quota;
+    s->cpu_period = c->cpu_period;
+    s->memory_reservation = c->memory_reservation;
+    s->blkio_weight = c->blkio_weight;
     s->pids_limit = c->pids_limit;
     s->net = c->network && strcmp(c->network, "host") == 0 ? SANDBOX_NET_HOST : SANDBOX_NET_NONE;
     s->host_pid = is_host(c->pid_mode);

@@ -47,6 +47,8 @@ static const struct codec_field config_fields[] = {
     C(env, STRV),          C(user, TEXT),        C(workdir, TEXT),     C(hostname, TEXT),
     C(domainname, TEXT),   C(tty, BOOL),         C(interactive, BOOL), C(stdin_once, BOOL),
     C(attached, BOOL),
+    C(memory_reservation, INT), C(cpu_quota, INT), C(cpu_period, INT), C(blkio_weight, INT),
+    C(device_rules, STRV),
     C(init, BOOL),         C(stop_signal, TEXT), C(restart_max, INT),  C(log_driver, TEXT),
     C(log_opts, STRV),     C(network, TEXT),     C(ports, STRV),       C(exposed, STRV),
     C(pid_mode, TEXT),     C(ipc_mode, TEXT),    C(uts_mode, TEXT),    C(userns_mode, TEXT),

@@ -93,6 +93,11 @@ static void set_resources(struct codec_json *j, const struct record_config *c)
     set_int(j, "CpuShares", c->cpu_shares);
     set_int(j, "Memory", c->memory);
     set_int(j, "NanoCpus", c->nano_cpus);
+    set_int(j, "BlkioWeight", c->blkio_weight);
+    set_int(j, "CpuPeriod", c->cpu_period);
+    set_int(j, "CpuQuota", c->cpu_quota);
+    set_int(j, "MemoryReservation", c->memory_reservation);
+    set_list(j, "DeviceCgroupRules", &c->device_rules);
     set_text(j, "CpusetCpus", c->cpuset_cpus);
     set_text(j, "CpusetMems", c->cpuset_mems);
     set_int(j, "MemorySwap", c->memory_swap ? c->memory_swap : c->memory * 2);
@@ -166,12 +171,12 @@ static void set_absent(struct codec_json *j, const struct absent *rows, size_t n
 static const struct absent no_host_config[] = {
     {"VolumeDriver", TEXT}, {"VolumesFrom", NOTHING}, {"Dns", LIST}, {"DnsOptions", LIST},
     {"DnsSearch", LIST}, {"Cgroup", TEXT}, {"Links", NOTHING}, {"PublishAllPorts", NO},
-    {"Isolation", TEXT}, {"CgroupParent", TEXT}, {"BlkioWeight", NUMBER},
+    {"Isolation", TEXT}, {"CgroupParent", TEXT},
     {"BlkioWeightDevice", LIST}, {"BlkioDeviceReadBps", NOTHING}, {"BlkioDeviceWriteBps", NOTHING},
-    {"BlkioDeviceReadIOps", NOTHING}, {"BlkioDeviceWriteIOps", NOTHING}, {"CpuPeriod", NUMBER},
-    {"CpuQuota", NUMBER}, {"CpuRealtimePeriod", NUMBER}, {"CpuRealtimeRuntime", NUMBER},
-    {"DeviceCgroupRules", NOTHING}, {"DeviceRequests", NOTHING}, {"KernelMemory", NUMBER},
-    {"KernelMemoryTCP", NUMBER}, {"MemoryReservation", NUMBER}, {"MemorySwappiness", NOTHING},
+    {"BlkioDeviceReadIOps", NOTHING}, {"BlkioDeviceWriteIOps", NOTHING},
+    {"CpuRealtimePeriod", NUMBER}, {"CpuRealtimeRuntime", NUMBER},
+    {"DeviceRequests", NOTHING}, {"KernelMemory", NUMBER},
+    {"KernelMemoryTCP", NUMBER}, {"MemorySwappiness", NOTHING},
     {"OomKillDisable", NO}, {"CpuCount", NUMBER}, {"CpuPercent", NUMBER},
     {"IOMaximumIOps", NUMBER}, {"IOMaximumBandwidth", NUMBER},
 };

@@ -147,6 +147,8 @@ struct record_config {
     int64_t oom_score_adj;
     // resources, 0: not set
     int64_t memory, memory_swap, cpu_shares, nano_cpus, pids_limit;
+    int64_t memory_reservation, cpu_quota, cpu_period, blkio_weight;
+    struct strv device_rules; // "c 1:5 rwm"
     char *cpuset_cpus, *cpuset_mems;
     // where it is
     char *cidfile;

@@ -32,16 +32,23 @@
 #define FREEZER "freezer"
 #define SEARCH_DEPTH 5
 
-enum controller { MEMORY, CPU, PIDS, CPUSET, DEVICES, CONTROLLERS };
-static const char *const names[CONTROLLERS] = {"memory", "cpu", "pids", "cpuset", "devices"};
+enum controller { MEMORY, CPU, PIDS, CPUSET, DISK, DEVICES, CONTROLLERS };
+static const char *const names[CONTROLLERS] = {"memory", "cpu", "pids", "cpuset", "blkio", "devices"};
 static const char *const flags[CONTROLLERS] = {"--memory", "--cpus and --cpu-shares",
-                                               "--pids-limit", "--cpuset-cpus", "--device"};
+                                               "--pids-limit", "--cpuset-cpus", "--blkio-weight",
+                                               "--device"};
+
+static const char *name_of(enum controller c, bool v2)
+{
+    return v2 && c == DISK ? "io" : names[c];
+}
 
 static unsigned needs(const struct sandbox_spec *s, bool devices)
 {
     unsigned n = 0;
-    if (s->memory || s->memory_swap) n |= 1u << MEMORY;
-    if (s->cpu_shares || s->nano_cpus) n |= 1u << CPU;
+    if (s->memory || s->memory_swap || s->memory_reservation) n |= 1u << MEMORY;
+    if (s->cpu_shares || s->nano_cpus || s->cpu_quota || s->cpu_period) n |= 1u << CPU;
+    if (s->blkio_weight) n |= 1u << DISK;
     if (s->pids_limit > 0) n |= 1u << PIDS;
     if (s->cpuset_cpus || s->cpuset_mems) n |= 1u << CPUSET;
     if (devices) n |= 1u << DEVICES;
@@ -98,7 +105,7 @@ static int missing(enum controller c, bool v2, bool user, struct err *e)
     int code = errno;
     err_set(e, ERR_UNSUPPORTED,
             "%s cannot be applied: the cgroup controller '%s' is not available%s", flags[c],
-            names[c], code == EACCES || code == EPERM ? " to this user" : "");
+            name_of(c, v2), code == EACCES || code == EPERM ? " to this user" : "");
     e->sys = code;
     if (v2 && user && code == ENOENT)
         return err_hint(e, "root hands it down: 'systemctl edit user@.service' and there, below "
@@ -119,8 +126,33 @@ static void own_path(const char *controller, struct str *out)
 
 // --- v1 ----------------------------------------------------------------------------------------
 
+// Weights are there only where the kernel's disk scheduler (BFQ) has them.
+static int disk_weight(int dir, int64_t weight, const char *const *files, struct err *e)
+{
+    for (; *files; files++)
+        if (fs_exists(dir, *files)) return putn(dir, *files, weight, e);
+    err_set(e, ERR_UNSUPPORTED, "this kernel has no weights for disks");
+    return err_hint(e, "they come with the I/O scheduler BFQ; leave out --blkio-weight");
+}
+
+static int64_t cpu_period(const struct sandbox_spec *s)
+{
+    return s->cpu_period ? s->cpu_period : CFS_PERIOD;
+}
+
+// Microseconds a period; 0: no limit.
+static int64_t cpu_quota(const struct sandbox_spec *s)
+{
+    if (s->nano_cpus) return s->nano_cpus / (1000000000 / CFS_PERIOD);
+    return s->cpu_quota > 0 ? s->cpu_quota : 0;
+}
+
 static int v1_memory(int dir, const struct sandbox_spec *s, struct err *e)
 {
+    if (s->memory_reservation &&
+        putn(dir, "memory.soft_limit_in_bytes", s->memory_reservation, e) < 0)
+        return -1;
+    if (!s->memory && !s->memory_swap) return 0;
     if (s->memory && putn(dir, "memory.limit_in_bytes", (int64_t)s->memory, e) < 0) return -1;
     if (s->memory_swap || fs_exists(dir, "memory.memsw.limit_in_bytes")) {
         int64_t both = s->memory_swap ? s->memory_swap : (int64_t)s->memory * 2;
@@ -133,9 +165,10 @@ static int v1_memory(int dir, const struct sandbox_spec *s, struct err *e)
 static int v1_cpu(int dir, const struct sandbox_spec *s, struct err *e)
 {
     if (s->cpu_shares && putn(dir, "cpu.shares", (int64_t)s->cpu_shares, e) < 0) return -1;
-    if (!s->nano_cpus) return 0;
-    if (putn(dir, "cpu.cfs_period_us", CFS_PERIOD, e) < 0) return -1;
-    return putn(dir, "cpu.cfs_quota_us", s->nano_cpus / (1000000000 / CFS_PERIOD), e);
+    if (!s->nano_cpus && !s->cpu_quota && !s->cpu_period) return 0;
+    if (putn(dir, "cpu.cfs_period_us", cpu_period(s), e) < 0) return -1;
+    int64_t quota = cpu_quota(s);
+    return putn(dir, "cpu.cfs_quota_us", quota ? quota : -1, e);
 }
 
 static int copy_up(const char *parent, int dir, const char *file, struct err *e)
@@ -175,8 +208,13 @@ static int v1_devices(int dir, const struct sandbox_spec *s, struct err *e)
                  s->devices.p[i].access[0] ? s->devices.p[i].access : "rwm");
         if (put(dir, "devices.allow", text, e) < 0) return -1;
     }
+    for (size_t i = 0; i < s->device_rules.n; i++)
+        if (put(dir, "devices.allow", s->device_rules.p[i], e) < 0) return -1;
     return 0;
 }
+
+static const char *const v1_weights[] = {"blkio.weight", "blkio.bfq.weight", NULL};
+static const char *const v2_weights[] = {"io.bfq.weight", "io.weight", NULL};
 
 static int v1_one(enum controller c, const struct sandbox_spec *s, bool user,
                   struct sandbox_cgroup *out, struct err *e)
@@ -196,6 +234,7 @@ static int v1_one(enum controller c, const struct sandbox_spec *s, bool user,
              : c == CPU    ? v1_cpu(dir, s, e)
              : c == PIDS   ? putn(dir, "pids.max", s->pids_limit, e)
              : c == CPUSET ? v1_cpuset(dir, parent.p, s, e)
+             : c == DISK   ? disk_weight(dir, s->blkio_weight, v1_weights, e)
                            : v1_devices(dir, s, e);
     if (rc < 0) return err_wrap(e, "applying %s", flags[c]);
     int join = fs_openat(dir, "cgroup.procs", O_WRONLY, 0, e);
@@ -220,12 +259,12 @@ static bool v2_has(int dir, const char *file, const char *controller)
 // A group with processes of its own cannot hand controllers down: ours move to a leaf first.
 static int v2_enable(int parent, enum controller c, bool user, struct err *e)
 {
-    if (v2_has(parent, "cgroup.subtree_control", names[c])) return 0;
-    if (!v2_has(parent, "cgroup.controllers", names[c])) {
+    if (v2_has(parent, "cgroup.subtree_control", name_of(c, true))) return 0;
+    if (!v2_has(parent, "cgroup.controllers", name_of(c, true))) {
         errno = ENOENT;
         return missing(c, true, user, e);
     }
-    own(free) char *word = str_fmt("+%s", names[c]);
+    own(free) char *word = str_fmt("+%s", name_of(c, true));
     if (put(parent, "cgroup.subtree_control", word, e) == 0) return 0;
     if (e->sys != EBUSY) {
         errno = e->sys;
@@ -254,11 +293,14 @@ static int v2_values(int dir, const struct sandbox_spec *s, struct err *e)
         int64_t swap = s->memory_swap ? s->memory_swap - (int64_t)s->memory : (int64_t)s->memory;
         if (putn(dir, "memory.swap.max", swap, e) < 0) return -1;
     }
-    if (s->nano_cpus) {
-        snprintf(text, sizeof text, "%lld %d",
-                 (long long)(s->nano_cpus / (1000000000 / CFS_PERIOD)), CFS_PERIOD);
+    if (s->nano_cpus || s->cpu_quota || s->cpu_period) {
+        int64_t quota = cpu_quota(s);
+        own(free) char *part = quota ? str_fmt("%lld", (long long)quota) : str_dup("max");
+        snprintf(text, sizeof text, "%s %lld", part, (long long)cpu_period(s));
         if (put(dir, "cpu.max", text, e) < 0) return -1;
     }
+    if (s->memory_reservation && putn(dir, "memory.low", s->memory_reservation, e) < 0) return -1;
+    if (s->blkio_weight && disk_weight(dir, s->blkio_weight, v2_weights, e) < 0) return -1;
     if (s->cpu_shares) { // 2..262144 to 1..10000
         uint64_t v = s->cpu_shares < 2 ? 2 : s->cpu_shares > 262144 ? 262144 : s->cpu_shares;
         if (putn(dir, "cpu.weight", (int64_t)(1 + (v - 2) * 9999 / 262142), e) < 0) return -1;
@@ -647,6 +689,7 @@ static int v1_change(struct engine *en, enum controller c, const char *name, pid
     int rc = c == MEMORY ? v1_change_memory(dir, s, e)
              : c == CPU  ? v1_cpu(dir, s, e)
              : c == PIDS ? putn(dir, "pids.max", s->pids_limit, e)
+             : c == DISK ? disk_weight(dir, s->blkio_weight, v1_weights, e)
                          : v1_cpuset(dir, parent.p, s, e);
     if (rc == 0 && fresh) rc = gather(en, dir, name, init, e);
     return rc < 0 ? err_wrap(e, "applying %s", flags[c]) : 0;

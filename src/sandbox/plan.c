@@ -581,7 +581,7 @@ static int plan_all(struct engine *en, struct sandbox_plan *p, const struct sand
         sandbox_plan_scratch(en, p, &root, e) < 0 || plan_pts(p, e) < 0 || plan_shm(p, e) < 0 ||
         plan_host_views(p, e) < 0 || sandbox_plan_mounts(en, p, e) < 0)
         return -1;
-    bool devices = !s->privileged && ((p->caps & (uint64_t)1 << 27) || s->devices.n);
+    bool devices = !s->privileged && ((p->caps & (uint64_t)1 << 27) || s->devices.n || s->device_rules.n);
     return sandbox_cgroup_make(en, s, devices, &p->cgroup, e);
 }
 

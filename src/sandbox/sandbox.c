@@ -37,7 +37,7 @@ void sandbox_mount_fini(struct sandbox_mount *m)
 void sandbox_spec_fini(struct sandbox_spec *s)
 {
     struct strv *lists[] = {&s->args, &s->env, &s->groups_add, &s->hosts_extra,
-                            &s->cap_add, &s->cap_drop, &s->sysctls};
+                            &s->cap_add, &s->cap_drop, &s->sysctls, &s->device_rules};
     char **texts[] = {&s->workdir, &s->user, &s->hostname, &s->domainname, &s->seccomp_file,
                       &s->cpuset_cpus, &s->cpuset_mems, &s->cgroup_name};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) strv_fini(lists[i]);

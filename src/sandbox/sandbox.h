@@ -123,6 +123,10 @@ struct sandbox_spec {
     uint64_t memory, cpu_shares;
     int64_t memory_swap;  // -1 unlimited
     int64_t nano_cpus;
+    int64_t cpu_quota, cpu_period;  // microseconds; a quota of -1 is none
+    int64_t memory_reservation;
+    int64_t blkio_weight;  // 10 to 1000
+    struct strv device_rules;  // "c 1:5 rwm"
     int64_t pids_limit;
     char *cpuset_cpus;
     char *cpuset_mems;

@@ -279,6 +279,56 @@ R() { dewar run --rm -q --network none "$@"; }
     fi
 }
 
+@test "reservations, quotas and device rules reach the control group" {
+    need_root
+    [ -d /sys/fs/cgroup/memory ] || skip "is about cgroup v1"
+    D() { dewar run -q -d --network none "$@"; }
+    group() { find "/sys/fs/cgroup/$1" -name "dewar-${2:0:32}" | head -1; }
+    id=$(D --memory-reservation 10m --cpu-quota 30000 --cpu-period 50000 $IMG sleep 100)
+    same "$(cat "$(group memory "$id")/memory.soft_limit_in_bytes")" 10485760
+    same "$(cat "$(group cpu "$id")"/cpu.cfs_{quota,period}_us)" $'30000\n50000'
+    dewar update --memory-reservation 12m --cpu-quota 20000 "$id" >/dev/null
+    same "$(cat "$(group memory "$id")/memory.soft_limit_in_bytes")" 12582912
+    same "$(cat "$(group cpu "$id")"/cpu.cfs_{quota,period}_us)" $'20000\n50000'
+    same "$(dewar inspect -f '{{.HostConfig.MemoryReservation}} {{.HostConfig.CpuQuota}} {{.HostConfig.CpuPeriod}}' "$id")" \
+        "12582912 20000 50000"
+    dewar rm -f "$id" >/dev/null
+    fuse='mknod /k c 10 229 && : </k && echo read; : >/k'
+    try R --cap-add MKNOD $IMG sh -c "$fuse"
+    fails 1 "not permitted" && lacks read || return 1
+    try R --cap-add MKNOD --device-cgroup-rule 'c 10:229 r' $IMG sh -c "$fuse"
+    fails 1 "not permitted" && has read || return 1
+    if id=$(D --blkio-weight 500 $IMG sleep 100 2>err); then
+        grep -qx 500 "$(group blkio "$id")"/blkio.{bfq.,}weight 2>/dev/null
+        dewar rm -f "$id" >/dev/null
+    else
+        grep -q "this kernel has no weights for disks" err
+    fi
+}
+
+@test "limits that nothing can live with, or that contradict each other, are refused" {
+    try R -m 5m $IMG true
+    fails 125 "Minimum memory limit allowed is 6MB"
+    try R -m 20m --memory-reservation 30m $IMG true
+    fails 125 "--memory-reservation is larger"
+    try R --cpus 1 --cpu-quota 1000 $IMG true
+    fails 125 "--cpus conflicts"
+    try R --blkio-weight 5 $IMG true
+    fails 125 "between 10 and 1000"
+    for rule in x 'd 1:5 r' 'c 1 r' 'c 1:5' 'c 1:5 rwmr' 'c 1:5 x' 'c -1:5 r' 'c 4294967296:5 r'; do
+        try R --device-cgroup-rule "$rule" $IMG true
+        fails 125 "invalid device cgroup rule '$rule'"
+    done
+    dewar create -q --name small --network none -m 20m --memory-swap 30m $IMG true >/dev/null
+    try dewar update -m 40m small
+    fails 1 "already set memoryswap limit"
+    try dewar update -m 5m small
+    fails 1 "Minimum memory"
+    try dewar update -m 40m --memory-swap 50m small
+    ok
+    dewar rm small
+}
+
 @test "names are unique, checked and free again" {
     try R --name one $IMG true
     ok
