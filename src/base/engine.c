@@ -10,6 +10,7 @@
 
 #include "base/fs.h"
 #include "base/own.h"
+#include "base/vec.h"
 #include "base/str.h"
 
 static const char *env_or(const char *given, const char *key)
@@ -31,7 +32,8 @@ static int default_store(const struct engine *en, char out[4096], struct err *e)
 {
     if (en->ids.mode == IDMAP_ROOT) return set_path(out, 4096, "/var/lib/dewar", "", e);
     const char *z = env_or(NULL, "XDG_DATA_HOME");
-    if (z) return set_path(out, 4096, z, "/dewar", e);
+    // A path that depends on the working directory is to be ignored, says the XDG specification.
+    if (z && z[0] == '/') return set_path(out, 4096, z, "/dewar", e);
     z = env_or(NULL, "HOME");
     if (z) return set_path(out, 4096, z, "/.local/share/dewar", e);
     err_set(e, ERR_USAGE, "no place for the store: HOME is not set");
@@ -72,21 +74,48 @@ static int find_run(struct engine *en, const char *given, struct err *e)
     return set_path(en->run_path, sizeof en->run_path, en->store_path, "/run", e);
 }
 
+static int no_folder(struct err *e)
+{
+    return err_hint(e, "set DEWAR_STORE to a folder of your own on a local disk");
+}
+
+// A folder that we would take from others: empty, or laid out by us.
+static bool may_be_taken(int fd)
+{
+    char boot[64];
+    struct err ignored;
+    own(strv) struct strv names = {0};
+    if (fs_exists(fd, "blobs") || readlinkat(fd, "boot", boot, sizeof boot) > 0) return true;
+    return fs_list(fd, ".", &names, &ignored) == 0 && names.n == 0;
+}
+
 // Opens a private folder. One that others may write to or that is not ours is refused: files in
 // it are setuid and belong to many ids.
 static int open_private(const char *path, const char *what, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
-        if (fs_mkdirs(AT_FDCWD, path, 0700, e) < 0) return err_wrap(e, "making the %s", what);
+        if (fs_mkdirs(AT_FDCWD, path, 0700, e) < 0) {
+            err_wrap(e, "making the %s", what);
+            return no_folder(e);
+        }
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }
-    if (fd < 0) return err_sys(e, "open the %s '%s'", what, path);
+    if (fd < 0) {
+        err_sys(e, "open the %s '%s'", what, path);
+        return no_folder(e);
+    }
     struct stat st;
     if (fstat(fd, &st) != 0 || st.st_uid != geteuid()) {
         close(fd);
         err_set(e, ERR_INPUT, "the %s '%s' belongs to another user", what, path);
         return err_hint(e, "set DEWAR_STORE to a folder of your own");
+    }
+    if (st.st_mode & 077 && !may_be_taken(fd)) {
+        close(fd);
+        err_set(e, ERR_INPUT, "'%s' cannot become the %s: it is open to others and not empty", path,
+                what);
+        return err_hint(e, "name a folder that is empty or not there yet");
     }
     if ((st.st_mode & 077) && fchmod(fd, 0700) != 0) {
         close(fd);

@@ -75,6 +75,7 @@ struct bundle_exec_options {
     int argc;
     int64_t preserve_fds;
     bool tty, detach, no_new_privs;
+    bool ignore_paused;  // it waits in the frozen group
 };
 int bundle_exec(struct bundle_context *c, const struct bundle_exec_options *o, int *out_status,
                 struct err *e);

@@ -22,6 +22,7 @@
 #define V2_MAGIC 0x63677270
 #define V1_MAGIC 0x27e0eb
 #define PIDS_MAX ((size_t)16 << 20)
+#define LEVELS_MAX 16
 
 bool bundle_cgroup_v2(void)
 {
@@ -641,7 +642,7 @@ static void remove_group(const char *path, int levels)
 
 void bundle_cgroup_remove(const struct strv *groups)
 {
-    for (size_t i = 0; i < groups->n; i++) remove_group(groups->p[i], 16);
+    for (size_t i = 0; i < groups->n; i++) remove_group(groups->p[i], LEVELS_MAX);
 }
 
 bool bundle_cgroup_frozen(const struct strv *groups)
@@ -679,16 +680,31 @@ int bundle_cgroup_freeze(const struct strv *groups, bool frozen, struct err *e)
     return err_set(e, ERR_SYSTEM, "the container's processes did not freeze within a second");
 }
 
-int bundle_cgroup_pids(const struct strv *groups, struct codec_json *out, struct err *e)
+// Those of the groups below as well: a container may have made some of its own.
+static void add_pids(const char *group, int levels, struct codec_json *out)
 {
+    struct err ignored;
     own(str) struct str text = {0};
-    if (!groups->n) return err_set(e, ERR_UNSUPPORTED, "the container has no control group");
-    if (get(groups->p[0], "cgroup.procs", &text) < 0) return 0;
+    own(strv) struct strv names = {0};
+    if (get(group, "cgroup.procs", &text) < 0) return;
     for (struct sv rest = str_sv(&text); rest.p;) {
         uint64_t pid;
         if (num_u64_max(sv_cut(&rest, '\n'), INT32_MAX, &pid) && pid)
             codec_json_add(out, codec_json_new_int((int64_t)pid));
     }
+    if (!levels || fs_list(AT_FDCWD, group, &names, &ignored) < 0) return;
+    for (size_t i = 0; i < names.n; i++) {
+        own(free) char *sub = str_fmt("%s/%s", group, names.p[i]);
+        struct stat st;
+        if (fstatat(AT_FDCWD, sub, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+            add_pids(sub, levels - 1, out);
+    }
+}
+
+int bundle_cgroup_pids(const struct strv *groups, struct codec_json *out, struct err *e)
+{
+    if (!groups->n) return err_set(e, ERR_UNSUPPORTED, "the container has no control group");
+    add_pids(groups->p[0], LEVELS_MAX, out);
     return 0;
 }
 

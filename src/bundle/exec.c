@@ -187,7 +187,7 @@ int bundle_exec(struct bundle_context *c, const struct bundle_exec_options *o, i
     if (status == BUNDLE_STOPPED || status == BUNDLE_CREATING)
         return err_set(e, ERR_CONFLICT, "cannot exec in a container that is %s",
                        bundle_status_names[status]);
-    if (status == BUNDLE_PAUSED)
+    if (status == BUNDLE_PAUSED && !o->ignore_paused)
         return err_set(e, ERR_CONFLICT, "cannot exec in a paused container");
     if (bundle_box_config(&box, &config, e) < 0 || read_process(o, &config, e) < 0) return -1;
     if (config.process.terminal && o->detach && !o->console_socket)

@@ -16,6 +16,12 @@
 #include "bundle/bundle.h"
 #include "bundle/internal.h"
 
+static void set_owner(struct codec_json *j, const struct bundle_box *box)
+{
+    own(free) char *owner = str_fmt("%lld", (long long)box->owner);
+    codec_json_set_text(j, "owner", box->owner == 0 ? "root" : owner);
+}
+
 int bundle_state(struct bundle_context *c, const char *id, struct str *out, struct err *e)
 {
     own(bundle_box) struct bundle_box box = BUNDLE_BOX_NONE;
@@ -23,6 +29,7 @@ int bundle_state(struct bundle_context *c, const char *id, struct str *out, stru
     own(codec_json) struct codec_json *j = bundle_box_state(&box, bundle_box_status(&box));
     codec_json_set_text(j, "rootfs", box.rootfs);
     codec_json_set_text(j, "created", box.created);
+    set_owner(j, &box);
     codec_json_print_pretty(j, 2, out);
     str_addc(out, '\n');
     return 0;
@@ -158,8 +165,7 @@ static void add_box(const struct bundle_context *c, const char *id, struct codec
     struct codec_json *j = bundle_box_state(&box, bundle_box_status(&box));
     codec_json_set_text(j, "rootfs", box.rootfs);
     codec_json_set_text(j, "created", box.created);
-    own(free) char *owner = str_fmt("%lld", (long long)box.owner);
-    codec_json_set_text(j, "owner", box.owner == 0 ? "root" : owner);
+    set_owner(j, &box);
     codec_json_add(list, j);
 }
 

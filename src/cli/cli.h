@@ -48,6 +48,7 @@ struct cli {
     char **own_argv;               // as the program was called
     bool color;                    // stderr is a terminal that takes colours
     bool out_tty, err_tty;
+    int failure;                   // exit status of an error where the command's own is another
     bool debug;                    // -D
     bool reader_gone;              // stdout's other end was closed: what is left to say is dropped
     struct cli_render *render;     // NULL unless begun

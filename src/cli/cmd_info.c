@@ -255,8 +255,14 @@ static int run_doctor(struct cli *c, const void *options, struct err *e)
     const struct doctor *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     struct sandbox_check checks[SANDBOX_CHECKS_MAX];
-    if (cli_engine(c, &en, e) < 0) return -1;
+    struct err no_store = {0};
+    // What is wrong with the store is one of the things to tell.
+    if (cli_engine(c, &en, &no_store) < 0 && !en.form[0]) {
+        *e = no_store;
+        return -1;
+    }
     size_t n = sandbox_doctor(&en, checks), failed = 0, warned = 0;
+    if (no_store.frames) sandbox_doctor_no_store(&checks[n - 1], &no_store);
     own(codec_json) struct codec_json *list = codec_json_new_array();
     for (size_t i = 0; i < n; i++) {
         failed += checks[i].status == SANDBOX_CHECK_FAIL;

@@ -55,11 +55,12 @@ struct verb {
         *resources, *format;
     int64_t preserve_fds;
     bool no_pivot, no_new_keyring, no_subreaper, detach, keep, tty, no_new_privs, all, force, quiet;
-    bool rootless, stats;
+    bool rootless, stats, ignore_paused;
     int64_t interval;
     struct strv env, caps, groups;
     // update
-    int64_t memory, memory_swap, memory_reservation, cpu_quota, cpu_period, cpu_shares, pids_limit,
+    const char *memory, *memory_swap, *memory_reservation;
+    int64_t cpu_quota, cpu_period, cpu_shares, pids_limit,
         blkio_weight;
     const char *cpuset_cpus, *cpuset_mems;
 };
@@ -112,6 +113,8 @@ static const struct opt exec_rows[] = {
     {"no-new-privs", 0, OPT_BOOL, AT(no_new_privs), .help = "Set no_new_privs"},
     {"apparmor", 0, OPT_TEXT, AT(apparmor), .arg = "PROFILE", .help = "AppArmor profile"},
     {"process-label", 0, OPT_TEXT, AT(label), .arg = "LABEL", .help = "SELinux label"},
+    {"ignore-paused", 0, OPT_BOOL, AT(ignore_paused),
+     .help = "Start it in a paused container, to run when that is resumed"},
     {"no-subreaper", 0, OPT_BOOL, AT(no_subreaper), .hidden = true, .help = "Accepted"},
 };
 static const struct opt kill_rows[] = {
@@ -137,9 +140,9 @@ static const struct opt events_rows[] = {
 };
 static const struct opt update_rows[] = {
     {"resources", 'r', OPT_TEXT, AT(resources), .arg = "FILE", .help = "JSON file, - is stdin"},
-    {"memory", 0, OPT_INT, AT(memory), .arg = "BYTES", .help = "Memory limit"},
-    {"memory-swap", 0, OPT_INT, AT(memory_swap), .arg = "BYTES", .help = "Memory and swap"},
-    {"memory-reservation", 0, OPT_INT, AT(memory_reservation), .arg = "BYTES",
+    {"memory", 0, OPT_TEXT, AT(memory), .arg = "BYTES", .help = "Memory limit"},
+    {"memory-swap", 0, OPT_TEXT, AT(memory_swap), .arg = "BYTES", .help = "Memory and swap"},
+    {"memory-reservation", 0, OPT_TEXT, AT(memory_reservation), .arg = "BYTES",
      .help = "Soft limit"},
     {"cpu-quota", 0, OPT_INT, AT(cpu_quota), .arg = "USEC", .help = "CPU time in a period"},
     {"cpu-period", 0, OPT_INT, AT(cpu_period), .arg = "USEC", .help = "The period"},
@@ -224,6 +227,7 @@ static int do_resume(struct call *x, struct err *e)
 
 static int do_exec(struct call *x, struct err *e)
 {
+    x->c->failure = 255;  // runc's, not to be mixed up with the program's own
     const struct verb *v = x->v;
     const struct bundle_exec_options o = {.id = x->argv[0],
                                           .process_file = v->process,
@@ -241,6 +245,7 @@ static int do_exec(struct call *x, struct err *e)
                                           .preserve_fds = v->preserve_fds,
                                           .tty = v->tty,
                                           .detach = v->detach,
+                                          .ignore_paused = v->ignore_paused,
                                           .no_new_privs = v->no_new_privs};
     int status = 0;
     if (v->preserve_fds < 0 || v->preserve_fds > 1024)
@@ -287,20 +292,42 @@ static int do_list(struct call *x, struct err *e)
     return 0;
 }
 
-// The lines of ps(1) whose PID is one of the container's.
-static void filter_ps(struct sv text, const struct codec_json *pids, struct str *out)
+// The place of "PID" in ps(1)'s head line, -1: not shown.
+static int pid_column(struct sv head)
 {
-    for (bool first = true; text.p; first = false) {
-        struct sv line = sv_cut(&text, '\n'), rest = sv_trim(line);
-        sv_cut(&rest, ' ');  // UID
-        rest = sv_trim(rest);
-        uint64_t pid = 0;
-        bool ours = first;
-        if (!num_u64_max(sv_cut(&rest, ' '), INT32_MAX, &pid) && !first) continue;
-        for (size_t i = 0; i < codec_json_len(pids); i++)
-            ours |= codec_json_int(codec_json_at(pids, i)) == (int64_t)pid;
-        if (ours) str_addf(out, "%.*s\n", (int)line.n, line.p);
+    for (int i = 0; head.n; i++) {
+        head = sv_trim(head);
+        if (sv_eqz(sv_cut(&head, ' '), "PID")) return i;
     }
+    return -1;
+}
+
+static bool is_one_of(struct sv line, int column, const struct codec_json *pids)
+{
+    uint64_t pid = 0;
+    struct sv rest = sv_trim(line), word = rest;
+    for (int i = 0; i <= column; i++) {
+        rest = sv_trim(rest);
+        word = sv_cut(&rest, ' ');
+    }
+    if (!num_u64_max(word, INT32_MAX, &pid)) return false;
+    for (size_t i = 0; i < codec_json_len(pids); i++)
+        if (codec_json_int(codec_json_at(pids, i)) == (int64_t)pid) return true;
+    return false;
+}
+
+// The lines of ps(1) whose PID is one of the container's.
+static int filter_ps(struct sv text, const struct codec_json *pids, struct str *out, struct err *e)
+{
+    struct sv head = sv_cut(&text, '\n');
+    int column = pid_column(head);
+    if (column < 0) return err_set(e, ERR_INPUT, "the options of ps show no column 'PID'");
+    str_addf(out, "%.*s\n", (int)head.n, head.p);
+    while (text.p) {
+        struct sv line = sv_cut(&text, '\n');
+        if (is_one_of(line, column, pids)) str_addf(out, "%.*s\n", (int)line.n, line.p);
+    }
+    return 0;
 }
 
 static int do_ps(struct call *x, struct err *e)
@@ -314,13 +341,15 @@ static int do_ps(struct call *x, struct err *e)
         str_addc(&x->c->out, '\n');
         return 0;
     }
-    const char *argv[] = {"ps", "-ef", NULL};
+    own(free) const char **argv = mem_alloc(((size_t)x->argc + 2) * sizeof *argv);
+    argv[0] = "ps";
+    argv[1] = "-ef";
+    for (int i = 1; i < x->argc; i++) argv[i] = x->argv[i];
     const struct proc_spec spec = {.argv = argv, .search_path = true, .stdin_fd = PROC_NULL};
     own(str) struct str text = {0};
     int status;
     if (proc_read(&spec, (size_t)16 << 20, &text, &status, e) < 0) return -1;
-    filter_ps(str_sv(&text), pids, &x->c->out);
-    return 0;
+    return filter_ps(str_sv(&text), pids, &x->c->out, e);
 }
 
 static int do_features(struct call *x, struct err *e)
@@ -365,14 +394,23 @@ static void set_number(struct codec_json *to, const char *key, int64_t v)
     if (v) codec_json_set(to, key, codec_json_new_int(v));
 }
 
-static void options_json(const struct verb *v, struct str *out)
+// Bytes with or without a unit, or -1 for no limit.
+static int set_size(struct codec_json *to, const char *key, const char *text, struct err *e)
+{
+    uint64_t n = 0;
+    if (!text) return 0;
+    bool none = strcmp(text, "-1") == 0;
+    if (!none && (num_bytes(sv_of(text), &n, e) < 0 || n > INT64_MAX))
+        return err_set(e, ERR_USAGE, "'%s' is no size in bytes", text);
+    codec_json_set(to, key, codec_json_new_int(none ? -1 : (int64_t)n));
+    return 0;
+}
+
+static int options_json(const struct verb *v, struct str *out, struct err *e)
 {
     own(codec_json) struct codec_json *j = codec_json_new_object();
     struct codec_json *memory = codec_json_new_object(), *cpu = codec_json_new_object(),
                       *pids = codec_json_new_object(), *io = codec_json_new_object();
-    set_number(memory, "limit", v->memory);
-    set_number(memory, "swap", v->memory_swap);
-    set_number(memory, "reservation", v->memory_reservation);
     set_number(cpu, "quota", v->cpu_quota);
     set_number(cpu, "period", v->cpu_period);
     set_number(cpu, "shares", v->cpu_shares);
@@ -384,7 +422,12 @@ static void options_json(const struct verb *v, struct str *out)
     codec_json_set(j, "cpu", cpu);
     codec_json_set(j, "pids", pids);
     codec_json_set(j, "blockIO", io);
+    if (set_size(memory, "limit", v->memory, e) < 0 ||
+        set_size(memory, "swap", v->memory_swap, e) < 0 ||
+        set_size(memory, "reservation", v->memory_reservation, e) < 0)
+        return -1;
     codec_json_print(j, out);
+    return 0;
 }
 
 static int do_update(struct call *x, struct err *e)
@@ -393,7 +436,7 @@ static int do_update(struct call *x, struct err *e)
     const char *file = x->v->resources;
     int rc = 0;
     if (!file)
-        options_json(x->v, &text);
+        rc = options_json(x->v, &text, e);
     else if (strcmp(file, "-") == 0)
         rc = fs_read_fd(0, OCI_RUNTIME_CONFIG_MAX, &text, e);
     else
@@ -429,7 +472,7 @@ static const struct verb_row {
     {"exec", "ID COMMAND [ARG...]", "Run one more program in a container", 1, -1, true, true,
      ROWS(exec_rows), do_exec},
     {"list", "", "List the containers", 0, 0, false, false, ROWS(list_rows), do_list},
-    {"ps", "ID [PS-OPTION...]", "List the processes of a container", 1, -1, false, false,
+    {"ps", "ID [PS-OPTION...]", "List the processes of a container", 1, -1, false, true,
      ROWS(ps_rows), do_ps},
     {"pause", "ID", "Freeze all processes", 1, 1, false, false, NONE, do_pause},
     {"resume", "ID", "Let them go on", 1, 1, false, false, NONE, do_resume},

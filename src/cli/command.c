@@ -243,7 +243,7 @@ static int finish(struct cli *c, const struct cli_cmd *cmd, int status, struct e
             cli_flush(c, &ignored);
         }
         print_error(c, e, false);
-        status = status_of(cmd->family, e);
+        status = c->failure ? c->failure : status_of(cmd->family, e);
     }
     return c->reader_gone && status == 0 ? 128 + SIGPIPE : status;
 }

@@ -276,6 +276,12 @@ static void check_store(struct engine *en, struct sandbox_check *c)
         "%.120s: %s free%s", en->store_path, str_z(&size), nfs ? ", on NFS" : "");
 }
 
+void sandbox_doctor_no_store(struct sandbox_check *c, const struct err *why)
+{
+    say(c, SANDBOX_CHECK_FAIL, "set DEWAR_STORE to a folder of your own on a local disk", "%.240s",
+        err_cause(why));
+}
+
 static const struct {
     const char *name;
     void (*run)(struct engine *en, struct sandbox_check *c);

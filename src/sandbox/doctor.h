@@ -22,4 +22,6 @@ struct sandbox_check {
 
 // Fills at most SANDBOX_CHECKS_MAX rows and returns how many. Call before engine_enter.
 size_t sandbox_doctor(struct engine *en, struct sandbox_check out[SANDBOX_CHECKS_MAX]);
+// The last row, where the engine could not be opened.
+void sandbox_doctor_no_store(struct sandbox_check *c, const struct err *why);
 const char *sandbox_check_status_name(enum sandbox_check_status s); // "ok", "warn", "fail"

@@ -258,6 +258,7 @@ void sandbox_join_plan(struct sandbox_plan *p, const struct sandbox_join *join, 
 {
     p->join = join;
     p->walk = walk;
+    p->guest = true;
     p->keep_groups = groups_denied(pid);
 }
 

@@ -171,6 +171,7 @@ struct sandbox_plan {
     // parent does it meanwhile, and the child asks for the result (enter_wait).
     bool parent_joins;
     const struct idmap_side *map_uid, *map_gid;  // of the new user namespace; NULL: from `ids`
+    bool guest;  // one more program in a container that runs
     const struct sandbox_join *join;             // namespaces to enter first; NULL: none. Borrowed
     pid_t parent;
     bool user_mode;   // the engine is in a user namespace: bind device nodes, do not make them

@@ -248,7 +248,7 @@ int sandbox_error(const struct sandbox_plan *p, const struct report *r, struct e
     for (size_t i = 0; i < sizeof step_hints / sizeof *step_hints; i++)
         if (step_hints[i].step == (int)r->step && step_hints[i].code == r->code)
             err_hint(e, "%s", step_hints[i].hint);
-    return err_wrap(e, "the container did not start");
+    return err_wrap(e, "the %s did not start", p->guest ? "program" : "container");
 }
 
 // One message; a descriptor that came with it goes to *out_fd. 0: end of file.

@@ -118,11 +118,11 @@ lacks_written() { ! grep -q written r/result || { cat r/result >&2; return 1; };
     background
     for n in $(seq 3 24); do
         try oci exec --cwd "/proc/self/fd/$n" "$ID" pwd
-        [ "$status" = 1 ]
+        [ "$status" = 255 ]
     done
     for n in /proc/1/cwd /proc/self/cwd /proc/1/root; do
         try oci exec --cwd "$n" "$ID" pwd
-        [ "$status" = 1 ]
+        [ "$status" = 255 ]
     done
     try oci exec --cwd /link "$ID" pwd
     same "$output" /etc

@@ -149,6 +149,44 @@ export NO_IMAGE=1
     same "$output" "$WORK/c"
 }
 
+@test "a relative XDG_DATA_HOME is ignored, and no store is made in the working directory" {
+    need_user
+    HOME=$WORK/home DEWAR_STORE='' XDG_DATA_HOME=rel try dewar info --format '{{.DockerRootDir}}'
+    ok
+    same "$output" "$WORK/home/.local/share/dewar"
+    [ ! -e rel ]
+}
+
+@test "a store that cannot be made is an error that says what to do, and doctor tells it among the rest" {
+    touch file
+    DEWAR_STORE=$WORK/file/x try dewar ps
+    fails 1 "set DEWAR_STORE to a folder of your own"
+    DEWAR_STORE=$WORK/file/x try dewar doctor
+    fails 1
+    has "kernel"
+    has "$WORK/file"
+    has "set DEWAR_STORE"
+}
+
+@test "a folder of something else never becomes the store or the run folder" {
+    mkdir -m 755 taken empty
+    touch taken/file
+    local what
+    for what in --store --run-root; do
+        try dewar "$what" "$WORK/taken" images
+        fails 1 "is open to others and not empty"
+        same "$(stat -c %a taken) $(ls taken)" "755 file"
+    done
+    try dewar --store "$WORK/empty" images
+    ok
+    same "$(stat -c %a empty)" 700
+    # Opened to others by somebody since: it is closed again.
+    chmod 755 empty
+    try dewar --store "$WORK/empty" images
+    ok
+    same "$(stat -c %a empty)" 700
+}
+
 @test "a store of another user's is refused" {
     need_root
     mkdir other

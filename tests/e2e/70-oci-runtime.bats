@@ -346,9 +346,9 @@ EOF
     fails 9
     same "$output" $'/etc\ny\ndewar'
     try oci exec "$ID" nosuch
-    fails 1 "not found in the container's PATH"
+    fails 255 "not found in the container's PATH"
     try oci exec --cwd /no/such "$ID" true
-    fails 1 "working directory"
+    fails 255 "the program did not start"
     echo '{"user":{"uid":0,"gid":0},"args":["sh","-c","echo $E"],"env":["E=file","PATH=/bin"],"cwd":"/"}' >p.json
     try oci exec --process p.json "$ID"
     ok
@@ -476,7 +476,7 @@ EOF
     oci pause "$ID"
     status_is paused
     try oci exec "$ID" true
-    fails 1 "paused"
+    fails 255 "paused"
     oci resume "$ID"
     status_is running
     oci ps "$ID" | grep -q 'sleep 1000'
@@ -582,7 +582,7 @@ EOF
     fails 1 "process.scheduler: unknown policy 'SCHED_ODD'"
     echo '{"cwd":"/","user":{"uid":0,"gid":0},"args":["true"],"execCPUAffinity":{"final":"1-x"}}' >p.json
     try oci exec --process p.json "$ID"
-    fails 1 "'1-x' is no list of CPUs"
+    fails 255 "'1-x' is no list of CPUs"
 }
 
 @test "a missing working directory is made below a read-only root too" {
@@ -669,6 +669,56 @@ EOF
         try oci run "$ID"
         fails 1 "${cases[at + 1]}"
     done
+}
+
+@test "exec fails with 255, waits in a paused container where it is told to; ps takes options" {
+    background 'sleep 1000'
+    try oci exec "$ID" /no/such
+    fails 255 "no such file"
+    try oci exec "$ID" sh -c 'exit 3'
+    fails 3
+    same "$(oci state "$ID" | jq -r .owner)" "$(is_root && echo root || id -u)"
+    is_root || skip "pause, ps and update need groups"
+    try oci ps "$ID" -o comm,pid
+    ok
+    same "${#lines[@]} ${lines[1]%% *}" "2 sleep"
+    try oci ps "$ID" -o comm
+    fails 1 "no column 'PID'"
+    oci pause "$ID"
+    try oci exec "$ID" true
+    fails 255 "paused"
+    oci exec --ignore-paused "$ID" sh -c 'echo went on' >said 2>&1 </dev/null &
+    sleep 0.3
+    [ ! -s said ]
+    oci resume "$ID"
+    wait $!
+    same "$(cat said)" "went on"
+    oci update --memory 50M --memory-swap -1 "$ID"
+    [ -e /sys/fs/cgroup/cgroup.controllers ] || grep -qx 52428800 /sys/fs/cgroup/memory/*/"$ID"/memory.limit_in_bytes \
+        /sys/fs/cgroup/memory/"$ID"/memory.limit_in_bytes /sys/fs/cgroup/memory/*/*/"$ID"/memory.limit_in_bytes 2>/dev/null
+    try oci update --memory 5x "$ID"
+    fails 1 "'5x'"
+}
+
+@test "processes in groups below the container's are listed and killed too" {
+    need_root
+    [ ! -e /sys/fs/cgroup/cgroup.controllers ] || skip "cgroup v2"
+    change ".linux.cgroupsPath=\"/dewar-$ID\" | .linux.namespaces|=map(select(.type!=\"pid\"))
+        | .mounts|=map(select(.destination!=\"/proc\")) | .linux.maskedPaths=[] | .linux.readonlyPaths=[]"
+    background "sleep 1001.$$ & exec sleep 1000"
+    local all=/sys/fs/cgroup/*/dewar-$ID group pid
+    pid=$(pgrep -x -f "sleep 1001.$$")
+    for group in $all; do
+        [ -d "$group" ] || continue
+        mkdir "$group/below"
+        [ ! -e "$group/cpuset.cpus" ] || cat "$group/cpuset.cpus" >"$group/below/cpuset.cpus"
+        [ ! -e "$group/cpuset.mems" ] || cat "$group/cpuset.mems" >"$group/below/cpuset.mems"
+        echo "$pid" >"$group/below/cgroup.procs"
+    done
+    oci ps -f json "$ID" | jq -e "index($pid)"
+    oci delete -f "$ID"
+    gone "$pid"
+    [ -z "$(find /sys/fs/cgroup/*/dewar-"$ID" -maxdepth 0 2>/dev/null)" ]
 }
 
 @test "a wrong config names the place" {
