@@ -67,5 +67,6 @@ static inline void own_codec_zipper(struct codec_zipper **z)
 {
     codec_zipper_close(*z);
 }
-// What the bytes depend on beside the content: "libdeflate 1.14 level 4, numbered members of 1 MiB".
+// What the bytes depend on beside the content:
+// "libdeflate 1.14 level 4, numbered members of 1 MiB, noise stored".
 const char *codec_zipper_version(enum codec_zip kind);
