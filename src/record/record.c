@@ -83,8 +83,7 @@ int record_adopt(struct engine *en, const char *id, struct record *r, struct err
     if (rc < 0) return -1;
     r->fd = record_lock(en, id, e);
     if (r->fd < 0) return -1;
-    record_volumes(r->fd, &r->volumes);
-    return 0;
+    return record_volumes(r->fd, &r->volumes, e);
 }
 
 // --- names -------------------------------------------------------------------------------------
@@ -273,17 +272,29 @@ static void remove_run(struct engine *en, const struct record *r)
 }
 
 // The run folder goes last: until then a sweep finds what is left.
+// false: whether somebody else has one cannot be told.
+static bool end_volumes(struct engine *en, struct record *r)
+{
+    for (size_t i = 0; i < r->volumes.n; i++) {
+        struct err ignored;
+        int shared = record_uses_shared(en, r->volumes.p[i], r->id, &ignored);
+        if (shared < 0) return false;
+        if (shared == 0) trash(en, "volumes", r->volumes.p[i]);
+    }
+    return true;
+}
+
 void record_end(struct engine *en, struct record *r, bool all)
 {
+    bool done = true;
     if (r->rm || all) {
         if (r->named) record_free_name(en, r);
         r->named = false;
-        for (size_t i = 0; i < r->volumes.n; i++)
-            if (!record_uses_shared(en, r->volumes.p[i], r->id))
-                trash(en, "volumes", r->volumes.p[i]);
-        if (r->fd >= 0) trash(en, "containers", r->id);
+        done = end_volumes(en, r);
+        if (r->fd >= 0 && done) trash(en, "containers", r->id);
     }
-    if (r->running) remove_run(en, r);
+    // Else it looks like one that was killed here, and the next command goes on.
+    if (r->running && done) remove_run(en, r);
     r->running = false;
 }
 
@@ -303,14 +314,14 @@ void record_unlock(struct record *r)
 
 // --- what stands beside the config ---------------------------------------------------------------
 
-void record_volumes(int dir, struct strv *out)
+int record_volumes(int dir, struct strv *out, struct err *e)
 {
-    struct err ignored;
     own(strv) struct strv names = {0};
-    if (fs_list(dir, ".", &names, &ignored) < 0) return;
+    if (fs_list(dir, ".", &names, e) < 0) return err_wrap(e, "looking for the container's volumes");
     for (size_t i = 0; i < names.n; i++)
         if (strncmp(names.p[i], "v-", 2) == 0 && record_is_id(names.p[i] + 2))
             strv_add(out, names.p[i] + 2);
+    return 0;
 }
 
 void record_stubs(int dir, struct strv *out)

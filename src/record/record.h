@@ -42,7 +42,7 @@ int record_save(const struct record *r, struct sv config, struct err *e);
 void record_sync(const struct record *r);
 // Notes an anonymous volume, before it is made.
 int record_volume(struct record *r, const char *id, struct err *e);
-void record_volumes(int dir, struct strv *out);
+int record_volumes(int dir, struct strv *out, struct err *e);
 // Mount points that a start had to make in its layer (paths without a leading '/'): they say nothing
 // about what the container changed.
 int record_add_stubs(int dir, const struct strv *stubs, struct err *e);

@@ -24,26 +24,27 @@
 
 #define RECORD_MAX ((size_t)4 << 20)
 
-// Reads what a dead container's record says about its end.
-static void load_dead(int fd, struct record *r, struct record_brief *brief)
+// Reads what a dead container's record says about its end. -1: what belongs to it cannot be told.
+static int load_dead(int fd, struct record *r, struct record_brief *brief)
 {
     struct err ignored;
     own(str) struct str text = {0};
-    record_volumes(fd, &r->volumes);
+    if (record_volumes(fd, &r->volumes, &ignored) < 0) return -1;
     bool removing = fs_exists(fd, RECORD_MARK_REMOVING);
     if (fs_read_at(fd, "config.json", RECORD_CONFIG_MAX, &text, &ignored) < 0) {
         r->rm =
             removing || ignored.sys == ENOENT; // a folder without a record never was a container
-        return;
+        return 0;
     }
     r->rm = removing || text.n == 0; // killed between making and writing it: only --rm does that
     struct sv rest = str_sv(&text), line = sv_cut(&rest, '\n');
     // A damaged record is no reason to delete anything.
     if (text.n == 0 || record_brief_parse(line, "a container's record", brief, &ignored) < 0)
-        return;
+        return 0;
     r->rm = removing || brief->rm;
     snprintf(r->name, sizeof r->name, "%s", brief->name);
     r->named = brief->name[0] && sandbox_parse_name_ok(brief->name);
+    return 0;
 }
 
 // The program dies with its monitor, except one that is setuid: executing such a file makes the
@@ -81,6 +82,7 @@ static void sweep_dead(struct engine *en, const char *id, int run_fd, struct rec
     own(free) char *path = str_fmt("containers/%s", id);
     struct record r = RECORD_NONE;
     struct record_brief brief = {0};
+    bool readable = true;
     snprintf(r.id, sizeof r.id, "%s", id);
     r.running = true;
     r.fd = openat(en->store_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -89,7 +91,7 @@ static void sweep_dead(struct engine *en, const char *id, int run_fd, struct rec
             record_close(&r);
             return;
         }
-        load_dead(r.fd, &r, &brief);
+        readable = load_dead(r.fd, &r, &brief) == 0;
     }
     own(free) char *group = str_fmt("dewar-%.32s", id);
     const char *known = live->cgroup[0] ? live->cgroup : group;
@@ -99,6 +101,10 @@ static void sweep_dead(struct engine *en, const char *id, int run_fd, struct rec
         sandbox_cgroup_sweep(known);
     else
         sandbox_cgroup_remove(group, NULL);
+    if (!readable) { // the next command tries again
+        record_close(&r);
+        return;
+    }
     note_end(en, &r, live);
     if (live->started && brief.id[0])
         record_event_brief(en, &brief, "die", (const char *const[]){"exitCode", "137", NULL});

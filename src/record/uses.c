@@ -38,11 +38,10 @@ int record_uses_load(struct engine *en, struct record_uses *out, struct err *e)
     return 0;
 }
 
-bool record_uses_shared(struct engine *en, const char *name, const char *id)
+int record_uses_shared(struct engine *en, const char *name, const char *id, struct err *e)
 {
-    struct err ignored;
     own(record_uses) struct record_uses uses = {0};
-    if (record_uses_load(en, &uses, &ignored) < 0) return true; // not known: nothing is deleted
-    vec_each(u, &uses) if (strcmp(u->name, name) == 0 && strcmp(u->id, id) != 0) return true;
-    return false;
+    if (record_uses_load(en, &uses, e) < 0) return -1;
+    vec_each(u, &uses) if (strcmp(u->name, name) == 0 && strcmp(u->id, id) != 0) return 1;
+    return 0;
 }

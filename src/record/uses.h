@@ -25,5 +25,5 @@ static inline void own_record_uses(struct record_uses *v)
     record_uses_fini(v);
 }
 
-// Another container than `id` uses this volume by its name.
-bool record_uses_shared(struct engine *en, const char *name, const char *id);
+// 1: another container than `id` uses this volume by its name.
+int record_uses_shared(struct engine *en, const char *name, const char *id, struct err *e);

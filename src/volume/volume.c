@@ -166,7 +166,8 @@ int volume_claim(struct engine *en, struct record *r, const struct record_mount 
         return err_sys(e, "note the volume '%s'", name);
     own(fd) int dir = lock_or_make(en, v, e);
     if (dir < 0) return -1;
-    if (fs_exists(dir, FRESH) || !is_empty(dir) || record_uses_shared(en, name, r->id)) return 0;
+    int shared = fs_exists(dir, FRESH) || !is_empty(dir) ? 1 : record_uses_shared(en, name, r->id, e);
+    if (shared != 0) return shared < 0 ? -1 : 0;
     if (mknodat(dir, FRESH, S_IFREG | 0600, 0) != 0 && errno != EEXIST)
         return err_sys(e, "note that the volume '%s' is empty", name);
     return 0;

@@ -170,6 +170,28 @@ content() { # of a volume mounted on /data
     dewar volume inspect named >/dev/null
 }
 
+@test "whatever rm -v cannot open, no anonymous volume stays when the container is gone" {
+    need_root # deny-syscall follows with ptrace
+    fresh_store "$WORK/own"
+    import_image
+    ended() {
+        dewar run -qd --network none --name victim -v /anon $IMG true >/dev/null
+        dewar wait victim >/dev/null
+    }
+    local at
+    ended
+    deny_syscall --list points --all -- "$DEWAR" rm -v victim >/dev/null
+    grep '^openat:' points >some
+    [ "$(wc -l <some)" -gt 10 ]
+    while read -r at; do
+        ended
+        deny_syscall --at "$at" --errno EIO -- "$DEWAR" rm -v victim >/dev/null 2>&1 || true
+        dewar rm -f -v victim >/dev/null 2>&1 || true
+        dewar ps -aq >/dev/null
+        same "$(ls own/store/volumes)" "" || { echo "EIO at $at" >&2; return 1; }
+    done <some
+}
+
 @test "rm -v keeps an anonymous volume that another container uses by its name" {
     dewar run -q --network none --name owner -v /anon $IMG touch /anon/f
     name=$(dewar inspect -f '{{(index .Mounts 0).Name}}' owner)

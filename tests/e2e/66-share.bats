@@ -96,6 +96,11 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null 2>&1 || true
     sleep 0.3
     try R --ipc container:worse $IMG true
     fails 125 "is not a tmpfs of its own"
+    D --name linked --ipc shareable --cap-add SYS_ADMIN --security-opt seccomp=unconfined $IMG \
+        sh -c 'umount /dev/shm && rmdir /dev/shm && ln -s /dev /dev/shm; exec sleep 60'
+    for _ in $(seq 100); do dewar exec linked test -L /dev/shm && break; sleep 0.05; done
+    try R --ipc container:linked $IMG true # a tmpfs it is, but another one
+    fails 125 "is not a tmpfs of its own"
 }
 
 @test "--uts container:NAME has the other one's name" {
