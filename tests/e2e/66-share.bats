@@ -87,7 +87,7 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null 2>&1 || true
 @test "what a shareable container puts on /dev/shm is not followed out of it" {
     need_root
     D --name bad --ipc shareable --cap-add SYS_ADMIN --security-opt seccomp=unconfined $IMG \
-        sh -c 'umount /dev/shm && rmdir /dev/shm && ln -s / /dev/shm && sleep 60'
+        sh -c 'umount -l /dev/shm && rmdir /dev/shm && ln -s / /dev/shm && sleep 60'
     sleep 0.3
     try R --ipc container:bad $IMG true
     fails 125 "is not a tmpfs of its own"
@@ -97,7 +97,7 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null 2>&1 || true
     try R --ipc container:worse $IMG true
     fails 125 "is not a tmpfs of its own"
     D --name linked --ipc shareable --cap-add SYS_ADMIN --security-opt seccomp=unconfined $IMG \
-        sh -c 'umount /dev/shm && rmdir /dev/shm && ln -s /dev /dev/shm; exec sleep 60'
+        sh -c 'umount -l /dev/shm && rmdir /dev/shm && ln -s /dev /dev/shm; exec sleep 60'
     for _ in $(seq 100); do dewar exec linked test -L /dev/shm && break; sleep 0.05; done
     try R --ipc container:linked $IMG true # a tmpfs it is, but another one
     fails 125 "is not a tmpfs of its own"
