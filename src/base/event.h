@@ -16,7 +16,8 @@ enum event_kind {
     EVENT_WARNING,   // text; id may be 0
     EVENT_DONE,      // finished well
     EVENT_FAILED,    // finished badly: text
-    EVENT_INFO,      // one line for a person
+    EVENT_INFO,      // one line for a person; with an id: that unit's program has the terminal for
+                     // itself until the unit's next event
     EVENT_KIND_COUNT,
 };
 

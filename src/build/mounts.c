@@ -110,6 +110,12 @@ static int attach(struct build_mounts *ms, int mnt, int folder, const char *name
     return 0;
 }
 
+int build_mounts_keep_root(struct build_mounts *ms, int root_fd, int folder, struct err *e)
+{
+    if (mkdirat(folder, "root", 0755) != 0) return err_sys(e, "make a folder for the root");
+    return attach(ms, root_fd, folder, "root", e);
+}
+
 // Files of a stage or an image: a view of its layers; writes go to an upper directory that goes with
 // the step.
 static int open_bind_layers(struct build_work *w, struct build_mounts *ms,

@@ -36,6 +36,9 @@ const char *build_mounts_agent(const struct build_options *opt, const char *id);
 int build_mounts_plan(struct build_work *w, const struct build_run *run, struct build_mounts *out,
                       struct err *e);
 void build_mounts_key(const struct build_mounts *ms, struct codec_sha256 *h);
+// Attaches the step's root in this worker's namespace until build_mounts_close, so that more than one
+// sandbox can have a copy of it.
+int build_mounts_keep_root(struct build_mounts *ms, int root_fd, int folder, struct err *e);
 int build_mounts_open(struct build_work *w, struct build_mounts *ms, const struct root *root,
                       int folder, struct sandbox_spec *spec, struct err *e);
 // ok: the step succeeded. After a failure nothing may count as seen.

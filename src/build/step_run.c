@@ -25,6 +25,7 @@
 #include "base/own.h"
 #include "build/internal.h"
 #include "build/mounts.h"
+#include "sandbox/mounts.h"
 #include "sandbox/sandbox.h"
 
 struct run_arg {
@@ -254,7 +255,8 @@ static int run_sandbox(struct build_work *w, struct sandbox_spec *spec, struct s
 }
 
 // --shell-on-fail: the same sandbox, with the caller's terminal and a shell.
-static void open_shell(struct build_work *w, struct sandbox_spec *spec, struct strv *stubs)
+static void open_shell(struct build_work *w, const struct root *root, struct sandbox_spec *spec,
+                       struct strv *stubs)
 {
     struct err ignored;
     struct sandbox_stdio io = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
@@ -265,11 +267,15 @@ static void open_shell(struct build_work *w, struct sandbox_spec *spec, struct s
         event_warn(&w->job->en->sink, "--shell-on-fail needs a terminal");
         return;
     }
-    event_info(&w->job->en->sink, "the step failed; a shell in its place follows, exit ends the build");
+    event_emit(&w->job->en->sink,
+               (struct event){.kind = EVENT_INFO, .id = w->id, .text = SV("the step failed; a shell in "
+                              "its place follows, exit ends the build")});
     strv_fini(&spec->args);
     strv_add(&spec->args, "/bin/sh");
     strv_add(&spec->args, "-i");
-    if (sandbox_start(w->job->en, spec, &io, stubs, &box, &ignored) == 0)
+    own(fd) int again = sandbox_mounts_clone(root->fd, false, false, 0, NULL, &ignored);
+    spec->rootfs_fd = again;
+    if (again >= 0 && sandbox_start(w->job->en, spec, &io, stubs, &box, &ignored) == 0)
         sandbox_wait(&box, &status, &oom, &ignored);
     else
         event_warn(&w->job->en->sink, "cannot open a shell: %s", err_cause(&ignored));
@@ -302,9 +308,16 @@ static int apply_run(struct build_work *w, const struct root *root, int folder, 
     int rc = touch_copied(w, root, &a->mounts.touched, e);
     if (rc == 0) rc = script_file(w, folder, a, &spec, e);
     if (rc == 0) rc = build_mounts_open(w, &a->mounts, root, folder, &spec, e);
-    if (rc == 0) {
+    own(fd) int once = -1;
+    // A sandbox takes its root along when it ends: with a shell to come, each has a copy of the mount.
+    if (rc == 0 && w->job->opt->shell_on_fail) {
+        rc = build_mounts_keep_root(&a->mounts, root->fd, folder, e);
+        if (rc == 0) rc = once = sandbox_mounts_clone(root->fd, false, false, 0, NULL, e);
+        spec.rootfs_fd = once;
+    }
+    if (rc >= 0) {
         rc = run_sandbox(w, &spec, stubs, e);
-        if (rc < 0 && w->job->opt->shell_on_fail) open_shell(w, &spec, stubs);
+        if (rc < 0 && w->job->opt->shell_on_fail) open_shell(w, root, &spec, stubs);
     }
     struct err close_err;
     if (build_mounts_close(w, &a->mounts, rc == 0, rc < 0 ? &close_err : e) < 0) rc = -1;

@@ -87,6 +87,7 @@ struct cli_render {
     // terminal
     VEC(size_t) drawn;  // width of each line of the live part
     unsigned frame, columns;
+    uint64_t lent_to;   // unit whose program has the terminal now, 0: none
     struct proc proc;   // draws while we work, and outlives us to put the cursor back
     int pipe_fd;
 };

@@ -200,9 +200,32 @@ static void above(struct cli_render *r)
     go_up(r, r->columns);
 }
 
+// A program has the terminal: the live part goes, and nothing is drawn until it gives it back.
+static void lend(struct cli_render *r, const struct event *ev)
+{
+    above(r);
+    str_addz(&r->out, "\x1b[J");
+    print_remark(r, ev);
+    str_addz(&r->out, "\x1b[?25h");
+    r->lent_to = ev->id;
+}
+
+static void take_back(struct cli_render *r)
+{
+    r->lent_to = 0;
+    r->drawn.n = 0;  // the program has written below it
+    str_addz(&r->out, "\r\x1b[?25l");
+}
+
 void cli_tty_event(struct cli_render *r, const struct event *ev)
 {
     struct cli_step *s = cli_render_note(r, ev, NULL);
+    if (ev->kind == EVENT_INFO && ev->id) {
+        lend(r, ev);
+        return;
+    }
+    if (r->lent_to && ev->id != r->lent_to) return;
+    if (r->lent_to) take_back(r);
     bool remark = ev->kind == EVENT_WARNING || ev->kind == EVENT_INFO;
     bool ended = ev->kind == EVENT_DONE || ev->kind == EVENT_CACHED || ev->kind == EVENT_FAILED;
     if (!remark && !ended) return;
@@ -427,6 +450,10 @@ static void stop_and_go(struct cli_render *r)
 static void draw_now(struct cli_render *r)
 {
     unsigned columns, rows;
+    if (r->lent_to) {
+        write_screen(r);
+        return;
+    }
     screen_size(&columns, &rows);
     cli_tty_draw(r, clock_mono_ns(), columns, rows);
     write_screen(r);

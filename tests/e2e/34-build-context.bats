@@ -268,6 +268,35 @@ names() { dewar build -q -o type=tar,dest=- "${@:-.}" | tar -t | LC_ALL=C sort |
     try dewar build --progress nope .
     fails 125 nope
 }
+@test "--shell-on-fail opens a shell in the failed step, with its files and mounts" {
+    need_program script
+    dockerfile <<'END'
+FROM busybox:test AS a
+RUN echo from-a >/A
+FROM busybox:test
+WORKDIR /here
+RUN --mount=type=cache,target=/c --mount=from=a,target=/m --mount=type=secret,id=s \
+    echo written >w; echo kept >/c/k; exit 9
+END
+    echo hush >Dockerfile.secret
+    mkfifo in
+    { sleep 1; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 0.5; ! grep -q 'a shell in its place' out || break; done
+        sleep 0.5; echo 'echo "<$(pwd) $(cat w /c/k /m/A /run/secrets/s | xargs)>"; exit 3'; sleep 2; } >in &
+    local code=0
+    script -qec "'$DEWAR' build --no-cache --shell-on-fail --secret id=s,src=Dockerfile.secret ." /dev/null \
+        <in >out 2>&1 || code=$?
+    same 1 "$code"
+    tr -d '\r' <out >text
+    grep -F '</here written kept from-a hush>' text
+    grep -F 'the command ended with status 9' text
+    # While the shell had the terminal nothing was drawn over it.
+    sed -n '/a shell in its place/,/<\/here/p' text >between
+    ! grep -q Building between || return 1
+    # A step that does not fail is what it is without the flag.
+    printf 'FROM busybox:test\nRUN echo x >/x\n' >Dockerfile
+    same "$(build_id)" "$(dewar build -q --no-cache --shell-on-fail .)"
+    store_is_clean
+}
 @test "rawjson: a build that succeeds writes nothing but objects, the image and its names among them" {
     printf 'FROM busybox:test\nRUN echo ran\n' >Dockerfile
     try dewar build --no-cache --progress rawjson -t raw:1 -t raw:2 .
