@@ -104,6 +104,18 @@ static int make_link(struct extract *x, const struct codec_tar_entry *t, int dir
     return 0;
 }
 
+static int set_xattrs(const struct codec_tar_entry *t, int fd, struct err *e)
+{
+    vec_each(a, &t->xattrs)
+    {
+        bool wanted = strncmp(a->name, "user.", 5) == 0 ? strncmp(a->name, "user.overlay.", 13) != 0
+                                                        : strcmp(a->name, "security.capability") == 0;
+        if (wanted && (fd < 0 || fsetxattr(fd, a->name, a->value, a->n, 0) != 0))
+            return err_sys(e, "set xattr '%s' of '%s'", a->name, t->name);
+    }
+    return 0;
+}
+
 static int set_attributes(struct extract *x, const struct codec_tar_entry *t, int dir,
                           const char *name, struct err *e)
 {
@@ -116,16 +128,9 @@ static int set_attributes(struct extract *x, const struct codec_tar_entry *t, in
     }
     if (t->type == CODEC_TAR_SYMLINK) goto times;
     if (fchmodat(dir, name, t->mode & 07777, 0) != 0) return err_sys(e, "chmod '%s'", t->name);
-    if (t->xattrs.n && (t->type == CODEC_TAR_FILE || t->type == CODEC_TAR_DIR)) {
+    if (t->xattrs.n && t->type == CODEC_TAR_FILE) {
         own(fd) int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        vec_each(a, &t->xattrs)
-        {
-            bool wanted = strncmp(a->name, "user.", 5) == 0
-                              ? strncmp(a->name, "user.overlay.", 13) != 0
-                              : strcmp(a->name, "security.capability") == 0;
-            if (wanted && (fd < 0 || fsetxattr(fd, a->name, a->value, a->n, 0) != 0))
-                return err_sys(e, "set xattr '%s' of '%s'", a->name, t->name);
-        }
+        if (set_xattrs(t, fd, e) < 0) return -1;
     }
 times:;
     struct timespec ts[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = t->mtime}};
@@ -164,7 +169,7 @@ static int one_entry(struct extract *x, const struct codec_tar_entry *t, struct 
         if (path.n > strlen(x->opt->dest) &&
             fchown(made, o ? o->uid : (uid_t)t->uid, o ? o->gid : (gid_t)t->gid) != 0)
             return err_sys(e, "give '%s' to its owner", t->name);
-        return 0;
+        return path.n > strlen(x->opt->dest) ? set_xattrs(t, made, e) : 0;
     }
     own(fd) int dir = -1;
     own(free) char *folder = sv_dup(sv_part(str_sv(&path), 0, (size_t)sv_rfind(str_sv(&path), '/')));
@@ -182,16 +187,16 @@ static int one_entry(struct extract *x, const struct codec_tar_entry *t, struct 
     return set_attributes(x, t, dir, name, e);
 }
 
+// Of a folder that comes several times the last header counts.
 static int finish_folders(struct extract *x, struct err *e)
 {
-    while (x->late.n) {
-        struct late *l = &x->late.p[--x->late.n];
-        own(free) char *path = l->path;
-        if (strlen(path) <= strlen(x->opt->dest)) continue;  // the destination keeps its own
-        own(fd) int fd = fs_in_try(x->root, path, O_RDONLY | O_DIRECTORY, 0);
+    vec_each(l, &x->late)
+    {
+        if (strlen(l->path) <= strlen(x->opt->dest)) continue;  // the destination keeps its own
+        own(fd) int fd = fs_in_try(x->root, l->path, O_RDONLY | O_DIRECTORY, 0);
         struct timespec ts[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = l->mtime}};
         if (fd >= 0 && (fchmod(fd, l->mode) != 0 || futimens(fd, ts) != 0))
-            return err_sys(e, "set mode and time of '%s'", path);
+            return err_sys(e, "set mode and time of '%s'", l->path);
     }
     return 0;
 }

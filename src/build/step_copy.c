@@ -257,7 +257,7 @@ static int run_copy(struct build_work *w, const struct build_instr *in, struct c
                           .unstable = &c->unstable};
     codec_sha256_init(&op.key);
     // The number goes up when the same words write something else.
-    codec_sha256_addz(&op.key, c->spec.is_add ? "add 2" : "copy 2");
+    codec_sha256_addz(&op.key, c->spec.is_add ? "add 3" : "copy 2");
     if (cut_parts(c, e) < 0 || check_flags(c, e) < 0 || hash_parts(w, c, &op.key, e) < 0 ||
         find_dest(w, c, e) < 0 || check_names(w, c, e) < 0)
         return -1;

@@ -752,6 +752,30 @@ PY
     [ -f out/copied ]
     same in "$(cat out/f)"
 }
+@test "ADD of an archive: the last header of a folder counts, and folders have their attributes" {
+    python3 - <<'END'
+import io, tarfile
+t = tarfile.open("t.tar", "w", format=tarfile.PAX_FORMAT)
+def add(name, kind=tarfile.DIRTYPE, mode=0o755, **more):
+    i = tarfile.TarInfo(name)
+    i.type, i.mode = kind, mode
+    for key, value in more.items():
+        setattr(i, key, value)
+    t.addfile(i, io.BytesIO(b""))
+add("a", mode=0o700, uid=5)
+add("a/f", tarfile.REGTYPE, 0o644)
+add("b/c", mode=0o750)
+add("a", mode=0o711, uid=6, pax_headers={"SCHILY.xattr.user.k": "v"})
+add("b", mode=0o500)
+END
+    printf 'FROM scratch\nADD t.tar /\n' >Dockerfile
+    dewar build -q -o type=tar,dest=o.tar .
+    same 'drwx--x--x 6/0 a/ dr-x------ 0/0 b/ drwxr-x--- 0/0 b/c/' \
+        "$(tar --numeric-owner -tvf o.tar | awk '/^d/ && $6 != "./" { print $1, $2, $6 }' | sed 's, \./, ,' | sort -k3 | xargs)"
+    touch probe && setfattr -n user.k -v v probe 2>/dev/null || skip "no user attributes here"
+    same v "$(python3 -c 'import tarfile
+print([m.pax_headers.get("SCHILY.xattr.user.k") for m in tarfile.open("o.tar") if m.name.strip("./") == "a"][0])')"
+}
 @test "ADD of something that only looks like an archive copies it" {
     printf '\037\213 not gzip' >fake.tar.gz
     echo text >x.tar
