@@ -3,6 +3,7 @@
 #pragma once
 
 #include "container/container.h"
+#include "image/registry.h"
 #include "record/record.h"
 
 // All that can be wrong on the command line, before anything is touched. `env` gets the variables
@@ -16,3 +17,10 @@ int create_make(struct engine *en, const struct container_run_options *o, const 
                 struct err *e);
 // Limits that contradict each other, or that nothing can live with. Of a new container and of an update.
 int create_check_limits(const struct record_config *c, struct err *e);
+
+// --- between create.c and create_read.c ----------------------------------------------------------
+
+int create_pull_option(const struct container_run_options *o, enum image_pull_policy *out,
+                       struct err *e);
+// The image's probe, field by field, where the person said nothing.
+void create_merge_health(struct oci_health *to, const struct oci_health *from);

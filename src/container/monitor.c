@@ -27,9 +27,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -40,7 +37,6 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "container/health.h"
-#include "container/life.h"
 #include "container/monitor.h"
 #include "container/relay.h"
 #include "container/restart.h"
@@ -50,13 +46,8 @@
 #include "record/message.h"
 #include "record/record.h"
 #include "record/state.h"
-#include "sandbox/cgroup.h"
-#include "sandbox/parse.h"
 #include "sandbox/sandbox.h"
 #include "volume/claim.h"
-
-#define SECOND ((int64_t)1000000000)
-#define NEVER INT64_MAX
 
 // --- the socket --------------------------------------------------------------------------------
 
@@ -81,21 +72,21 @@ static void accept_peers(struct monitor *m)
     }
 }
 
-static void drop_peer(struct relay_peer *p)
+void monitor_drop_peer(struct relay_peer *p)
 {
     relay_detach(p);
     own_fd(&p->sock);
     p->sock = -1;
 }
 
-static void answer(struct relay_peer *p, int rc, const struct err *e, const int *fds)
+void monitor_answer(struct relay_peer *p, int rc, const struct err *e, const int *fds)
 {
     struct record_message m = {.kind = rc < 0 ? MESSAGE_FAILED : MESSAGE_OK};
     if (rc < 0) m.err = *e;
-    if (record_message_send(p->sock, &m, fds) < 0) drop_peer(p);
+    if (record_message_send(p->sock, &m, fds) < 0) monitor_drop_peer(p);
 }
 
-static void event(struct monitor *m, const char *action, const char *const *more)
+void monitor_event(struct monitor *m, const char *action, const char *const *more)
 {
     record_event(m->en, m->config, action, more);
 }
@@ -178,7 +169,7 @@ static int note_start(struct monitor *m, struct err *e)
         return err_wrap(e, "noting the start of container %.12s", m->record->id);
     }
     volume_events(m->en, m->config, "mount");
-    event(m, "start", NULL);
+    monitor_event(m, "start", NULL);
     return 0;
 }
 
@@ -254,194 +245,6 @@ static void release_mounts(struct monitor *m)
     m->mounts_fd = -1;
 }
 
-// --- requests ----------------------------------------------------------------------------------
-
-static void signal_program(struct monitor *m, int sig)
-{
-    if (m->alive) proc_kill(&m->box.proc, sig);
-}
-
-static int own_stop_signal(const struct monitor *m)
-{
-    int sig = m->config->stop_signal ? container_signal_number(m->config->stop_signal) : SIGTERM;
-    return sig > 0 ? sig : SIGTERM;
-}
-
-static int do_signal(struct monitor *m, const struct record_message *msg, struct err *e)
-{
-    char number[16];
-    if (msg->value < 1 || msg->value > 64)
-        return err_set(e, ERR_USAGE, "invalid signal: %d", msg->value);
-    if (!m->alive) return err_set(e, ERR_CONFLICT, "container %.12s is not running", m->record->id);
-    if (msg->value == SIGKILL || msg->value == own_stop_signal(m)) m->state.stopped = true;
-    if (msg->value == SIGKILL && m->state.status == RECORD_PAUSED) monitor_resume(m);
-    signal_program(m, msg->value);
-    snprintf(number, sizeof number, "%d", msg->value);
-    event(m, "kill", (const char *const[]){"signal", number, NULL});
-    return 0;
-}
-
-static void begin_stop(struct monitor *m, int sig, int64_t timeout)
-{
-    char number[16];
-    m->state.stopped = true;
-    if (!m->alive) { // between two starts: there will be none
-        m->restart_at = NEVER;
-        return;
-    }
-    if (sig <= 0) sig = own_stop_signal(m);
-    if (timeout < -1) timeout = m->config->stop_timeout;
-    if (timeout < 0 && m->config->stop_timeout < 0) timeout = RECORD_STOP_TIMEOUT;
-    if (m->state.status == RECORD_PAUSED) monitor_resume(m);
-    snprintf(number, sizeof number, "%d", sig);
-    event(m, "kill", (const char *const[]){"signal", number, NULL});
-    signal_program(m, sig);
-    int64_t at = timeout < 0 ? NEVER : clock_mono_ns() + timeout * SECOND;
-    if (!m->stopping || at < m->kill_at) m->kill_at = at;
-    m->stopping = true;
-}
-
-// The machine goes down: the program is stopped in good order, but nobody stopped it for good.
-static void go_down(struct monitor *m)
-{
-    bool stopped = m->state.stopped;
-    begin_stop(m, 0, -2);
-    m->state.stopped = stopped;
-    m->going_down = true;
-}
-
-static int do_attach(struct monitor *m, struct relay_peer *p, const struct record_message *msg,
-                     struct err *e)
-{
-    int fds[MESSAGE_FDS];
-    if (m->direct) {
-        err_set(e, ERR_UNSUPPORTED,
-                "container %.12s writes straight to where it was started; nobody can attach",
-                m->record->id);
-        return err_hint(e, "that is so for 'run --rm' in the foreground without -t; with a "
-                           "--log-driver it can be attached to");
-    }
-    int given = relay_attach(&m->relay, p, msg->value, fds, e);
-    if (given < 0) return -1;
-    struct record_message reply = {.kind = MESSAGE_OK, .value = given};
-    int rc = record_message_send(p->sock, &reply, fds);
-    for (int i = 0; i < MESSAGE_FDS; i++) own_fd(&fds[i]);
-    if (rc < 0) drop_peer(p);
-    event(m, "attach", NULL);
-    return 1;
-}
-
-static bool limits_differ(const struct record_config *a, const struct record_config *b)
-{
-    const char *const texts[][2] = {{a->cpuset_cpus, b->cpuset_cpus},
-                                    {a->cpuset_mems, b->cpuset_mems}};
-    for (size_t i = 0; i < 2; i++)
-        if (strcmp(texts[i][0] ? texts[i][0] : "", texts[i][1] ? texts[i][1] : "") != 0)
-            return true;
-    return a->memory != b->memory || a->memory_swap != b->memory_swap ||
-           a->cpu_shares != b->cpu_shares || a->nano_cpus != b->nano_cpus ||
-           a->pids_limit != b->pids_limit || a->memory_reservation != b->memory_reservation ||
-           a->cpu_quota != b->cpu_quota || a->cpu_period != b->cpu_period ||
-           a->blkio_weight != b->blkio_weight;
-}
-
-static int change_limits(struct monitor *m, struct err *e)
-{
-    own(sandbox_spec) struct sandbox_spec s = {.rootfs_fd = -1};
-    if (container_start_spec(m->en, m->config, &s, e) < 0) return -1;
-    const char *mode = m->config->pid_mode;
-    bool own_pids = !mode || !mode[0] || strcmp(mode, "private") == 0;
-    int rc = sandbox_cgroup_update(m->en, m->box.cgroup, sizeof m->box.cgroup,
-                                   own_pids ? m->box.proc.pid : 0, &s, e);
-    // Whatever was made goes with the container.
-    snprintf(m->state.cgroup, sizeof m->state.cgroup, "%s", m->box.cgroup);
-    monitor_note(m);
-    return rc;
-}
-
-static int do_reload(struct monitor *m, struct err *e)
-{
-    struct record_config c;
-    if (record_config_load(m->en, m->record->id, &c, e) < 0) return -1;
-    bool limits = m->alive && limits_differ(m->config, &c);
-    record_config_fini(m->config);
-    *m->config = c;
-    snprintf(m->record->name, sizeof m->record->name, "%s", c.brief.name);
-    m->record->named = sandbox_parse_name_ok(c.brief.name);
-    return limits ? change_limits(m, e) : 0;
-}
-
-static int do_resize(struct monitor *m, const struct record_message *msg, struct err *e)
-{
-    struct winsize w = {.ws_row = (unsigned short)msg->value, .ws_col = (unsigned short)msg->extra};
-    if (!m->relay.tty || m->relay.in < 0)
-        return err_set(e, ERR_CONFLICT, "container %.12s has no terminal", m->record->id);
-    if (ioctl(m->relay.in, TIOCSWINSZ, &w) != 0) return err_sys(e, "set the terminal's size");
-    own(free) char *height = str_fmt("%hu", w.ws_row);
-    own(free) char *width = str_fmt("%hu", w.ws_col);
-    event(m, "resize", (const char *const[]){"height", height, "width", width, NULL});
-    return 0;
-}
-
-// 1: answered already, or later.
-static int obey(struct monitor *m, struct relay_peer *p, const struct record_message *msg,
-                struct err *e)
-{
-    switch (msg->kind) {
-    case MESSAGE_SIGNAL:
-        return do_signal(m, msg, e);
-    case MESSAGE_STOP:
-        begin_stop(m, msg->value, msg->extra);
-        p->stops = true;
-        return 1;
-    case MESSAGE_DOWN:
-        go_down(m);
-        p->stops = true;
-        return 1;
-    case MESSAGE_PAUSE:
-        return monitor_pause(m, e);
-    case MESSAGE_UNPAUSE:
-        if (m->state.status != RECORD_PAUSED)
-            return err_set(e, ERR_CONFLICT, "Container %.12s is not paused", m->record->id);
-        monitor_resume(m);
-        return 0;
-    case MESSAGE_ATTACH:
-        return do_attach(m, p, msg, e);
-    case MESSAGE_RESIZE:
-        return do_resize(m, msg, e);
-    case MESSAGE_WAIT:
-        p->waits = true;
-        p->waits_any = msg->value == 1;
-        return 0;
-    case MESSAGE_RELOAD:
-        return do_reload(m, e);
-    case MESSAGE_STARTED:
-    case MESSAGE_OK:
-    case MESSAGE_FAILED:
-    case MESSAGE_ENDED:
-    case MESSAGE_EXITED:
-    case MESSAGE_BEHIND:
-    case MESSAGE_COUNT:
-        break;
-    }
-    return err_set(e, ERR_INTERNAL, "a monitor does not take '%s'",
-                   record_message_kind_name(msg->kind));
-}
-
-static void hear(struct monitor *m, struct relay_peer *p)
-{
-    struct record_message msg;
-    struct err e = {0};
-    int rc = record_message_receive(p->sock, &msg, NULL);
-    if (rc < 0) return;
-    if (rc == 0) {
-        drop_peer(p);
-        return;
-    }
-    rc = obey(m, p, &msg, &e);
-    if (rc <= 0 && p->sock >= 0) answer(p, rc, &e, NULL);
-}
-
 // --- the loop ----------------------------------------------------------------------------------
 
 static void reap_others(pid_t init, pid_t probe)
@@ -466,7 +269,7 @@ static void take_signal(struct monitor *m)
             reap_others(m->alive ? m->box.proc.pid : 0, m->health.probe.pid);
             continue;
         }
-        go_down(m);
+        monitor_go_down(m);
     }
 }
 
@@ -477,7 +280,7 @@ static int64_t next_time(const struct monitor *m)
     if (m->health.kill_at < at) at = m->health.kill_at;
     vec_each(p, &m->relay.peers)
     {
-        int64_t until = p->stuck_since ? p->stuck_since + RELAY_PATIENCE : NEVER;
+        int64_t until = p->stuck_since ? p->stuck_since + RELAY_PATIENCE : MONITOR_NEVER;
         if (!p->starter && until < at) at = until;
     }
     return at;
@@ -486,7 +289,7 @@ static int64_t next_time(const struct monitor *m)
 static int poll_timeout(const struct monitor *m)
 {
     int64_t at = next_time(m);
-    if (at == NEVER) return -1;
+    if (at == MONITOR_NEVER) return -1;
     int64_t left = at - clock_mono_ns();
     if (left <= 0) return 0;
     return left / 1000000 >= INT32_MAX ? INT32_MAX : (int)(left / 1000000) + 1;
@@ -561,14 +364,14 @@ static bool turn(struct monitor *m)
     size_t peers = (n - AT_PEERS) / PER_PEER;
     for (size_t i = 0; i < peers; i++)
         if (f[AT_PEERS + i * PER_PEER].revents && m->relay.peers.p[i].sock >= 0)
-            hear(m, &m->relay.peers.p[i]);
+            monitor_hear(m, &m->relay.peers.p[i]);
     if (f[AT_SIGNAL].revents) take_signal(m);
     if (f[AT_LISTEN].revents) accept_peers(m);
     relay_sweep(&m->relay);
     monitor_health_turn(m, f[AT_PROBE].revents != 0);
     if (m->stopping && m->alive && clock_mono_ns() >= m->kill_at) {
-        signal_program(m, SIGKILL);
-        m->kill_at = NEVER;
+        monitor_signal_program(m, SIGKILL);
+        m->kill_at = MONITOR_NEVER;
     }
     return m->alive && f[AT_INIT].revents;
 }
@@ -583,7 +386,7 @@ static void tell(struct monitor *m, enum record_message_kind kind, bool only_wai
         bool wants = kind == MESSAGE_ENDED ? p->starter || p->attached || p->waits : p->waits_any;
         if (!wants || p->sock < 0 || (only_waits && (p->starter || p->attached))) continue;
         record_message_send(p->sock, &msg, NULL);
-        if (kind == MESSAGE_EXITED || only_waits) drop_peer(p);
+        if (kind == MESSAGE_EXITED || only_waits) monitor_drop_peer(p);
     }
 }
 
@@ -598,12 +401,12 @@ static void collect(struct monitor *m)
     program_gone(m);
     m->state.finished = clock_real_ns();
     log_trouble(m, &log_err);
-    if (m->state.oom) event(m, "oom", NULL);
+    if (m->state.oom) monitor_event(m, "oom", NULL);
     snprintf(code, sizeof code, "%d", m->state.code);
-    event(m, "die", (const char *const[]){"exitCode", code, NULL});
+    monitor_event(m, "die", (const char *const[]){"exitCode", code, NULL});
     volume_events(m->en, m->config, "unmount");
     volume_release(m->en, m->config);
-    if (m->stopping) event(m, "stop", NULL);
+    if (m->stopping) monitor_event(m, "stop", NULL);
 }
 
 // Until the pause is over or somebody stops us. true: start again.
@@ -616,9 +419,9 @@ static bool await_restart(struct monitor *m)
     m->state.status = RECORD_RESTARTING;
     monitor_note(m);
     tell(m, MESSAGE_EXITED, false);
-    while (m->restart_at != NEVER && clock_mono_ns() < m->restart_at) turn(m);
-    bool again = m->restart_at != NEVER && !m->state.stopped && !m->going_down;
-    m->restart_at = NEVER;
+    while (m->restart_at != MONITOR_NEVER && clock_mono_ns() < m->restart_at) turn(m);
+    bool again = m->restart_at != MONITOR_NEVER && !m->state.stopped && !m->going_down;
+    m->restart_at = MONITOR_NEVER;
     return again;
 }
 
@@ -662,11 +465,11 @@ static void finish(struct monitor *m)
     m->state.monitor = 0;
     m->state.cgroup[0] = '\0';
     record_settle(m->record, &m->state, &ignored);
-    if (m->record->rm) event(m, "destroy", NULL);
+    if (m->record->rm) monitor_event(m, "destroy", NULL);
     record_end(m->en, m->record, false);
     record_unlock(m->record);
     // Who waits or stops has it now; who is attached gets the rest of the output first.
-    vec_each(p, &m->relay.peers) if (p->stops && p->sock >= 0) answer(p, 0, NULL, NULL);
+    vec_each(p, &m->relay.peers) if (p->stops && p->sock >= 0) monitor_answer(p, 0, NULL, NULL);
     tell(m, MESSAGE_ENDED, true);
     close(take_fd(m->listen_fd));
     while (!relay_idle(&m->relay)) turn(m);
@@ -706,10 +509,10 @@ static void prepare(struct monitor *m, const struct monitor_options *o)
                           .signal_fd = -1,
                           .ids_lock = -1,
                           .mounts_fd = -1,
-                          .kill_at = NEVER,
-                          .restart_at = NEVER};
-    m->health =
-        (struct health){.probe = PROC_NONE, .out_fd = -1, .next_at = NEVER, .kill_at = NEVER};
+                          .kill_at = MONITOR_NEVER,
+                          .restart_at = MONITOR_NEVER};
+    m->health = (struct health){
+        .probe = PROC_NONE, .out_fd = -1, .next_at = MONITOR_NEVER, .kill_at = MONITOR_NEVER};
     m->relay.in = m->relay.stream[0].fd = m->relay.stream[1].fd = -1;
     m->relay.log = (struct record_log_writer){.dir = -1, .fd = -1};
     setsid();
@@ -749,7 +552,7 @@ _Noreturn void monitor_run(const struct monitor_options *o)
     for (int i = 0; i < MESSAGE_FDS; i++) own_fd(&fds[i]);
     drop_caller();
     close_others(&m);
-    if (!o->attach) drop_peer(starter);
+    if (!o->attach) monitor_drop_peer(starter);
     record_sync(m.record);
     do {
         m.mounts_fd = hold_mounts(m.box.proc.pid);

@@ -42,3 +42,14 @@ void monitor_resume(struct monitor *m);
 void monitor_health_begin(struct monitor *m);
 void monitor_health_turn(struct monitor *m, bool ended);
 void monitor_health_end(struct monitor *m);
+
+// --- between monitor.c and monitor_obey.c -------------------------------------------------------
+
+#define MONITOR_NEVER INT64_MAX
+void monitor_signal_program(struct monitor *m, int sig);
+// The machine goes down: the program is stopped in good order, but nobody stopped it for good.
+void monitor_go_down(struct monitor *m);
+void monitor_hear(struct monitor *m, struct relay_peer *p);
+void monitor_drop_peer(struct relay_peer *p);
+void monitor_answer(struct relay_peer *p, int rc, const struct err *e, const int *fds);
+void monitor_event(struct monitor *m, const char *action, const char *const *more);
