@@ -549,6 +549,18 @@ static int odds_and_ends(const struct bundle_build *b, struct sandbox_plan *p, s
     return bundle_plan_label(&r->process, &p->label_file, &p->label, e);
 }
 
+// The program does not wait for the one who answers: if nobody can, it is not started.
+static int check_listener(const struct codec_json *seccomp, struct err *e)
+{
+    struct stat st;
+    own(free) char *path = sv_dup(codec_json_text(codec_json_get(seccomp, "listenerPath")));
+    if (!path[0]) return 0;
+    own(fd) int fd = fs_open(path, O_PATH, 0, e);
+    if (fd < 0) return err_wrap(e, "looking for linux.seccomp.listenerPath");
+    if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode)) return 0;
+    return err_set(e, ERR_INPUT, "linux.seccomp.listenerPath: '%s' is no socket", path);
+}
+
 static bool groups_denied(void)
 {
     struct err ignored;
@@ -599,6 +611,7 @@ int bundle_plan_make(struct engine *en, const struct bundle_build *b, struct san
         return -1;
     calls(r, o);
     if (odds_and_ends(b, p, e) < 0 || clocks(r, join, &o->clocks, e) < 0) return -1;
+    if (check_listener(r->seccomp, e) < 0) return -1;
     if (r->seccomp &&
         sandbox_seccomp_oci(r->seccomp, b->cache_fd, &p->seccomp, &p->seccomp_flags, e) < 0)
         return err_wrap(e, "reading linux.seccomp");

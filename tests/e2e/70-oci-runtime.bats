@@ -524,6 +524,24 @@ EOF
     fails 1 "unknown action 'SCMP_ACT_NONE'"
 }
 
+@test "a seccomp profile with values of the wrong type is refused, never another filter" {
+    local rules='{"names":["mkdir"],"action":"SCMP_ACT_ERRNO"}' case
+    sh_args 'echo ran'
+    cp config.json good.json
+    for case in '.syscalls={}' '.syscalls[0].errnoRet="17"' '.syscalls[0].errnoRet=5000' '.syscalls[0].names="mkdir"' \
+        '.syscalls[0].args=[{"index":0,"value":"1","op":"SCMP_CMP_EQ"}]' '.syscalls=[1]' '.defaultErrnoRet="1"'; do
+        jq ".linux.seccomp=({\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[$rules]}|$case)" good.json >config.json
+        try oci run "$ID"
+        fails 1 "reading linux.seccomp"
+        lacks ran
+    done
+    jq ".linux.seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/no/such\",\"syscalls\":[{\"names\":[\"mkdir\"],
+        \"action\":\"SCMP_ACT_NOTIFY\"}]}" good.json >config.json
+    try oci run "$ID"
+    fails 1 "looking for linux.seccomp.listenerPath"
+    lacks ran
+}
+
 @test "a mount is idmapped" {
     need_root
     mkdir src && touch src/f && chown 5:6 src/f

@@ -57,8 +57,9 @@ static int find_action(struct sv name, int64_t code, uint32_t *out, struct err *
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
         if (sv_eqz(name, actions[i].name)) {
             *out = actions[i].action;
-            if (*out == SCMP_ACT_ERRNO(0))
-                *out = SCMP_ACT_ERRNO((uint32_t)(code >= 0 && code < 4096 ? code : EPERM));
+            if (*out == SCMP_ACT_ERRNO(0) && (code < 0 || code > 4095))
+                return err_set(e, ERR_INPUT, "%lld is no error number", (long long)code);
+            if (*out == SCMP_ACT_ERRNO(0)) *out = SCMP_ACT_ERRNO((uint32_t)code);
             if (*out == SCMP_ACT_TRACE(0)) *out = SCMP_ACT_TRACE((uint32_t)code & 0xffff);
             return 0;
         }
@@ -69,6 +70,24 @@ static int64_t errno_of(const struct codec_json *obj, const char *key)
 {
     const struct codec_json *v = codec_json_get(obj, key);
     return v && codec_json_type(v) == CODEC_JSON_INT ? codec_json_int(v) : EPERM;
+}
+
+// A value in quotes would be read as 0 and a list that is none as empty: another filter.
+struct field {
+    const char *key;
+    enum codec_json_type type;
+};
+static int check_types(const struct codec_json *obj, const struct field *fields, size_t n,
+                       struct err *e)
+{
+    if (codec_json_type(obj) != CODEC_JSON_OBJECT)
+        return err_set(e, ERR_INPUT, "it must be a JSON object");
+    for (size_t i = 0; i < n; i++) {
+        enum codec_json_type type = codec_json_type(codec_json_get(obj, fields[i].key));
+        if (type != CODEC_JSON_NULL && type != fields[i].type)
+            return err_set(e, ERR_INPUT, "'%s' is of the wrong type", fields[i].key);
+    }
+    return 0;
 }
 
 static bool has_any_cap(const struct codec_json *list, uint64_t caps)
@@ -145,7 +164,12 @@ static int read_args(const struct codec_json *rule, struct scmp_arg_cmp *out, un
     const struct codec_json *args = codec_json_get(rule, "args");
     *n = 0;
     for (size_t i = 0; i < codec_json_len(args); i++) {
+        static const struct field fields[] = {{"index", CODEC_JSON_INT},
+                                              {"value", CODEC_JSON_INT},
+                                              {"valueTwo", CODEC_JSON_INT},
+                                              {"op", CODEC_JSON_TEXT}};
         const struct codec_json *a = codec_json_at(args, i);
+        if (check_types(a, fields, 4, e) < 0) return -1;
         struct sv op = codec_json_text(codec_json_get(a, "op"));
         int64_t index = codec_json_int(codec_json_get(a, "index"));
         size_t k = 0;
@@ -177,10 +201,16 @@ static int add_name(scmp_filter_ctx f, uint32_t base, uint32_t action, const cha
 
 static int add_rule(scmp_filter_ctx f, uint32_t base, const struct codec_json *rule, struct err *e)
 {
+    static const struct field fields[] = {{"names", CODEC_JSON_ARRAY},
+                                          {"name", CODEC_JSON_TEXT},
+                                          {"action", CODEC_JSON_TEXT},
+                                          {"errnoRet", CODEC_JSON_INT},
+                                          {"args", CODEC_JSON_ARRAY}};
     struct scmp_arg_cmp args[6];
     unsigned n;
     uint32_t action;
-    if (find_action(codec_json_text(codec_json_get(rule, "action")), errno_of(rule, "errnoRet"),
+    if (check_types(rule, fields, 5, e) < 0 ||
+        find_action(codec_json_text(codec_json_get(rule, "action")), errno_of(rule, "errnoRet"),
                     &action, e) < 0 ||
         read_args(rule, args, &n, e) < 0)
         return -1;
@@ -222,7 +252,12 @@ static int compile(struct sv text, const char *path, uint64_t caps, bool oci, st
 {
     own(codec_json) struct codec_json *j = NULL;
     if (codec_json_parse(text, path, &j, e) < 0) return -1;
+    static const struct field fields[] = {{"defaultAction", CODEC_JSON_TEXT},
+                                          {"defaultErrnoRet", CODEC_JSON_INT},
+                                          {"architectures", CODEC_JSON_ARRAY},
+                                          {"syscalls", CODEC_JSON_ARRAY}};
     uint32_t base;
+    if (check_types(j, fields, 4, e) < 0) return err_wrap(e, "reading '%s'", path);
     if (find_action(codec_json_text(codec_json_get(j, "defaultAction")),
                     errno_of(j, "defaultErrnoRet"), &base, e) < 0)
         return err_wrap(e, "reading defaultAction of '%s'", path);
