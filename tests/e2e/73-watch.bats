@@ -214,6 +214,28 @@ actions() { past --format '{{.Type}} {{.Action}}' "$@"; }
     dewar rmi a:1 t{1,2,3}{1,2,3,4}:1 >/dev/null
 }
 
+@test "who finds the log full, and meanwhile another one moved it, moves nothing" {
+    need_program strace
+    dewar tag $IMG a:1
+    { yes x || true; } | head -c 2200000 >>"$DEWAR_RUN/events"
+    # This one opens the full one and then waits for a second before it asks for its lock.
+    strace -f -o trace -e trace=flock -e inject=flock:delay_enter=1500000 "$DEWAR" tag $IMG slow:1 3>&- &
+    local slow=$!
+    at_log() { ls -l "/proc/$(pgrep -P $slow)/fd" | grep -q "/events\$"; }
+    wait_for at_log
+    dewar tag $IMG quick:1
+    wait $slow
+    same "$(past --filter event=tag | wc -l)" 3
+    dewar rmi a:1 slow:1 quick:1 >/dev/null
+}
+
+@test "an event is one write, whole" {
+    need_program strace
+    strace -f -s 4096 -o trace -e trace=write "$DEWAR" tag $IMG a:1
+    grep -E 'write\([0-9]+, "(\\n)?\{.*\\"Action\\":\\"tag\\".*\}\\n"' trace
+    dewar rmi a:1 >/dev/null
+}
+
 @test "many writers at once lose nothing" {
     for i in $(seq 20); do dewar tag $IMG "w$i:1" 3>&- & pids+=($!); done
     for p in "${pids[@]}"; do wait "$p"; done

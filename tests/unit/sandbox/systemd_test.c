@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -13,6 +14,7 @@
 #include "base/own.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "codec/dbus.h"
 #include "harness.h"
 #include "sandbox/systemd.h"
 
@@ -41,11 +43,16 @@ static void without_a_bus_the_error_says_so(void **state)
     (void)state;
     struct err e;
     static const char *const none[] = {"unix:path=/no/such", "tcp:host=localhost,port=1", "nonsense",
-                                       "unix:path=", "unix:path=/%2e", "unix:abstract=no-such-name"};
+                                       "unix:path=", "unix:path=a%2e", "unix:abstract=no-such-name"};
+    // A socket whose name is what the address says as it stands: the address means another one.
+    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "a%2e"};
+    own(fd) int there = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(bind(there, (struct sockaddr *)&a, sizeof a) == 0 && listen(there, 9) == 0);
     for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
         setenv("DBUS_SESSION_BUS_ADDRESS", none[i], 1);
         ASSERT_FAILS(sandbox_systemd_scope(&user, &scope, &e), "no user bus");
     }
+    unlink("a%2e");
     unsetenv("DBUS_SESSION_BUS_ADDRESS");
 }
 
@@ -54,12 +61,15 @@ static void a_peer_that_is_no_bus_is_an_error(void **state)
 {
     (void)state;
     struct err e;
-    static const struct {
+    static char endless[2 * CODEC_DBUS_MAX];
+    memset(endless, 'x', sizeof endless - 1);
+    const struct {
         const char *says, *error;
     } rows[] = {{"", "closed the connection"},
                 {"REJECTED EXTERNAL\r\n", "does not accept who we are"},
                 {"DATA\r\nOK 0123\r\nnonsense and more than sixteen bytes", "no message"},
-                {"OK 0\r\nl\2\0\1", "closed the connection"}};
+                {"OK 0\r\nl\2\0\1", "closed the connection"},
+                {endless, "too long"}};
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     snprintf(a.sun_path, sizeof a.sun_path, "bus");
     setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=bus", 1);
@@ -73,7 +83,8 @@ static void a_peer_that_is_no_bus_is_an_error(void **state)
             char buf[4096];
             int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
             if (read(conn, buf, sizeof buf) < 0) _exit(1);
-            if (write(conn, rows[i].says, strlen(rows[i].says)) < 0) _exit(1);
+            signal(SIGPIPE, SIG_IGN); // who has had enough hangs up
+            if (write(conn, rows[i].says, strlen(rows[i].says)) < 0 && errno != EPIPE) _exit(1);
             shutdown(conn, SHUT_WR);
             while (read(conn, buf, sizeof buf) > 0) continue;
             _exit(0);
