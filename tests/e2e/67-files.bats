@@ -419,8 +419,10 @@ exports() {
             dewar commit box torn:1 >/dev/null
             same "$(dewar ps -f name=box --format '{{.State}}')" running || return 1
         done
+        stops() { dewar events --since 1h --until 0s --filter container=box --filter event=pause | wc -l; }
+        same "$(stops)" 5
         try dewar commit --pause=false box running:1
-        ok
+        ok && same "$(stops)" 5 || return 1
         dewar pause box >/dev/null
         dewar commit box torn:1 >/dev/null # stays paused
         same "$(dewar ps -f name=box --format '{{.State}}')" paused
