@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -88,6 +89,8 @@ static int lock_stopped(struct job *j, struct err *e)
         if (j->lock >= 0) return 0;
         if (e->kind != ERR_CONFLICT || record_state_load(j->en, j->id, &s, e) < 0) return -1;
         if (record_status_alive(s.status)) return 1;
+        // A monitor that has told the end of its program is about to go.
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     }
     return err_set(e, ERR_CONFLICT, "container %.12s is being started or changed", j->id);
 }
@@ -206,7 +209,11 @@ static int work(void *arg, struct err *e)
     v.self_fds = fs_open("/proc/self/fd", O_PATH | O_DIRECTORY, 0, e);
     if (v.self_fds < 0 || record_config_load(j->en, j->id, &j->config, e) < 0) return -1;
     int rc = 1;
-    for (int i = 0; i < TRIES && rc == 1; i++) rc = enter(j, &v, e);
+    for (int i = 0; i < TRIES && rc == 1; i++) {
+        // Its program has ended and its monitor has not told yet.
+        if (i > 0) nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        rc = enter(j, &v, e);
+    }
     if (rc == 1) return err_set(e, ERR_CONFLICT, "container %.12s starts and ends all the time", j->id);
     if (rc < 0) return -1;
     // The end of this process lets go of everything.

@@ -70,13 +70,16 @@ int record_adopt(struct engine *en, const char *id, struct record *r, struct err
 {
     snprintf(r->id, sizeof r->id, "%s", id);
     int rc = 1;
-    for (int i = 0; i < 100 && rc == 1; i++) {
+    for (int i = 0; i < 400 && rc == 1; i++) {
+        struct record_state s;
         rc = claim_run(en, r, e);
         if (rc != 1) break;
         own(fd) int run = record_run_dir(en, id, e);
-        if (run >= 0 && record_is_locked(run))
+        bool held = run >= 0 && record_is_locked(run);
+        // A monitor that has told the end of its program is about to go.
+        if (held && (record_state_load(en, id, &s, e) < 0 || record_status_alive(s.status)))
             return err_set(e, ERR_CONFLICT, "container %.12s is running already", id);
-        if (record_sweep(en, e) < 0) return -1;
+        if (!held && record_sweep(en, e) < 0) return -1;
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }
     if (rc == 1) return err_set(e, ERR_CONFLICT, "container %.12s is being started", id);

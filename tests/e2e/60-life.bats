@@ -105,6 +105,19 @@ nothing_left() {
     fails 1 "No such container: busy"
 }
 
+@test "a container whose program ends right now can be copied from, started again and removed" {
+    for _ in $(seq 15); do
+        dewar create --network none --name brief $IMG true >/dev/null
+        dewar start brief >/dev/null
+        dewar cp brief:/etc/passwd - >copy
+        tar tf copy >/dev/null
+        dewar start brief >/dev/null
+        try dewar rm -f brief
+        ok
+    done
+    nothing_left
+}
+
 @test "rm -f of what is not there is no failure, for scripts that clean up first; it says so" {
     dewar create --network none --name one $IMG true >/dev/null
     try dewar rm -f nobody one
