@@ -367,74 +367,32 @@ static int apply_unified(const struct strv *groups, const struct codec_json *res
 
 // --- devices ----------------------------------------------------------------------------------
 
-// A rule whose number is in quotes would be one for all numbers.
-static int check_rules(const struct codec_json *list, struct err *e)
+static int put_rule(const char *group, const struct sandbox_device_rule *r, struct err *e)
 {
-    struct row {
-        char *type, *access;
-        int64_t major, minor;
-        bool allow;
-    };
-    static const struct codec_field rows[] = {
-        {"type", CODEC_FIELD_TEXT, offsetof(struct row, type), false},
-        {"access", CODEC_FIELD_TEXT, offsetof(struct row, access), false},
-        {"major", CODEC_FIELD_INT, offsetof(struct row, major), false},
-        {"minor", CODEC_FIELD_INT, offsetof(struct row, minor), false},
-        {"allow", CODEC_FIELD_BOOL, offsetof(struct row, allow), true}};
-    for (size_t i = 0; i < codec_json_len(list); i++) {
-        struct row r = {0};
-        int rc = codec_json_decode(codec_json_at(list, i), "linux.resources.devices", rows, 5, &r,
-                                   e);
-        free(r.type);
-        free(r.access);
-        if (rc < 0) return -1;
-    }
-    return 0;
-}
-
-static void device_rule(const struct codec_json *d, struct str *out)
-{
-    struct sv type = codec_json_text(codec_json_get(d, "type"));
-    struct sv access = codec_json_text(codec_json_get(d, "access"));
-    const struct codec_json *n[2] = {codec_json_get(d, "major"), codec_json_get(d, "minor")};
-    str_add(out, type.n ? type : SV("a"));
-    for (int i = 0; i < 2; i++) {
-        str_addc(out, i ? ':' : ' ');
-        if (codec_json_type(n[i]) == CODEC_JSON_INT && codec_json_int(n[i]) >= 0)
-            str_addf(out, "%lld", (long long)codec_json_int(n[i]));
-        else
-            str_addc(out, '*');
-    }
-    str_addc(out, ' ');
-    str_add(out, access.n ? access : SV("rwm"));
+    own(str) struct str text = {0};
+    sandbox_device_rule_print(r, &text);
+    return put(group, r->allow ? "devices.allow" : "devices.deny", str_sv(&text), e);
 }
 
 static int apply_devices(const struct strv *groups, const struct codec_json *res, struct err *e)
 {
-    // What the specification's default devices need, whatever the rules say.
-    static const char *const always[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",  "c 1:5 rwm",
-                                         "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",  "c 5:0 rwm",
-                                         "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm"};
     const struct codec_json *list;
     const char *group = group_of(groups, "devices");
-    if (get_part(res, "devices", CODEC_JSON_ARRAY, &list, e) < 0 || check_rules(list, e) < 0)
+    own(sandbox_device_rules) struct sandbox_device_rules rules = {0};
+    if (get_part(res, "devices", CODEC_JSON_ARRAY, &list, e) < 0 ||
+        bundle_devices_read(list, &rules, e) < 0)
         return -1;
-    if (!codec_json_len(list)) return 0;
+    if (!rules.n) return 0;
     if (!group) return no_controller("devices", "devices", e);
     if (bundle_cgroup_v2()) {
         own(fd) int fd = fs_open_dir(AT_FDCWD, group, e);
-        return fd < 0 ? -1 : bundle_devices_attach(fd, list, e);
+        return fd < 0 ? -1 : sandbox_device_rule_attach(fd, &rules, e);
     }
-    for (size_t i = 0; i < codec_json_len(list); i++) {
-        const struct codec_json *d = codec_json_at(list, i);
-        own(str) struct str rule = {0};
-        device_rule(d, &rule);
-        bool allow = codec_json_bool(codec_json_get(d, "allow"));
-        if (put(group, allow ? "devices.allow" : "devices.deny", str_sv(&rule), e) < 0)
+    for (size_t i = 0; i < rules.n; i++)
+        if (put_rule(group, &rules.p[i], e) < 0)
             return err_wrap(e, "applying linux.resources.devices[%zu]", i);
-    }
-    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
-        if (put(group, "devices.allow", sv_of(always[i]), e) < 0) return -1;
+    for (size_t i = 0; i < sandbox_device_rule_always_n; i++)
+        if (put_rule(group, &sandbox_device_rule_always[i], e) < 0) return -1;
     return 0;
 }
 

@@ -93,8 +93,9 @@ int bundle_scope_parse(const char *path, const char *id, struct bundle_scope_nam
 int bundle_scope_enter(const struct idmap *ids, const char *cgroups_path, const char *id,
                        struct bundle_scope *s, char **out_group, struct err *e);
 void bundle_scope_leave(struct bundle_scope *s);
-// bundle/devices.c: device rules for a v2 group, given by its folder's descriptor.
-int bundle_devices_attach(int group, const struct codec_json *rules, struct err *e);
+// bundle/devices.c: the rules of linux.resources.devices, in their order.
+int bundle_devices_read(const struct codec_json *list, struct sandbox_device_rules *out,
+                        struct err *e);
 
 // --- bundle/mounts.c, bundle/plan.c, bundle/enter.c
 // ------------------------------------------------------

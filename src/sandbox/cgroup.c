@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -128,7 +127,9 @@ int cgroup_disk_weight(int dir, int64_t weight, bool v2, struct err *e)
     static const char *const all[2][2] = {{"blkio.weight", "blkio.bfq.weight"},
                                           {"io.bfq.weight", "io.weight"}};
     for (size_t i = 0; i < 2; i++)
-        if (fs_exists(dir, all[v2][i])) return cgroup_putn(dir, all[v2][i], weight, e);
+        if (fs_exists(dir, all[v2][i])) // io.weight: 10..1000 to 1..10000
+            return cgroup_putn(dir, all[v2][i], v2 && i ? 1 + (weight - 10) * 9999 / 990 : weight,
+                               e);
     err_set(e, ERR_UNSUPPORTED, "this kernel has no weights for disks");
     return err_hint(e, "they come with the I/O scheduler BFQ; leave out --blkio-weight");
 }
@@ -188,42 +189,31 @@ int cgroup_v1_cpuset(int dir, const char *parent, const struct sandbox_spec *s, 
     return rc;
 }
 
-static int v1_devices(int dir, const struct sandbox_spec *s, struct err *e)
+static int put_rule(int dir, const struct sandbox_device_rule *r, struct err *e)
 {
-    // Nodes may be made (for images that unpack them), but only these may be opened.
-    static const char *const rules[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm",  "c 1:5 rwm",
-                                        "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",  "c 5:0 rwm",
-                                        "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm"};
-    if (cgroup_put(dir, "devices.deny", "a", e) < 0) return -1;
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        if (cgroup_put(dir, "devices.allow", rules[i], e) < 0) return -1;
-    for (size_t i = 0; i < s->devices.n; i++) {
-        struct stat st;
-        char text[64];
-        if (stat(s->devices.p[i].host, &st) != 0 || !(S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
-            continue;
-        snprintf(text, sizeof text, "%c %u:%u %s", S_ISCHR(st.st_mode) ? 'c' : 'b',
-                 major(st.st_rdev), minor(st.st_rdev),
-                 s->devices.p[i].access[0] ? s->devices.p[i].access : "rwm");
-        if (cgroup_put(dir, "devices.allow", text, e) < 0) return -1;
-    }
-    for (size_t i = 0; i < s->device_rules.n; i++)
-        if (cgroup_put(dir, "devices.allow", s->device_rules.p[i], e) < 0) return -1;
+    own(str) struct str text = {0};
+    sandbox_device_rule_print(r, &text);
+    return cgroup_put(dir, r->allow ? "devices.allow" : "devices.deny", text.p, e);
+}
+
+static int v1_devices(int dir, const struct sandbox_device_rules *rules, struct err *e)
+{
+    vec_each (r, rules)
+        if (put_rule(dir, r, e) < 0) return -1;
+    for (size_t i = 0; i < sandbox_device_rule_always_n; i++)
+        if (put_rule(dir, &sandbox_device_rule_always[i], e) < 0) return -1;
     return 0;
 }
 
-static int v1_one(enum cgroup_controller c, const struct sandbox_spec *s, bool user,
-                  struct sandbox_cgroup *out, struct err *e)
+static int v1_one(enum cgroup_controller c, const struct sandbox_spec *s,
+                  const struct sandbox_device_rules *rules, bool user, struct sandbox_cgroup *out,
+                  struct err *e)
 {
     own(str) struct str parent = {0}, path = {0};
     str_addf(&parent, CGROUP_TOP "/%s", cgroup_names[c]);
     cgroup_own_path(cgroup_names[c], &parent);
     str_addf(&path, "%s/%s", parent.p, out->name);
-    if (mkdir(path.p, 0755) != 0 && errno != EEXIST) {
-        // A folder of devices needs no group to be usable: it only narrows what root may open.
-        if (c == CGROUP_DEVICES && user) return 0;
-        return cgroup_missing(c, false, user, e);
-    }
+    if (mkdir(path.p, 0755) != 0 && errno != EEXIST) return cgroup_missing(c, false, user, e);
     own(fd) int dir = fs_open_dir(AT_FDCWD, path.p, e);
     if (dir < 0) return -1;
     int rc = c == CGROUP_MEMORY   ? cgroup_v1_memory(dir, s, e)
@@ -231,7 +221,7 @@ static int v1_one(enum cgroup_controller c, const struct sandbox_spec *s, bool u
              : c == CGROUP_PIDS   ? cgroup_putn(dir, "pids.max", s->pids_limit, e)
              : c == CGROUP_CPUSET ? cgroup_v1_cpuset(dir, parent.p, s, e)
              : c == CGROUP_DISK   ? cgroup_disk_weight(dir, s->blkio_weight, false, e)
-                                  : v1_devices(dir, s, e);
+                                  : v1_devices(dir, rules, e);
     if (rc < 0) return err_wrap(e, "applying %s", cgroup_flags[c]);
     int join = fs_openat(dir, "cgroup.procs", O_WRONLY, 0, e);
     if (join < 0) return -1;
@@ -241,12 +231,20 @@ static int v1_one(enum cgroup_controller c, const struct sandbox_spec *s, bool u
 
 // --- both --------------------------------------------------------------------------------------
 
-int sandbox_cgroup_make(struct engine *en, const struct sandbox_spec *s, bool need_devices,
-                        struct sandbox_cgroup *out, struct err *e)
+static int no_rules(struct err *e)
+{
+    err_set(e, ERR_UNSUPPORTED, "--device-cgroup-rule needs root");
+    return err_hint(e, "an ordinary user's container may open what its user may: --device brings in "
+                       "a node of the host");
+}
+
+int sandbox_cgroup_make(struct engine *en, const struct sandbox_spec *s,
+                        const struct sandbox_device_rules *rules, struct sandbox_cgroup *out,
+                        struct err *e)
 {
     bool user = en->ids.mode != IDMAP_ROOT, v2 = cgroup_is_v2();
-    // Device rules are BPF on v2 and pointless in a user namespace: there nodes cannot be made.
-    unsigned need = cgroup_needs(s, need_devices && !user && !v2);
+    if (user && s->device_rules.n) return no_rules(e);
+    unsigned need = cgroup_needs(s, rules && !user);
     if (!need) return 0;
     unsigned char raw[6] = {0};
     if (getrandom(raw, sizeof raw, 0) < 0) return err_sys(e, "get random bytes");
@@ -256,9 +254,9 @@ int sandbox_cgroup_make(struct engine *en, const struct sandbox_spec *s, bool ne
         snprintf(out->name, sizeof out->name, "dewar-%02x%02x%02x%02x%02x%02x", raw[0], raw[1],
                  raw[2], raw[3], raw[4], raw[5]);
     int rc = 0;
-    if (v2) rc = cgroup_v2_make(en, s, need, out, e);
+    if (v2) rc = cgroup_v2_make(en, s, need, rules, out, e);
     for (unsigned c = 0; !v2 && c < CGROUP_CONTROLLERS && rc == 0; c++)
-        if (need >> c & 1) rc = v1_one((enum cgroup_controller)c, s, user, out, e);
+        if (need >> c & 1) rc = v1_one((enum cgroup_controller)c, s, rules, user, out, e);
     if (rc == 0) return 0;
     sandbox_cgroup_close(out);
     sandbox_cgroup_remove(out->name, NULL);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "sandbox/device_rule.h"
 #include "sandbox/sandbox.h"
 
 #define CGROUP_FDS 16
@@ -13,9 +14,11 @@ struct sandbox_cgroup {
     unsigned n;
     char name[SANDBOX_CGROUP]; // as in sandbox.cgroup; "" when none was needed
 };
-// Makes what the limits of `s` need. need_devices: restrict device nodes as well (v1, root).
-int sandbox_cgroup_make(struct engine *en, const struct sandbox_spec *s, bool need_devices,
-                        struct sandbox_cgroup *out, struct err *e);
+// Makes what the limits of `s` need. With rules, device nodes are restricted as well; for an ordinary
+// user they are by the user namespace.
+int sandbox_cgroup_make(struct engine *en, const struct sandbox_spec *s,
+                        const struct sandbox_device_rules *rules, struct sandbox_cgroup *out,
+                        struct err *e);
 // Opens the groups of a container that runs, for one more process of it.
 int sandbox_cgroup_open(const char *name, pid_t init, struct sandbox_cgroup *out, struct err *e);
 // Puts a process of ours into them.

@@ -30,7 +30,7 @@ int cgroup_put(int dir, const char *file, const char *value, struct err *e);
 int cgroup_putn(int dir, const char *file, int64_t value, struct err *e);
 int cgroup_missing(enum cgroup_controller c, bool v2, bool user, struct err *e);
 void cgroup_own_path(const char *controller, struct str *out);
-// Weights are there only where the kernel's disk scheduler (BFQ) has them.
+// Weights are there only where the kernel's disk scheduler (BFQ) or cost model has them.
 int cgroup_disk_weight(int dir, int64_t weight, bool v2, struct err *e);
 int cgroup_v1_memory(int dir, const struct sandbox_spec *s, struct err *e);
 int cgroup_v1_cpu(int dir, const struct sandbox_spec *s, struct err *e);
@@ -45,7 +45,8 @@ int cgroup_v2_folder(struct engine *en, unsigned need, char *name, size_t size, 
 // --- cgroup.c and cgroup_v2.c
 // ---------------------------------------------------------------------
 int cgroup_v2_make(struct engine *en, const struct sandbox_spec *s, unsigned need,
-                   struct sandbox_cgroup *out, struct err *e);
+                   const struct sandbox_device_rules *rules, struct sandbox_cgroup *out,
+                   struct err *e);
 const char *cgroup_name_of(enum cgroup_controller c, bool v2);
 int64_t cgroup_cpu_period(const struct sandbox_spec *s);
 // Microseconds a period; 0: no limit.

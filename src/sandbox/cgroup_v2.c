@@ -26,43 +26,60 @@ static bool v2_has(int dir, const char *file, const char *controller)
     return false;
 }
 
-// A group with processes of its own cannot hand controllers down: ours move to a leaf first.
+// Moves the processes of a group to a leaf: only the top of the whole tree, which has no type, may
+// have processes of its own and hand controllers down. The kernel refuses it for memory and io; for
+// pids and cpu it does not, but takes the groups below as places for threads, which no process may
+// enter.
+static int v2_leave(int group, struct err *e)
+{
+    if (!fs_exists(group, "cgroup.type")) return 0;
+    for (int i = 0; i < 20; i++) {
+        own(str) struct str procs = {0};
+        if (fs_read_at(group, "cgroup.procs", 65536, &procs, e) < 0) return -1;
+        struct sv rest = sv_trim(str_sv(&procs));
+        if (!rest.n) return 0;
+        if (mkdirat(group, "dewar-self", 0755) != 0 && errno != EEXIST)
+            return err_sys(e, "make the control group 'dewar-self'");
+        while (rest.p) {
+            struct err ignored;
+            own(free) char *pid = sv_dup(sv_cut(&rest, '\n'));
+            cgroup_put(group, "dewar-self/cgroup.procs", pid, &ignored);
+        }
+    }
+    errno = EBUSY;
+    return err_sys(e, "move the processes of the control group");
+}
+
 static int v2_enable(int parent, enum cgroup_controller c, bool user, struct err *e)
 {
-    if (v2_has(parent, "cgroup.subtree_control", cgroup_name_of(c, true))) return 0;
-    if (!v2_has(parent, "cgroup.controllers", cgroup_name_of(c, true))) {
+    const char *name = cgroup_name_of(c, true);
+    own(free) char *word = str_fmt("+%s", name);
+    if (!v2_has(parent, "cgroup.controllers", name)) {
         errno = ENOENT;
         return cgroup_missing(c, true, user, e);
     }
-    own(free) char *word = str_fmt("+%s", cgroup_name_of(c, true));
-    if (cgroup_put(parent, "cgroup.subtree_control", word, e) == 0) return 0;
-    if (e->sys != EBUSY) {
-        errno = e->sys;
-        return cgroup_missing(c, true, user, e);
-    }
-    if (mkdirat(parent, "dewar-self", 0755) != 0 && errno != EEXIST)
-        return cgroup_missing(c, true, user, e);
-    own(str) struct str procs = {0};
-    if (fs_read_at(parent, "cgroup.procs", 65536, &procs, e) < 0) return -1;
-    struct sv rest = str_sv(&procs);
-    while (rest.p) {
-        own(free) char *pid = sv_dup(sv_trim(sv_cut(&rest, '\n')));
-        struct err ignored;
-        if (pid[0]) cgroup_put(parent, "dewar-self/cgroup.procs", pid, &ignored);
-    }
-    if (cgroup_put(parent, "cgroup.subtree_control", word, e) == 0) return 0;
+    if (v2_leave(parent, e) == 0 && (v2_has(parent, "cgroup.subtree_control", name) ||
+                                     cgroup_put(parent, "cgroup.subtree_control", word, e) == 0))
+        return 0;
     errno = e->sys;
     return cgroup_missing(c, true, user, e);
+}
+
+// Asked for is the limit of both together; the kernel's is that of swap alone.
+static int v2_swap(int dir, const struct sandbox_spec *s, struct err *e)
+{
+    if (!fs_exists(dir, "memory.swap.max")) return 0;
+    if (s->memory_swap == -1) return cgroup_put(dir, "memory.swap.max", "max", e);
+    if (!s->memory) return 0;
+    int64_t both = s->memory_swap ? s->memory_swap : 2 * (int64_t)s->memory;
+    return cgroup_putn(dir, "memory.swap.max", both - (int64_t)s->memory, e);
 }
 
 int cgroup_v2_values(int dir, const struct sandbox_spec *s, struct err *e)
 {
     char text[64];
     if (s->memory && cgroup_putn(dir, "memory.max", (int64_t)s->memory, e) < 0) return -1;
-    if (s->memory && s->memory_swap != -1 && fs_exists(dir, "memory.swap.max")) {
-        int64_t swap = s->memory_swap ? s->memory_swap - (int64_t)s->memory : (int64_t)s->memory;
-        if (cgroup_putn(dir, "memory.swap.max", swap, e) < 0) return -1;
-    }
+    if (v2_swap(dir, s, e) < 0) return -1;
     if (s->nano_cpus || s->cpu_quota || s->cpu_period) {
         int64_t quota = cgroup_cpu_quota(s);
         own(free) char *part = quota ? str_fmt("%lld", (long long)quota) : str_dup("max");
@@ -169,11 +186,26 @@ int cgroup_v2_folder(struct engine *en, unsigned need, char *name, size_t size, 
     return take_fd(dir);
 }
 
+// A root who may not load programs is that of a user namespace, where no node can be made that the
+// kernel would open.
+static int v2_devices(int dir, const struct sandbox_spec *s,
+                      const struct sandbox_device_rules *rules, struct err *e)
+{
+    if (sandbox_device_rule_attach(dir, rules, e) == 0) return 0;
+    if (e->sys == EPERM && !s->device_rules.n) {
+        err_clear(e);
+        return 0;
+    }
+    return err_wrap(e, "applying %s", cgroup_flags[CGROUP_DEVICES]);
+}
+
 int cgroup_v2_make(struct engine *en, const struct sandbox_spec *s, unsigned need,
-                   struct sandbox_cgroup *out, struct err *e)
+                   const struct sandbox_device_rules *rules, struct sandbox_cgroup *out,
+                   struct err *e)
 {
     own(fd) int dir = cgroup_v2_folder(en, need, out->name, sizeof out->name, e);
     if (dir < 0 || cgroup_v2_values(dir, s, e) < 0) return -1;
+    if (need >> CGROUP_DEVICES & 1 && v2_devices(dir, s, rules, e) < 0) return -1;
     int join = fs_openat(dir, "cgroup.procs", O_WRONLY, 0, e);
     if (join < 0) return -1;
     out->join[out->n++] = join;

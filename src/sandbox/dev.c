@@ -68,7 +68,17 @@ static int add_standard(struct sandbox_plan *p, struct err *e)
     return 0;
 }
 
-static int add_node(struct sandbox_plan *p, const char *host, const char *target, struct err *e)
+static void allow(struct sandbox_plan *p, const struct stat *st, const char *access)
+{
+    struct sandbox_device_rule r = {.allow = true,
+                            .type = S_ISBLK(st->st_mode) ? 'b' : 'c',
+                            .major = (int64_t)major(st->st_rdev),
+                            .minor = (int64_t)minor(st->st_rdev)};
+    if (sandbox_device_rule_access(sv_of(access), &r.access)) vec_push(&p->device_rules, r);
+}
+
+static int add_node(struct sandbox_plan *p, const char *host, const char *target, const char *access,
+                    struct err *e)
 {
     struct stat st;
     own(fd) int node = open_node(host, &st, e);
@@ -95,6 +105,7 @@ static int add_node(struct sandbox_plan *p, const char *host, const char *target
             return 0;
         }
     vec_push(&p->devices, d);
+    allow(p, &st, access);
     return 0;
 }
 
@@ -102,7 +113,8 @@ static int add_node(struct sandbox_plan *p, const char *host, const char *target
 
 // All nodes of a folder of devices ("/dev/snd"). Terminals, queues and shared memory are not ours
 // to copy. Nodes that cannot be opened are skipped.
-static void add_dir(struct sandbox_plan *p, const char *host, const char *target, int levels)
+static void add_dir(struct sandbox_plan *p, const char *host, const char *target, const char *access,
+                    int levels)
 {
     struct err e;
     own(strv) struct strv names = {0};
@@ -119,26 +131,35 @@ static void add_dir(struct sandbox_plan *p, const char *host, const char *target
         struct stat st;
         if (fstatat(AT_FDCWD, h, &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
         if (S_ISDIR(st.st_mode))
-            add_dir(p, h, t, levels - 1);
+            add_dir(p, h, t, access, levels - 1);
         else if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
-            add_node(p, h, t, &e);
+            add_node(p, h, t, access, &e);
     }
 }
 
 int sandbox_plan_devices(struct engine *en, struct sandbox_plan *p, struct err *e)
 {
     (void)en;
+    const struct sandbox_device_rule none = {.type = 'a', .major = -1, .minor = -1};
     if (add_standard(p, e) < 0) return -1;
-    if (p->spec->privileged) add_dir(p, "/dev", "/dev", DEVICE_DIR_DEPTH);
+    vec_push(&p->device_rules, none);
+    sandbox_device_rule_access(SV("rwm"), &p->device_rules.p[0].access);
+    if (p->spec->privileged) add_dir(p, "/dev", "/dev", "rwm", DEVICE_DIR_DEPTH);
     for (size_t i = 0; i < p->spec->devices.n; i++) {
         const struct sandbox_device *d = &p->spec->devices.p[i];
         struct stat st;
         const char *target = d->target ? d->target : d->host;
+        const char *access = d->access[0] ? d->access : "rwm";
         if (fstatat(AT_FDCWD, d->host, &st, 0) == 0 && S_ISDIR(st.st_mode)) {
-            add_dir(p, d->host, target, DEVICE_DIR_DEPTH);
+            add_dir(p, d->host, target, access, DEVICE_DIR_DEPTH);
             continue;
         }
-        if (add_node(p, d->host, target, e) < 0) return -1;
+        if (add_node(p, d->host, target, access, e) < 0) return -1;
+    }
+    for (size_t i = 0; i < p->spec->device_rules.n; i++) {
+        struct sandbox_device_rule r;
+        if (sandbox_device_rule_parse(p->spec->device_rules.p[i], &r, e) < 0) return -1;
+        vec_push(&p->device_rules, r);
     }
     return 0;
 }

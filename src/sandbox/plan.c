@@ -63,6 +63,7 @@ void sandbox_plan_fini(struct sandbox_plan *p)
     }
     vec_fini(&p->mounts);
     vec_fini(&p->devices);
+    vec_fini(&p->device_rules);
     vec_fini(&p->sysctls);
     sandbox_cgroup_close(&p->cgroup);
     sandbox_user_fini(&p->user);
@@ -581,8 +582,9 @@ static int plan_all(struct engine *en, struct sandbox_plan *p, const struct sand
         sandbox_plan_scratch(en, p, &root, e) < 0 || plan_pts(p, e) < 0 || plan_shm(p, e) < 0 ||
         plan_host_views(p, e) < 0 || sandbox_plan_mounts(en, p, e) < 0)
         return -1;
-    bool devices = !s->privileged && ((p->caps & (uint64_t)1 << 27) || s->devices.n || s->device_rules.n);
-    return sandbox_cgroup_make(en, s, devices, &p->cgroup, e);
+    bool rules = !s->privileged &&
+                 ((p->caps & (uint64_t)1 << 27) || s->devices.n || s->device_rules.n);
+    return sandbox_cgroup_make(en, s, rules ? &p->device_rules : NULL, &p->cgroup, e);
 }
 
 void sandbox_plan_begin(struct engine *en, const struct sandbox_spec *spec,

@@ -193,6 +193,7 @@ struct sandbox_plan {
     struct sandbox_plan_file files[PLAN_FILES];
     VEC(struct sandbox_plan_mount) mounts;
     VEC(struct sandbox_plan_device) devices;
+    struct sandbox_device_rules device_rules;  // for them and what --device-cgroup-rule adds
     VEC(struct sandbox_plan_sysctl) sysctls;
     struct sandbox_cgroup cgroup;
     struct sandbox_user user;

@@ -201,6 +201,9 @@ static void add_properties(struct str *body, const struct sandbox_systemd_scope 
     }
     add_property(body, "Delegate", "b");
     codec_dbus_add_bool(body, true);
+    // The manager would put its own default on the scope, around what was asked for.
+    add_property(body, "TasksMax", "t");
+    codec_dbus_add_u64(body, UINT64_MAX);
     add_property(body, "CollectMode", "s"); // one that failed is not kept either
     codec_dbus_add_text(body, "inactive-or-failed");
     add_property(body, "PIDs", "au");

@@ -306,6 +306,18 @@ R() { dewar run --rm -q --network none "$@"; }
     fi
 }
 
+@test "a folder of devices can be opened; an ordinary user is told that rules are root's" {
+    if is_root; then
+        # Without tun the kernel says that there is no such device, but not that it is not permitted.
+        mkdir nodes && mknod nodes/t c 10 200
+        try R --device "$PWD/nodes:/dev/nodes" $IMG sh -c 'dd if=/dev/nodes/t of=/dev/null count=0 2>&1; true'
+        ok && lacks "not permitted" || return 1
+    else
+        try R --device-cgroup-rule 'c 1:3 r' $IMG true
+        fails 125 "--device-cgroup-rule needs root"
+    fi
+}
+
 @test "limits that nothing can live with, or that contradict each other, are refused" {
     try R -m 5m $IMG true
     fails 125 "Minimum memory limit allowed is 6MB"

@@ -39,9 +39,46 @@ delegated() {
 }
 
 @test "every limit stands in the group of the container" {
-    try R -m 64m --memory-swap 64m --cpus 1.5 --pids-limit 50 --cpuset-cpus 0 --cpu-shares 512 $IMG \
-        sh -c 'cd /sys/fs/cgroup && cat memory.max memory.swap.max cpu.max pids.max cpuset.cpus cpu.weight'
-    ok && same "$output" $'67108864\n0\n150000 100000\n50\n0\n20' || return 1
+    try R -m 64m --memory-swap 64m --memory-reservation 32m --cpus 1.5 --pids-limit 50 --cpuset-cpus 0 --cpuset-mems 0 \
+        --cpu-shares 512 --blkio-weight 300 $IMG sh -c 'cd /sys/fs/cgroup && cat memory.max memory.swap.max memory.low \
+        cpu.max pids.max cpuset.cpus cpuset.mems cpu.weight io.weight'
+    ok && same "$output" $'67108864\n0\n33554432\n150000 100000\n50\n0\n0\n20\ndefault 2930' || return 1
+    # Each of them alone, and with swap as it is meant: the limit of both.
+    try R -m 64m --memory-swap 96m $IMG cat /sys/fs/cgroup/memory.swap.max
+    ok && same "$output" 33554432 || return 1
+    try R -m 64m --memory-swap -1 $IMG cat /sys/fs/cgroup/memory.swap.max
+    ok && same "$output" max || return 1
+    try R --memory-reservation 8m $IMG cat /sys/fs/cgroup/memory.low /sys/fs/cgroup/memory.max
+    ok && same "$output" $'8388608\nmax' || return 1
+    try R --blkio-weight 10 $IMG cat /sys/fs/cgroup/io.weight
+    ok && same "$output" "default 1" || return 1
+}
+
+# What a container gets from reading and writing the guest's disk, whose node is /dev/d there or made by itself.
+disk() {
+    try R "$@" $IMG sh -c '[ -e /dev/d ] || mknod /dev/d b '"$(tr : ' ' </sys/block/vda/dev)"'
+        dd if=/dev/d of=/dev/null bs=512 count=1 2>/dev/null && echo reads
+        dd if=/dev/zero of=/dev/d bs=512 count=1 conv=notrunc 2>/dev/null && echo writes; true'
+    ok
+}
+
+@test "devices are what --device and --device-cgroup-rule say, also for who may make nodes" {
+    disk --cap-add MKNOD && same "$output" "" || return 1
+    disk --device /dev/vda:/dev/d && same "$output" $'reads\nwrites' || return 1
+    disk --device /dev/vda:/dev/d:r && same "$output" reads || return 1
+    disk --cap-add MKNOD --device-cgroup-rule 'b *:* r' && same "$output" reads || return 1
+    disk --cap-add MKNOD --device-cgroup-rule 'c *:* rwm' && same "$output" "" || return 1
+    disk --cap-add MKNOD --device-cgroup-rule "b $(cat /sys/block/vda/dev) rw" && same "$output" $'reads\nwrites' || return 1
+    disk --privileged && same "$output" $'reads\nwrites' || return 1
+    mkdir nodes && mknod nodes/d b $(tr : ' ' </sys/block/vda/dev)
+    try R --device "$PWD/nodes:/dev/nodes" $IMG dd if=/dev/nodes/d of=/dev/null bs=512 count=1
+    ok
+    # A program of exec is in the same group.
+    id=$(D --cap-add MKNOD $IMG sh -c 'mknod /dev/d b '"$(tr : ' ' </sys/block/vda/dev)"'; sleep 1000')
+    wait_for dewar exec "$id" test -b /dev/d
+    try dewar exec "$id" dd if=/dev/d of=/dev/null bs=512 count=1
+    fails 1 "not permitted"
+    dewar rm -f "$id"
 }
 
 @test "a program over its memory is killed, and it is said" {
@@ -83,6 +120,26 @@ delegated() {
     dewar rm -f "$id" >/dev/null
 }
 
+@test "stats are the numbers of the kernel's files: memory without what can go at once, and block I/O" {
+    # Held open: what was read of a disk leaves the cache with the last who has it open.
+    id=$(D -m 64m --blkio-weight 100 --pids-limit 50 --device /dev/vda $IMG \
+        sh -c 'exec 3</dev/vda; cat <&3 >/dev/null; : >/done; sleep 1000 & sleep 1000')
+    wait_for dewar exec "$id" test -e /done
+    group=$(left)
+    try dewar stats --no-stream --format '{{.MemUsage}} {{.BlockIO}} {{.PIDs}}' "$id"
+    ok
+    current=$(cat "$group/memory.current") idle=$(awk '$1 == "inactive_file" { print $2 }' "$group/memory.stat")
+    [ "$current" -gt $((14 << 20)) ] || { echo "$current"; return 1; }
+    shown=$(awk '{ n = $1 + 0; print int(n * ($1 ~ /MiB/ ? 1048576 : $1 ~ /KiB/ ? 1024 : 1)) }' <<<"$output")
+    # Rounded to three digits when it is shown; the kernel counts pages in batches.
+    awk -v a="$shown" -v b=$((current - idle)) 'BEGIN { d = a - b; exit !(d * d < (512 * 1024) ^ 2) }' ||
+        { show_try; echo "$shown $current $idle"; return 1; }
+    read=$(sed -n 's/.*rbytes=\([0-9]*\).*/\1/p' "$group/io.stat")
+    [ "$read" -gt $((14 << 20)) ] || { cat "$group/io.stat"; return 1; }
+    [[ $output == *" $(awk -v n="$read" 'BEGIN { printf "%.1f", n / 1e6 }')MB / 0B $(cat "$group/pids.current")" ]] || { show_try; return 1; }
+    dewar rm -f "$id"
+}
+
 @test "a user in a delegated group has limits; one without is told how to get them" {
     echo nobody:200000:65536 | tee -a /etc/subuid >>/etc/subgid
     cp "$BATS_RUN_TMPDIR/rootfs-0.tar" "$BATS_TEST_TMPDIR/rootfs.tar"
@@ -98,6 +155,12 @@ delegated() {
     DELEGATE=no try run_as "$DEWAR" run --rm -q --network none -m 64m user:1 true
     fails 125 "'memory' is not available"
     [[ $stderr == *Delegate=yes* ]]
+    # What root keeps is named, and where root hands it down.
+    try run_as "$DEWAR" run --rm -q --network none --blkio-weight 100 user:1 true
+    fails 125 "--blkio-weight cannot be applied: the cgroup controller 'io' is not available"
+    [[ $stderr == *user@.service*io* ]] || return 1
+    try run_as "$DEWAR" run --rm -q --network none --device-cgroup-rule 'c *:* rwm' user:1 true
+    fails 125 "--device-cgroup-rule needs root"
 }
 
 @test "OOM is told from the kernel's counter, and of one run only" {
@@ -145,7 +208,9 @@ delegated() {
             $'67108864\n33554432\n50000 100000\n79\n50\n1'
         same "$(wc -l <"$group/cgroup.procs")" 2
         dewar update -m 128m --memory-swap -1 "$id"
-        same "$(cat "$group/memory.max")" 134217728
+        same "$(cat "$group/memory.max" "$group/memory.swap.max")" $'134217728\nmax'
+        dewar update --memory-reservation 32m --blkio-weight 1000 --cpuset-mems 0 "$id"
+        same "$(cat "$group/memory.low" "$group/io.weight" "$group/cpuset.mems")" $'33554432\ndefault 10000\n0'
         same "$(dewar exec "$id" cat /proc/self/cgroup | grep -c dewar-)" "$([ -n "$first" ] && echo 0 || echo 1)"
         dewar rm -f "$id"
     done

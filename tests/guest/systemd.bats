@@ -54,6 +54,8 @@ HOG='exec awk "BEGIN { x = 0123456789; for (;;) x = x x }"'
     group=$(group_of "$id")
     [[ $group == /user.slice/guest-user.service/*/dewar-${id:0:32}.scope/dewar-${id:0:32} ]]
     same "$(cat "$TOP$group/memory.max" "$TOP$group/pids.max")" $'33554432\n40'
+    # The limits are the container's; systemd adds none of its own around them.
+    same "$(cat "$TOP${group%/*}/pids.max" "$TOP${group%/*}/memory.max")" $'max\nmax'
     same "$(wc -l <"$TOP$group/cgroup.procs")" 1
     # A program of exec comes from a group that is not the user's: the manager lets it in.
     same "$(guest exec "$id" sh -c 'cat /proc/self/cgroup; cat /sys/fs/cgroup/pids.max')" $'0::/\n40'
@@ -118,6 +120,7 @@ test_teardown() {
     same "$(cat /proc/self/cgroup)" "$before"
     same "$(ls -d $TOP/guests.slice/dewar-one.scope/*/)" "$TOP$group/"
     same "$(cat $TOP$group/memory.max $TOP$group/pids.max)" $'33554432\n40'
+    same "$(cat $TOP${group%/*}/pids.max)" max
     same "$(systemctl show -P Slice dewar-one.scope) $(systemctl show -P Description dewar-one.scope)" \
         "guests.slice container one"
     oci start one
