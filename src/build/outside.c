@@ -36,7 +36,8 @@ static int resolve_url(struct build_job *job, const struct build_remote *r, cons
         return err_hint(e, "of a URL it is sha256: and 64 hex digits");
     }
     struct oci_digest pinned = {0};
-    int rc = oci_digest_is_set(&want) ? 0 : build_pin_url(job, r, &pinned, e);
+    int rc = oci_digest_is_set(&want) ? build_pin_url_agrees(job, r, &want, e)
+                                      : build_pin_url(job, r, &pinned, e);
     if (rc < 0 || build_url_get(job, r, rc == 1 ? &pinned : &want, &u, e) < 0) return -1;
     build_pin_saw_url(job, r, &u.digest, u.size);
     memcpy(out->id, u.digest.hex, sizeof out->id);

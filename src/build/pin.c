@@ -164,6 +164,17 @@ int build_pin_url(struct build_job *job, const struct build_remote *r, struct oc
     return p->use == BUILD_PIN_ONLY ? lacks(job, r->url, e) : 0;
 }
 
+int build_pin_url_agrees(struct build_job *job, const struct build_remote *r,
+                         const struct oci_digest *want, struct err *e)
+{
+    const struct build_pins *p = &job->pins;
+    const struct build_lock_url *u = map_get(&p->lock.urls, r->url);
+    if (p->use != BUILD_PIN_ONLY || !u || oci_digest_eq(&u->digest, want)) return 0;
+    err_set(e, ERR_INPUT, "%s has sha256:%s for '%s', and --checksum asks for sha256:%s", p->path,
+            u->digest.hex, r->shown, want->hex);
+    return err_hint(e, "when the Dockerfile is right: dewar lock");
+}
+
 int build_pin_image(struct build_job *job, const char *text, const struct build_lock_image **out,
                     struct err *e)
 {

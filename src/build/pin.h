@@ -38,6 +38,9 @@ int build_pin_git(struct build_job *job, const struct build_remote *r, char comm
                   struct err *e);
 int build_pin_url(struct build_job *job, const struct build_remote *r, struct oci_digest *out,
                   struct err *e);
+// A locked build's Dockerfile may name a digest itself, and not another one than the lock has. 0.
+int build_pin_url_agrees(struct build_job *job, const struct build_remote *r,
+                         const struct oci_digest *want, struct err *e);
 int build_pin_image(struct build_job *job, const char *name, const struct build_lock_image **out,
                     struct err *e);
 // What was asked and found: compared, or noted.

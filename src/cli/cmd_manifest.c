@@ -73,7 +73,7 @@ const struct cli_cmd cli_cmd_image_copy = {
 
 struct manifest {
     const char *os, *arch, *variant;
-    bool amend, purge, insecure, tls_verify;
+    bool amend, purge, verbose, insecure, tls_verify;
 };
 #define AT(member) .offset = OPT_AT(struct manifest, member)
 // Docker's word and the one of all other commands.
@@ -93,7 +93,11 @@ static const struct opt annotate_options[] = {
     TLS_VERIFY,
     {"variant", 0, OPT_TEXT, AT(variant), .arg = "VARIANT", .help = "Set the variant (v7, v8)"},
 };
-static const struct opt inspect_options[] = {INSECURE, TLS_VERIFY};
+static const struct opt inspect_options[] = {
+    INSECURE,
+    TLS_VERIFY,
+    {"verbose", 'v', OPT_BOOL, AT(verbose), .help = "Each image's platform, size and manifest"},
+};
 static const struct opt push_options[] = {
     INSECURE,
     {"purge", 'p', OPT_BOOL, AT(purge), .help = "Remove it here afterwards"},
@@ -112,6 +116,7 @@ static int open_index(struct cli *c, const struct manifest *o, struct engine *en
                                         .variant = o->variant,
                                         .amend = o->amend,
                                         .purge = o->purge,
+                                        .verbose = o->verbose,
                                         .insecure = o->insecure || !o->tls_verify};
     return cli_engine(c, en, e);
 }
@@ -182,7 +187,8 @@ const struct cli_cmd cli_cmd_manifest_inspect = {
     .path = "manifest inspect",
     .usage = "NAME",
     .help = "Show an index made here, or what a registry has",
-    .examples = "dewar manifest inspect debian:bookworm",
+    .examples = "dewar manifest inspect debian:bookworm\n"
+                "dewar manifest inspect -v debian:bookworm | jq -r '.[].Descriptor.digest'",
     CLI_OPTIONS(inspect_options, struct manifest),
     .min_words = 1,
     .max_words = 1,

@@ -82,8 +82,7 @@ static int pull_one(struct cli *c, struct engine *en, const struct pull *o,
     bool digest = oci_digest_is_set(&ref->digest);
     if (!o->quiet) {
         own(free) char *which = str_dup(digest ? str_z(&name) : ref->tag);
-        const char *bare = strcmp(ref->host, "docker.io") == 0 ? "" : ref->host;
-        str_addf(&c->out, "%s: Pulling from %s%s%s\n", which, bare, bare[0] ? "/" : "", ref->name);
+        str_addf(&c->out, "%s: Pulling from %s\n", which, ref->name);
     }
     if (image_pull(en, &opt, &pulled, e) < 0) return -1;
     if (!o->quiet) {

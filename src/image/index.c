@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/own.h"
+#include "codec/base64.h"
 #include "image/internal.h"
 #include "image/push.h"
 #include "image/resolve.h"
@@ -90,7 +91,11 @@ static int set_platform(struct oci_platform *p, const char *os, const char *arch
     own(free) char *text =
         str_fmt("%s/%s%s%s", os && os[0] ? os : p->os, arch && arch[0] ? arch : p->arch,
                 variant && variant[0] ? "/" : "", variant ? variant : "");
-    return oci_platform_parse(sv_of(text), p, e);
+    if (oci_platform_parse(sv_of(text), p, e) < 0) return -1;
+    // v8 of arm64 means nothing more, but who asks for it to be written wants it there.
+    if (variant && variant[0] && !p->variant[0])
+        snprintf(p->variant, sizeof p->variant, "%s%s", variant[0] == 'v' ? "" : "v", variant);
+    return 0;
 }
 
 struct entry_doc {
@@ -295,6 +300,91 @@ int image_index_annotate(struct engine *en, const struct image_index_options *op
     return save_list(en, &l, e);
 }
 
+// What Docker tells of one image: where it is, its descriptor, and the manifest twice.
+static int tell_image(struct image_remote *remote, const struct oci_ref *ref,
+                      const struct oci_descriptor *known, uint32_t flags, struct codec_json **out,
+                      struct err *e)
+{
+    own(image_doc) struct image_doc d = {0};
+    own(str) struct str full = {0};
+    own(str) struct str raw = {0};
+    own(codec_json) struct codec_json *doc = NULL;
+    struct entry it = {0};
+    struct err ignored = {0};
+    if (image_doc_get(remote, ref, flags, &d, e) < 0 ||
+        codec_json_parse(str_sv(&d.raw), "the manifest", &doc, e) < 0)
+        return -1;
+    if (!known && from_registry(remote, ref, flags, &it, &ignored) == 0) known = &it.d;
+    char digest[OCI_DIGEST_TEXT];
+    struct codec_json *j = codec_json_new_object(), *desc = codec_json_new_object();
+    codec_json_set_text(desc, "mediaType", d.type);
+    codec_json_set_text(desc, "digest", oci_digest_print(&d.digest, digest));
+    codec_json_set(desc, "size", codec_json_new_int((int64_t)d.raw.n));
+    if (known && known->has_platform) {
+        struct codec_json *platform = codec_json_new_object();
+        codec_json_set_text(platform, "architecture", known->platform.arch);
+        codec_json_set_text(platform, "os", known->platform.os);
+        if (known->platform.variant[0])
+            codec_json_set_text(platform, "variant", known->platform.variant);
+        codec_json_set(desc, "platform", platform);
+    }
+    oci_ref_print_full(ref, &full);
+    codec_base64_encode(str_sv(&d.raw), &raw);
+    codec_json_set_text(j, "Ref", str_z(&full));
+    codec_json_set(j, "Descriptor", desc);
+    codec_json_set_text(j, "Raw", str_z(&raw));
+    codec_json_set(j, strcmp(d.type, DOCKER_TYPE_MANIFEST) == 0 ? "SchemaV2Manifest" : "OCIManifest",
+                   take_ptr(doc));
+    *out = j;
+    return 0;
+}
+
+static int tell_all(struct image_remote *remote, const struct oci_ref *base,
+                    const struct oci_manifest *m, uint32_t flags, struct codec_json **out,
+                    struct err *e)
+{
+    own(codec_json) struct codec_json *all = codec_json_new_array();
+    for (size_t i = 0; i < m->n; i++) {
+        struct oci_ref ref = *base;
+        struct codec_json *one = NULL;
+        ref.digest = m->items[i].digest;
+        if (tell_image(remote, &ref, &m->items[i], flags, &one, e) < 0) return -1;
+        codec_json_add(all, one);
+    }
+    *out = take_ptr(all);
+    return 0;
+}
+
+// Of an index that was made here, each image where it was added from.
+static int tell_list(struct image_remote *remote, const struct list *l, uint32_t flags,
+                     struct codec_json **out, struct err *e)
+{
+    own(codec_json) struct codec_json *all = codec_json_new_array();
+    for (size_t i = 0; i < l->entries.n; i++) {
+        struct oci_ref ref;
+        struct codec_json *one = NULL;
+        if (oci_ref_parse(sv_of(l->entries.p[i].where), &ref, e) < 0 ||
+            tell_image(remote, &ref, &l->entries.p[i].d, flags, &one, e) < 0)
+            return -1;
+        codec_json_add(all, one);
+    }
+    *out = take_ptr(all);
+    return 0;
+}
+
+static int inspect_verbose(struct engine *en, const struct list *l, bool here, bool insecure,
+                           struct codec_json **out, struct err *e)
+{
+    own(image_remote) struct image_remote *remote = NULL;
+    own(image_doc) struct image_doc d = {0};
+    uint32_t flags = insecure ? TRANSFER_INSECURE : 0;
+    if (image_remote_open(en, &remote, e) < 0) return -1;
+    if (here) return tell_list(remote, l, flags, out, e);
+    if (image_doc_get(remote, &l->ref, flags, &d, e) < 0) return -1;
+    if (d.m.is_index) return tell_all(remote, &l->ref, &d.m, flags, out, e);
+    return tell_image(remote, &l->ref, NULL, flags, out, e);
+}
+
 int image_index_inspect(struct engine *en, const struct image_index_options *opt, struct str *out,
                         struct err *e)
 {
@@ -304,14 +394,16 @@ int image_index_inspect(struct engine *en, const struct image_index_options *opt
     if (list_name(&l, opt->list, e) < 0) return -1;
     int rc = load_list(en, &l, e);
     if (rc < 0) return -1;
-    if (rc == 1) {
+    if (opt->verbose) {
+        if (inspect_verbose(en, &l, rc == 1, opt->insecure, &doc, e) < 0) return -1;
+    } else if (rc == 1) {
         own(oci_manifest) struct oci_manifest m = {0};
         print_index(&l, &m, &raw);
     } else {
         own(free) char *name = str_fmt("docker://%s", opt->list);
         if (image_raw(en, name, opt->insecure, &raw, e) < 0) return -1;
     }
-    if (codec_json_parse(str_sv(&raw), "the manifest", &doc, e) < 0) return -1;
+    if (!doc && codec_json_parse(str_sv(&raw), "the manifest", &doc, e) < 0) return -1;
     codec_json_print_pretty(doc, 3, out);
     str_addc(out, '\n');
     return 0;

@@ -122,6 +122,7 @@ struct image_index_options {
     const char *os, *arch, *variant; // annotate
     bool amend;                      // create: add to one that is there
     bool purge;                      // push: remove it afterwards
+    bool verbose;                    // inspect: each image's descriptor and manifest, as Docker tells
     bool insecure;
 };
 int image_index_create(struct engine *en, const struct image_index_options *opt, struct err *e);

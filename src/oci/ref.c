@@ -162,7 +162,14 @@ static int parse_name(struct sv text, struct sv name, struct oci_ref *out, struc
         str_fini(&low);
         return -1;
     }
-    if (!valid_host(host)) return refuse(e, text, "the registry host is not valid");
+    if (!valid_host(host)) {
+        (void)refuse(e, text, "the registry host is not valid");
+        if (sv_ends(host, ":") && sv_starts(path, "/")) {
+            struct sv rest = sv_from(text, host.n + 2);
+            err_hint(e, "an image's name begins with the host: '%.*s'", (int)rest.n, rest.p);
+        }
+        return -1;
+    }
     if (!valid_path(path)) {
         return refuse(e, text,
                       "a repository name is made of a-z and 0-9, joined by '.', '_', '-' and '/'");

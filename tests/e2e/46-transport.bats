@@ -56,6 +56,21 @@ helper() { # NAME: the script on stdin becomes a credential helper for all regis
     dewar verify --tls-verify=false
     dewar build -q -o type=registry,name="$REGISTRY/lib/built:2",registry.insecure=true --tls-verify=false .
     dewar pull -q --tls-verify=false "$REGISTRY/lib/built:2"
+    try dewar push "$REGISTRY/lib/built:1"
+    fails 1 "--tls-verify=false"
+    dewar push -q --tls-verify=false "$REGISTRY/lib/built:1"
+    try dewar pull -a "$REGISTRY/lib/built"
+    fails 1 "--tls-verify=false"
+    same "$(dewar pull -a -q --tls-verify=false "$REGISTRY/lib/built" | wc -l)" 2
+    try dewar search "$REGISTRY/lib"
+    fails 1 "--tls-verify=false"
+    try dewar search --tls-verify=false "$REGISTRY/lib"
+    ok && has lib/built || return 1
+    registry_start tls+htpasswd CLOSED
+    try dewar login -u "$CLOSED_USER" -p "$CLOSED_PASSWORD" "$CLOSED"
+    fails 1 "--tls-verify=false"
+    try dewar login --tls-verify=false -u "$CLOSED_USER" -p "$CLOSED_PASSWORD" "$CLOSED"
+    ok
 }
 
 @test "a registry that demands a client certificate gets the one in its folder" {

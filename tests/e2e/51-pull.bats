@@ -30,7 +30,7 @@ blobs_are_kept() {
 @test "an image comes, runs, and has the digest that the registry gives it" {
     try dewar pull "$ONE"
     ok
-    has "latest: Pulling from $ONE"
+    has "latest: Pulling from ${ONE#*/}"
     has "Using default tag: latest"
     has "Digest: $(digest_of "$ONE")"
     has "Status: Downloaded newer image for $ONE:latest"
@@ -166,6 +166,15 @@ EOF
     try dewar run "$(printf 'a%.0s' {1..64})"
     fails 125 "no image"
     [[ $stderr != *pulling* ]]
+}
+
+@test "a URL in place of a name is refused with the name that was meant" {
+    local scheme
+    for scheme in http https docker; do
+        try dewar pull "$scheme://r.example:5000/a/b:1"
+        fails 1 "invalid reference '$scheme://r.example:5000/a/b:1'"
+        err_has "the host: 'r.example:5000/a/b:1'"
+    done
 }
 
 @test "several at once fetch each layer once" {

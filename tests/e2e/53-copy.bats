@@ -132,6 +132,29 @@ sk() { skopeo --insecure-policy "$@"; }
 
 # --- indexes ------------------------------------------------------------------------------------
 
+@test "manifest inspect -v tells each image's digest, size, platform and manifest" {
+    list=$REGISTRY/me/told:1
+    look() { dewar manifest inspect -v "$1"; }
+    # One image: an object; its platform is in its config.
+    same "$(look "$ONE" | jq -r .Ref)" "$ONE:latest"
+    same "$(look "$ONE" | jq -r .Descriptor.digest)" "$(digest_of "$ONE")"
+    same "$(look "$ONE" | jq -r .Descriptor.size)" "$(raw_of "$ONE" | wc -c)"
+    same "$(look "$ONE" | jq -c .Descriptor.platform)" '{"architecture":"amd64","os":"linux"}'
+    same "$(look "$ONE" | jq -r .Raw | base64 -d | sha256sum)" "$(raw_of "$ONE" | sha256sum)"
+    same "$(look "$ONE" | jq -cS .OCIManifest)" "$(raw_of "$ONE" | jq -cS .)"
+    # Several: a list, of an index that is only here and of one in a registry.
+    dewar manifest create "$list" "$ONE" "$REGISTRY/me/two" >/dev/null
+    dewar manifest annotate --arch arm --variant v7 "$list" "$REGISTRY/me/two"
+    same "$(look "$list" | jq -r '.[].Descriptor.platform | .architecture + (.variant // "")')" "$(printf 'amd64\narmv7')"
+    same "$(look "$list" | jq -r '.[1].Descriptor.digest')" "$(digest_of "$REGISTRY/me/two")"
+    dewar manifest push --purge "$list" >/dev/null
+    same "$(look "$list" | jq -r '.[].Ref')" "$(printf '%s@%s\n%s@%s' "$list" "$(digest_of "$ONE")" "$list" "$(digest_of "$REGISTRY/me/two")")"
+    same "$(look "$list" | jq -r '.[1].Descriptor.platform | .architecture + (.variant // "")')" armv7
+    same "$(look "$list" | jq -cS '.[1].OCIManifest')" "$(raw_of "$REGISTRY/me/two" | jq -cS .)"
+    try dewar manifest inspect -v "$REGISTRY/me/none"
+    fails 1 404
+}
+
 @test "an index is put together, annotated, pushed, and pulled by platform" {
     list=$REGISTRY/me/multi:1
     try dewar manifest create "$list" "$ONE" "$REGISTRY/me/two"
@@ -143,6 +166,7 @@ sk() { skopeo --insecure-policy "$@"; }
     same "$(dewar manifest inspect "$list" | jq '.manifests | length')" 2
     dewar manifest annotate --arch arm64 --variant v8 "$list" "$REGISTRY/me/two"
     same "$(dewar manifest inspect "$list" | jq -r '[.manifests[].platform.architecture] | join(" ")')" "amd64 arm64"
+    same "$(dewar manifest inspect "$list" | jq -r '[.manifests[].platform.variant] | join(" ")')" " v8"
     try dewar manifest annotate --arch arm64 "$list" "$ONE@sha256:$(printf 'a%.0s' {1..64})"
     fails 1 "not in the index"
     digest=$(dewar manifest push --purge "$list")

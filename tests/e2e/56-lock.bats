@@ -151,6 +151,24 @@ status_of() { dewar verify --format '{{.Name}} {{.Status}}' "${@:2}" 2>/dev/null
     [ -s out/p ]
 }
 
+@test "a --checksum that is not the lock's ends a locked build, until it is locked anew" {
+    local was is
+    was=$(sha256sum <"$SITE/files/f$BATS_TEST_NUMBER" | cut -d' ' -f1)
+    lines "FROM scratch" "ADD --checksum=sha256:$was $FILE /f"
+    dewar lock >/dev/null
+    dewar build -q --locked .
+    # Somebody brings the Dockerfile up to date, and forgets the lock.
+    echo new >"$SITE/files/f$BATS_TEST_NUMBER"
+    is=$(sha256sum <"$SITE/files/f$BATS_TEST_NUMBER" | cut -d' ' -f1)
+    lines "FROM scratch" "ADD --checksum=sha256:$is $FILE /f"
+    try dewar build -q --locked .
+    fails 1 "dewar.lock has sha256:$was for '$FILE', and --checksum asks for sha256:$is"
+    err_has "dewar lock"
+    dewar build -q .
+    dewar lock >/dev/null
+    dewar build -q --locked .
+}
+
 @test "lock keeps what it has, --update asks again, what is unused goes" {
     everything
     dewar lock >/dev/null
