@@ -235,27 +235,6 @@ static int build_it(struct build_job *job, struct err *e)
     return rc < 0 ? -1 : compare_result(job, e);
 }
 
-// On failure: the place in the Dockerfile, for the face to show. The innermost line wins.
-static void make_excerpt(struct build_job *job, const struct err *e)
-{
-    size_t n = job->file.label ? strlen(job->file.label) : 0;
-    for (unsigned i = e->frames; n && i-- > 0;) {
-        const char *at = strstr(err_frame(e, i), job->file.label);
-        uint64_t line;
-        if (!at || at[n] != ':') continue;
-        struct sv rest = sv_of(at + n + 1);
-        size_t digits = strspn(rest.p, "0123456789");
-        if (!num_u64_max(sv_part(rest, 0, digits), UINT32_MAX, &line)) continue;
-        unsigned last = (unsigned)line;
-        vec_each(in, &job->file.instrs)
-            if (in->first_line <= line && line <= in->last_line) last = in->code_last_line;
-        own(str) struct str s = {0};
-        build_dockerfile_excerpt(&job->file, (unsigned)line, last, &s);
-        snprintf(job->result->excerpt, sizeof job->result->excerpt, "%s", str_z(&s));
-        return;
-    }
-}
-
 int build_with_job(struct build_job *job, int (*fn)(struct build_job *job, void *arg, struct err *e),
                    void *arg, struct err *e)
 {
@@ -267,7 +246,9 @@ int build_with_job(struct build_job *job, int (*fn)(struct build_job *job, void 
     own(fd) int lock = store_lock_shared(en, e);
     if (lock < 0 || store_tmp_open(en, &job->tmp, e) < 0) return -1;
     int rc = fn(job, arg, e);
-    if (rc < 0) make_excerpt(job, e);
+    own(str) struct str excerpt = {0};
+    if (rc < 0) build_dockerfile_explain(&job->file, e, &excerpt);
+    snprintf(job->result->excerpt, sizeof job->result->excerpt, "%s", str_z(&excerpt));
     vec_each(c, &job->contexts) build_context_close(en, c);
     vec_fini(&job->contexts);
     build_pin_close(job);

@@ -224,6 +224,6 @@ void build_check_print(const struct build_file *f, const struct build_check_list
         str_addf(out, "\nWARNING: %s\n", w->rule);
         str_add_escaped(out, sv_of(w->message));
         str_addc(out, '\n');
-        build_dockerfile_excerpt(f, w->first_line, w->last_line, out);
+        build_dockerfile_excerpt(f, w->first_line, w->last_line, NULL, out);
     }
 }

@@ -455,12 +455,8 @@ int build_dockerfile_parse(struct sv text, const char *label, struct build_file 
     f.check = take_ptr(lx.check);
     f.check_line = lx.check_line;
     build_lex_fini(&lx);
-    if (rc < 0) {
-        build_dockerfile_fini(&f);
-        return -1;
-    }
     *out = f;
-    return 0;
+    return rc < 0 ? -1 : 0;
 }
 
 int build_dockerfile_parse_one(struct sv text, char escape, const char *label, unsigned line,

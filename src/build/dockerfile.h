@@ -123,7 +123,8 @@ struct build_file {
 };
 
 // `text` is at most LIMIT_DOCKERFILE bytes. On failure ERR_INPUT with a frame `label:line: ...`
-// and, for common slips, a hint. *out must be zeroed; on failure it holds nothing to free.
+// and, for common slips, a hint. *out must be zeroed; on failure it holds what could be
+// read, to explain the failure with.
 int build_dockerfile_parse(struct sv text, const char *label, struct build_file *out,
                            struct err *e);
 // One instruction from text without a file: ONBUILD triggers of an image. Heredoc bodies follow in
@@ -143,8 +144,11 @@ static inline void own_build_instr(struct build_instr *in)
     build_instr_fini(in);
 }
 const char *build_instr_flag(const struct build_instr *in, const char *name);  // NULL: not given
-// The Dockerfile's lines around first..last with numbers and a mark, for a failed step.
+// The Dockerfile's lines around first..last with numbers and a mark. `message`, if any, adds a caret
+// under what it quotes first, or under the instruction's name.
 void build_dockerfile_excerpt(const struct build_file *f, unsigned first, unsigned last,
-                              struct str *out);
+                              const char *message, struct str *out);
+// That of an error with a frame `label:line: ...`, the innermost; nothing where it has none.
+void build_dockerfile_explain(const struct build_file *f, const struct err *e, struct str *out);
 // The parsed file as a JSON array: what tests/tools/dockerfile-dump prints.
 void build_dockerfile_dump(const struct build_file *f, struct str *out);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A parsed Dockerfile as text again: JSON for programs, an excerpt with line numbers for people.
+// A parsed Dockerfile as text again: JSON for programs.
 #include "base/own.h"
 #include "build/dockerfile.h"
 #include "build/heredoc.h"
@@ -74,28 +74,4 @@ void build_dockerfile_dump(const struct build_file *f, struct str *out)
     vec_each(in, &f->instrs) codec_json_add(a, dump_instr(in));
     codec_json_print_pretty(a, 2, out);
     codec_json_free(a);
-}
-
-#define AROUND 2
-#define MOST 12  // lines of one instruction that are shown
-
-void build_dockerfile_excerpt(const struct build_file *f, unsigned first, unsigned last,
-                              struct str *out)
-{
-    if (last < first) last = first;
-    unsigned from = first > AROUND ? first - AROUND : 1;
-    unsigned to = last + AROUND;
-    if (to > f->lines.n) to = (unsigned)f->lines.n;
-    if (to == f->lines.n && to > last && f->lines.p[to - 1][0] == '\0') to--;
-    str_addf(out, "%s:%u\n", f->label, first);
-    for (unsigned i = from; i <= to; i++) {
-        bool marked = i >= first && i <= last;
-        if (marked && i - first >= MOST && i < last) {
-            if (i - first == MOST) str_addf(out, "  >>> | ...\n");
-            continue;
-        }
-        str_addf(out, "%4u |%s ", i, marked ? " >>>" : "    ");
-        str_add_escaped(out, sv_part(sv_of(f->lines.p[i - 1]), 0, 200));
-        str_addc(out, '\n');
-    }
 }

@@ -112,17 +112,6 @@ void cli_render_end(struct cli *c, bool ok);
 bool cli_render_is_json(const struct cli *c);  // between the two: one object a line
 
 // --- pieces for commands -----------------------------------------------------------------------
-// Where a file is wrong: the lines around first..last (1-based) with their numbers, marked, and a
-// caret under `column` (1-based, 0: none). Escaped.
-struct cli_excerpt {
-    const char *label;  // "Dockerfile"
-    struct sv source;   // the whole file
-    unsigned first, last;
-    unsigned column, width;  // of the caret; width 0 is 1
-    const char *note;        // beside the caret, may be NULL
-};
-void cli_print_excerpt(const struct cli_excerpt *x, bool color, struct str *out);
-
 // A listing printed by --format: NULL or "" is the default table; "json"; "table ..."; a template.
 // `rows` is an array of objects. `columns` (NULL-terminated pairs heading, key) make the default
 // table and the headings of "table {{.Key}}".

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What commands print with: the result on stdout, listings in Docker's forms, the excerpt of a file
-// that is wrong, a question to the person.
+// What commands print with: the result on stdout, listings in Docker's forms, a question to the
+// person.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -248,56 +248,6 @@ void cli_add_time(int64_t seconds, struct str *out)
     str_addc(out, ' ');
     str_add(out, sv_part(rest, 0, 8));
     str_addz(out, " +0000 UTC");
-}
-
-// --- excerpts -----------------------------------------------------------------------------------
-
-#define AROUND 2  // lines before and after the wrong ones
-
-static void add_source_line(struct sv line, struct str *out)
-{
-    while (line.n && line.p[line.n - 1] == '\r') line.n--;
-    for (size_t i = 0; i < line.n; i++) {
-        size_t start = i;
-        while (i < line.n && line.p[i] != '\t') i++;
-        str_add_escaped(out, sv_part(line, start, i - start));
-        if (i < line.n) str_addz(out, "    ");
-    }
-}
-
-static void add_caret(const struct cli_excerpt *x, struct sv line, bool color, struct str *out)
-{
-    own(str) struct str before = {0};
-    add_source_line(sv_part(line, 0, x->column - 1), &before);
-    str_addf(out, "     |     %*s", (int)table_width(str_sv(&before)), "");
-    if (color) str_addz(out, "\x1b[31m");
-    for (unsigned i = 0; i < (x->width ? x->width : 1) && i < 200; i++) str_addc(out, '^');
-    if (x->note) {
-        str_addc(out, ' ');
-        str_add_escaped(out, sv_of(x->note));
-    }
-    if (color) str_addz(out, "\x1b[0m");
-    str_addc(out, '\n');
-}
-
-void cli_print_excerpt(const struct cli_excerpt *x, bool color, struct str *out)
-{
-    static const char bar[] = "--------------------\n";
-    struct sv rest = x->source;
-    str_add_escaped(out, sv_of(x->label));
-    str_addf(out, ":%u\n%s", x->first, bar);
-    for (unsigned number = 1; rest.p && rest.n && number <= x->last + AROUND; number++) {
-        struct sv line = sv_cut(&rest, '\n');
-        if (number + AROUND < x->first) continue;
-        bool wrong = number >= x->first && number <= x->last;
-        if (wrong && color) str_addz(out, "\x1b[1m");
-        str_addf(out, "%4u | %s ", number, wrong ? ">>>" : "   ");
-        add_source_line(line, out);
-        if (wrong && color) str_addz(out, "\x1b[0m");
-        str_addc(out, '\n');
-        if (number == x->first && x->column) add_caret(x, line, color, out);
-    }
-    str_addz(out, bar);
 }
 
 // --- questions ----------------------------------------------------------------------------------

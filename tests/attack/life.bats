@@ -113,7 +113,7 @@ wait_for() {
     before=$(tree_hash canary)
     long=$(head -c 5000 /dev/zero | tr '\0' a)
     for name in .. . a/b ../../canary/x /etc '%2e%2e' "$long" -x 'a b' $'a\nb' '' names; do
-        for verb in "rm -f" "start" "stop -t 0" "kill" "rename" "update --restart no" "inspect --type container" "exec"; do
+        for verb in "rm" "start" "stop -t 0" "kill" "rename" "update --restart no" "inspect --type container" "exec"; do
             # shellcheck disable=SC2086 # words
             try timeout 20 "$DEWAR" $verb -- "$name" true
             [ "$status" != 0 ] || { echo "$verb '$name'" >&2; show_try; return 1; }

@@ -92,7 +92,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         last = in->last_line;
         int rc = type(in, &x, &one);
         assert((rc < 0) == (one.kind != ERR_NONE));
-        build_dockerfile_excerpt(&f, in->first_line, in->last_line, &out);
+        build_dockerfile_excerpt(&f, in->first_line, in->last_line, one.kind ? err_cause(&one) : NULL,
+                                 &out);
         str_clear(&out);
     }
     build_dockerfile_dump(&f, &out);

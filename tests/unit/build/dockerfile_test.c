@@ -407,13 +407,49 @@ static void excerpts_mark_the_lines(void **state)
     own(build_file) struct build_file f;
     own(str) struct str s = {0};
     ASSERT_OK(parse("FROM a\nRUN b \\\n  c\nRUN d\nRUN e\nRUN f\n", &f, &e));
-    build_dockerfile_excerpt(&f, 2, 3, &s);
+    build_dockerfile_excerpt(&f, 2, 3, NULL, &s);
     assert_string_equal(str_z(&s), "Dockerfile:2\n"
                                    "   1 |     FROM a\n"
                                    "   2 | >>> RUN b \\\n"
                                    "   3 | >>>   c\n"
                                    "   4 |     RUN d\n"
                                    "   5 |     RUN e\n");
+}
+
+static const char *explained(const char *text, const char *message, struct str *out)
+{
+    own(build_file) struct build_file f = {0};
+    struct err e = {0};
+    str_clear(out);
+    if (parse(text, &f, &e) == 0) {
+        err_set(&e, ERR_INPUT, "%s", message);
+        err_wrap(&e, "at Dockerfile:2: ...");
+    }
+    build_dockerfile_explain(&f, &e, out);
+    return str_z(out);
+}
+
+static void a_caret_stands_under_what_is_wrong(void **state)
+{
+    (void)state;
+    own(str) struct str s = {0};
+    // What cannot be read.
+    assert_string_equal(explained("FROM a\nRUM b\n", "", &s), "Dockerfile:2\n"
+                                                             "   1 |     FROM a\n"
+                                                             "   2 | >>> RUM b\n"
+                                                             "     |     ^^^\n");
+    // What is quoted, also in a line that goes on, behind a tab, and with what a terminal obeys.
+    assert_non_null(strstr(explained("FROM a\nCOPY b \\\n\tc\x1b d\n", "'c\x1b' is not here", &s),
+                           "   2 | >>> COPY b \\\n"
+                           "   3 | >>>     c\\x1b d\n"
+                           "     |         ^^^^^\n"));
+    // The beginning of what is quoted in part.
+    assert_non_null(strstr(explained("FROM a\nENV b=${c:\n", "no operator in '${c:...}'", &s),
+                           "     |           ^^^^\n"));
+    // Nothing is quoted, or it is not there: the instruction.
+    assert_non_null(strstr(explained("FROM a\n  RUN b\n", "status 3", &s), "     |       ^^^\n"));
+    assert_non_null(strstr(explained("FROM a\nRUN b\n", "'x' is nowhere", &s), "     |     ^^^\n"));
+    assert_non_null(strstr(explained("FROM a\nRUN b\n", "a lone ' mark", &s), "     |     ^^^\n"));
 }
 
 static void the_table_is_in_order(void **state)
@@ -433,5 +469,5 @@ RUN_TESTS("build/dockerfile", TEST(dockerfiles_are_read_as_buildkit_reads_them),
           TEST(directives_and_warnings_are_kept),
           TEST(comments_above_an_instruction_belong_to_it),
           TEST(one_instruction_can_be_read_alone),
-          TEST(the_first_from_comes_before_all_but_arg), TEST(excerpts_mark_the_lines),
+          TEST(the_first_from_comes_before_all_but_arg), TEST(excerpts_mark_the_lines), TEST(a_caret_stands_under_what_is_wrong),
           TEST(the_table_is_in_order))

@@ -106,31 +106,7 @@ static void wrong_names_lead_to_the_nearest(void **state)
     assert_null(cli_nearest("qqqqqq"));
 }
 
-static void excerpts_point_at_the_column(void **state)
-{
-    (void)state;
-    own(str) struct str out = {0};
-    const struct cli_excerpt x = {.label = "Dockerfile",
-                                  .source = SV("FROM a\nRUN b\n\n# c\n\tCOPPY \x1b x y\nRUN e\nRUN f\nRUN g\n"),
-                                  .first = 5,
-                                  .last = 5,
-                                  .column = 2,
-                                  .width = 5,
-                                  .note = "unknown"};
-    cli_print_excerpt(&x, false, &out);
-    assert_string_equal(str_z(&out), "Dockerfile:5\n"
-                                     "--------------------\n"
-                                     "   3 |     \n"
-                                     "   4 |     # c\n"
-                                     "   5 | >>>     COPPY \\x1b x y\n"
-                                     "     |         ^^^^^ unknown\n"
-                                     "   6 |     RUN e\n"
-                                     "   7 |     RUN f\n"
-                                     "--------------------\n");
-}
-
 RUN_TESTS("cli/command", TEST(each_command_has_help_and_an_example),
           TEST(each_option_can_be_told_from_the_others), TEST(each_name_leads_to_its_command),
           TEST(each_defaults_are_values_of_their_options),
-          TEST(each_has_a_help_page_and_a_manual_page), TEST(wrong_names_lead_to_the_nearest),
-          TEST(excerpts_point_at_the_column))
+          TEST(each_has_a_help_page_and_a_manual_page), TEST(wrong_names_lead_to_the_nearest))
