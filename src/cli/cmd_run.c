@@ -19,6 +19,8 @@ struct opts {
     double cpus;
     bool has_oom, has_pids, tls_verify;
     struct strv add_host;
+    struct strv ports, gpus, endpoint; // not supported yet; the last: of a network of containers
+    bool publish_all;
     const char *sig_proxy;
 };
 
@@ -122,6 +124,17 @@ static const struct opt rows[] = {
      .offset = R(env_files),
      .arg = "FILE",
      .help = "Read variables from a file of KEY=VALUE lines"},
+    {.name = "expose",
+     .type = OPT_LIST,
+     .offset = R(expose),
+     .arg = "PORT[/PROTOCOL]",
+     .help = "Note a port that the program listens on"},
+    {.name = "gpus",
+     .type = OPT_LIST,
+     .offset = O(gpus),
+     .hidden = true,
+     .arg = "TEXT",
+     .help = "Graphics cards"},
     {.name = "group-add",
      .type = OPT_LIST,
      .offset = S(groups_add),
@@ -177,6 +190,18 @@ static const struct opt rows[] = {
      .type = OPT_BOOL,
      .offset = R(interactive),
      .help = "Keep stdin open"},
+    {.name = "ip",
+     .type = OPT_LIST,
+     .offset = O(endpoint),
+     .hidden = true,
+     .arg = "ADDRESS",
+     .help = "Address in a network"},
+    {.name = "ip6",
+     .type = OPT_LIST,
+     .offset = O(endpoint),
+     .hidden = true,
+     .arg = "ADDRESS",
+     .help = "Address in a network"},
     {.name = "ipc",
      .type = OPT_TEXT,
      .offset = R(ipc_mode),
@@ -193,6 +218,12 @@ static const struct opt rows[] = {
      .offset = R(label_files),
      .arg = "FILE",
      .help = "Read labels from a file of KEY=VALUE lines"},
+    {.name = "link",
+     .type = OPT_LIST,
+     .offset = O(endpoint),
+     .hidden = true,
+     .arg = "CONTAINER",
+     .help = "Name of another container in a network"},
     {.name = "log-driver",
      .type = OPT_TEXT,
      .offset = R(log_driver),
@@ -204,6 +235,12 @@ static const struct opt rows[] = {
      .offset = R(log_opts),
      .arg = "KEY=VALUE",
      .help = "Option of the log: max-size=20m and max-file=5 are the defaults"},
+    {.name = "mac-address",
+     .type = OPT_LIST,
+     .offset = O(endpoint),
+     .hidden = true,
+     .arg = "ADDRESS",
+     .help = "Hardware address in a network"},
     {.name = "memory",
      .letter = 'm',
      .type = OPT_SIZE,
@@ -242,6 +279,12 @@ static const struct opt rows[] = {
      .choices = networks,
      .arg = "MODE",
      .help = "Network: none, or host for the host's own"},
+    {.name = "network-alias",
+     .type = OPT_LIST,
+     .offset = O(endpoint),
+     .hidden = true,
+     .arg = "NAME",
+     .help = "Another name in a network"},
     {.name = "no-healthcheck",
      .type = OPT_BOOL,
      .offset = R(no_healthcheck),
@@ -275,10 +318,16 @@ static const struct opt rows[] = {
     {.name = "publish",
      .letter = 'p',
      .type = OPT_LIST,
-     .offset = R(ports),
+     .offset = O(ports),
      .hidden = true,
      .arg = "PORT",
      .help = "Publish a port"},
+    {.name = "publish-all",
+     .letter = 'P',
+     .type = OPT_BOOL,
+     .offset = O(publish_all),
+     .hidden = true,
+     .help = "Publish all exposed ports"},
     {.name = "pull",
      .type = OPT_TEXT,
      .offset = R(pull),
@@ -419,9 +468,21 @@ static int swap_value(const struct opts *o, struct sandbox_spec *s, struct err *
 
 static int not_yet(const struct opts *o, struct err *e)
 {
-    if (o->run.ports.n) {
-        err_set(e, ERR_UNSUPPORTED, "publishing ports (-p) is not supported yet");
-        return err_hint(e, "with --network host the program's ports are the host's own");
+    const struct {
+        bool asked;
+        const char *what, *hint;
+    } later[] = {
+        {o->ports.n || o->publish_all, "publishing ports (-p, -P) is",
+         "with --network host the program's ports are the host's own"},
+        {o->endpoint.n, "a network between containers (--ip, --link, --mac-address, --network-alias) is",
+         "containers with --network host reach each other by way of the host"},
+        {o->gpus.n, "choosing graphics cards by --gpus is",
+         "their device nodes come in by --device, the driver's libraries by -v"},
+    };
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        if (!later[i].asked) continue;
+        err_set(e, ERR_UNSUPPORTED, "%s not supported yet", later[i].what);
+        return err_hint(e, "%s", later[i].hint);
     }
     return 0;
 }

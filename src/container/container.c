@@ -30,7 +30,8 @@ void container_run_options_fini(struct container_run_options *o)
 {
     struct strv *lists[] = {&o->args,     &o->env,      &o->env_files, &o->volumes, &o->mounts,
                             &o->tmpfs,    &o->devices,  &o->ulimits,   &o->labels,  &o->label_files,
-                            &o->security, &o->log_opts, &o->ports,     &o->volumes_from};
+                            &o->security, &o->log_opts, &o->ports,     &o->volumes_from,
+                            &o->expose};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) strv_fini(lists[i]);
     if (o->spec.rootfs_fd == 0) o->spec.rootfs_fd = -1;
     sandbox_spec_fini(&o->spec);

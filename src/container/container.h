@@ -54,6 +54,7 @@ struct container_run_options {
     const char *log_driver;   // "json-file", "local", "none"; NULL: json-file
     struct strv log_opts;     // --log-opt
     struct strv ports;        // -p
+    struct strv expose;       // "80", "53/udp"
     struct container_health_options health;
     bool no_healthcheck;
     bool has_stop_timeout;

@@ -153,6 +153,13 @@ static void set_command(struct record_config *c)
     c->brief.command = str_take(&text);
 }
 
+static void add_exposed(struct record_config *c, const char *port)
+{
+    for (size_t i = 0; i < c->exposed.n; i++)
+        if (strcmp(c->exposed.p[i], port) == 0) return;
+    strv_add(&c->exposed, port);
+}
+
 static int merge(struct engine *en, const struct container_run_options *o,
                  const struct image_view *im, const struct strv *env, struct record_config *c,
                  struct err *e)
@@ -171,7 +178,7 @@ static int merge(struct engine *en, const struct container_run_options *o,
     merge_hostname(en, c);
     merge_env(env, config, c);
     for (size_t i = 0; i < config->exposed_ports.n; i++)
-        strv_add(&c->exposed, config->exposed_ports.p[i].key);
+        add_exposed(c, config->exposed_ports.p[i].key);
     c->brief.image_id = str_dup(oci_digest_print(&im->ref.image, digest));
     c->brief.created = clock_real_ns();
     c->form = str_dup(en->form);

@@ -426,6 +426,25 @@ static int check_device_rules(const struct record_config *c, struct err *e)
     return 0;
 }
 
+static int expose_option(const struct container_run_options *o, struct record_config *c,
+                         struct err *e)
+{
+    static const char *const protocols[] = {"tcp", "udp", "sctp"};
+    for (size_t i = 0; i < o->expose.n; i++) {
+        struct sv protocol = sv_of(o->expose.p[i]), port = sv_cut(&protocol, '/');
+        const char *known = protocol.p ? NULL : "tcp";
+        uint64_t n;
+        for (size_t k = 0; k < 3 && protocol.p; k++)
+            if (sv_eqz(protocol, protocols[k])) known = protocols[k];
+        if (!known || !num_u64_max(port, 65535, &n) || n == 0) {
+            err_set(e, ERR_USAGE, "invalid port '%s' behind --expose", o->expose.p[i]);
+            return err_hint(e, "it is PORT or PORT/PROTOCOL, as in 53/udp");
+        }
+        strv_take(&c->exposed, str_fmt("%u/%s", (unsigned)n, known));
+    }
+    return 0;
+}
+
 // All that can be wrong on the command line, before anything is touched.
 int create_read(struct engine *en, const struct container_run_options *o, struct record_config *c,
                 struct strv *env, struct err *e)
@@ -433,7 +452,9 @@ int create_read(struct engine *en, const struct container_run_options *o, struct
     enum image_pull_policy pull;
     copy_plain(o, c);
     security_options(o, c);
-    if (create_check_limits(c, e) < 0 || check_device_rules(c, e) < 0) return -1;
+    if (create_check_limits(c, e) < 0 || check_device_rules(c, e) < 0 ||
+        expose_option(o, c, e) < 0)
+        return -1;
     if (check_terminal(o, e) < 0 || create_pull_option(o, &pull, e) < 0 ||
         restart_option(o, c, e) < 0 || health_options(o, c, e) < 0 ||
         others_mode(en, o->pid_mode, "pid", &c->pid_mode, e) < 0 ||

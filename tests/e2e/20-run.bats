@@ -341,6 +341,16 @@ R() { dewar run --rm -q --network none "$@"; }
     dewar rm small
 }
 
+@test "what needs a network or a driver that is not there yet says so by name, and nothing is made" {
+    for option in "-p 80:80" -P "--ip 192.0.2.7" "--link a:b" "--mac-address 02:00:00:00:00:01" "--network-alias x" "--gpus all"; do
+        # shellcheck disable=SC2086
+        try dewar run -q --name later $option $IMG true
+        fails 125 "not supported yet"
+        [[ $stderr == *"${option%% *}"* ]] || return 1
+    done
+    same "$(dewar ps -aq)" ""
+}
+
 @test "names are unique, checked and free again" {
     try R --name one $IMG true
     ok
@@ -446,6 +456,10 @@ R() { dewar run --rm -q --network none "$@"; }
     try R -v ./a:/b --mount type=tmpfs,target=/b $IMG true
     fails 125 "two mounts on '/b'"
     [ ! -e a ] && [ ! -e c ] || return 1
+    for port in x 0 70000 80/xx /tcp; do
+        try R --expose "$port" $IMG true
+        fails 125 "invalid port '$port' behind --expose"
+    done
     try R --memory-swap 1g $IMG true
     fails 125 "--memory-swap needs --memory"
 }

@@ -86,6 +86,10 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null; }
     same "$(names -f expose=53)" ""
     same "$(names -f expose=53/udp)" "child "
     same "$(names -f publish=80)" ""
+    new --name more --expose 80/tcp --expose 8080 child:1 true
+    same "$(dewar inspect more | jq -c '.[0].Config.ExposedPorts|keys')" '["53/udp","80/tcp","8080/tcp"]'
+    same "$(names -f expose=8080)" "more "
+    dewar rm more >/dev/null
     dewar rm base child >/dev/null
     dewar rmi child:1 >/dev/null
 }
