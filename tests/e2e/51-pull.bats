@@ -212,6 +212,7 @@ EOF
 
 @test "damage in what an earlier run left is found, and the layer is fetched anew" {
     layer=$(skopeo inspect --tls-verify=false --format '{{index .Layers 2}}' "docker://$ONE")
+    dewar images >/dev/null # makes the store
     mkdir -p "$DEWAR_STORE/cache/downloads"
     head -c 1000 /dev/urandom >"$DEWAR_STORE/cache/downloads/${layer#sha256:}"
     try dewar pull "$ONE"

@@ -121,8 +121,8 @@ part_rests_above() {
     large_layout
     LAYER=$LARGE
     evil_start "{\"images\":\"$PWD/big\"}"
-    mkdir -p -m 700 "$DEWAR_STORE/cache/downloads"
-    dewar images >/dev/null
+    dewar images >/dev/null # makes the store
+    mkdir -p "$DEWAR_STORE/cache/downloads"
     head -c 30000000 "big/blobs/sha256/${LARGE#*:}" >"$DEWAR_STORE/cache/downloads/${LARGE#*:}"
     printf X | dd of="$DEWAR_STORE/cache/downloads/${LARGE#*:}" bs=1 seek=25000000 conv=notrunc status=none
     try dewar pull "$EVIL/a/b"
