@@ -267,11 +267,11 @@ R() { dewar run --rm -q --network none "$@"; }
 
 @test "control group limits hold, or the error names the controller" {
     if is_root; then
-        try R -m 20m $IMG sh -c 'dd if=/dev/zero of=/dev/shm/x bs=1M count=60 2>/dev/null'
+        try R -m 20m --cidfile cid $IMG sh -c 'dd if=/dev/zero of=/dev/shm/x bs=1M count=60 2>/dev/null'
         fails 137
+        [ -z "$(find /sys/fs/cgroup -maxdepth 3 -name "dewar-$(head -c 32 cid)*" 2>/dev/null)" ]
         try R --pids-limit 8 $IMG sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 0.2 & done; wait'
         [ "$status" != 0 ] || [[ $stderr == *fork* ]]
-        [ -z "$(find /sys/fs/cgroup -maxdepth 3 -name 'dewar-*' 2>/dev/null)" ]
     elif [ "$(stat -fc %T /sys/fs/cgroup)" != cgroup2fs ]; then
         try R -m 20m $IMG true
         fails 125 "'memory'"
