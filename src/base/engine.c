@@ -79,13 +79,16 @@ static int no_folder(struct err *e)
     return err_hint(e, "set DEWAR_STORE to a folder of your own on a local disk");
 }
 
-// A folder that we would take from others: empty, or laid out by us.
+// A folder that we would take from others: empty, or laid out by us (a store has blobs/, a run folder
+// the log of events and, once a container ran, the boot it is of).
 static bool may_be_taken(int fd)
 {
-    char boot[64];
+    static const char *const marks[] = {"blobs", "events", "boot"};
     struct err ignored;
+    struct stat st;
     own(strv) struct strv names = {0};
-    if (fs_exists(fd, "blobs") || readlinkat(fd, "boot", boot, sizeof boot) > 0) return true;
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (fstatat(fd, marks[i], &st, AT_SYMLINK_NOFOLLOW) == 0) return true;
     return fs_list(fd, ".", &names, &ignored) == 0 && names.n == 0;
 }
 

@@ -181,10 +181,11 @@ export NO_IMAGE=1
     ok
     same "$(stat -c %a empty)" 700
     # Opened to others by somebody since: it is closed again.
-    chmod 755 empty
-    try dewar --store "$WORK/empty" images
+    dewar --store "$WORK/empty" --run-root "$WORK/run" volume create vol >/dev/null
+    chmod 755 empty run
+    try dewar --store "$WORK/empty" --run-root "$WORK/run" images
     ok
-    same "$(stat -c %a empty)" 700
+    same "$(stat -c %a empty run)" $'700\n700'
 }
 
 @test "a store of another user's is refused" {

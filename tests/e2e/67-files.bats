@@ -419,7 +419,8 @@ exports() {
             dewar commit box torn:1 >/dev/null
             same "$(dewar ps -f name=box --format '{{.State}}')" running || return 1
         done
-        stops() { dewar events --since 1h --until 0s --filter container=box --filter event=pause | wc -l; }
+        id=$(dewar inspect -f '{{.Id}}' box)
+        stops() { dewar events --since 1h --until 0s --filter "container=$id" --filter event=pause | wc -l; }
         same "$(stops)" 5
         try dewar commit --pause=false box running:1
         ok && same "$(stops)" 5 || return 1
