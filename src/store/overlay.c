@@ -228,10 +228,22 @@ static int empty_lower(struct engine *en, const struct store_overlay *o, struct 
     return fs_open_dir(en->store_fd, "cache/empty", e);
 }
 
-int store_overlay_open(struct engine *en, const struct store_overlay *o, struct err *e)
+// A layer that comes again further up (an empty one, say) is left out below: all that it does there
+// is done again above, and overlayfs refuses a folder twice (ELOOP).
+static struct store_layer *without_repeats(const struct store_overlay *o, size_t *out_n)
 {
-    if (o->n > LIMIT_LAYERS)
-        return err_set(e, ERR_LIMIT, "%zu layers; at most %d are possible", o->n, LIMIT_LAYERS);
+    struct store_layer *kept = mem_alloc((o->n + 1) * sizeof *kept);
+    *out_n = 0;
+    for (size_t i = 0; i < o->n; i++) {
+        size_t k = i + 1;
+        while (k < o->n && strcmp(o->layers[i].id, o->layers[k].id) != 0) k++;
+        if (k == o->n) kept[(*out_n)++] = o->layers[i];
+    }
+    return kept;
+}
+
+static int open_distinct(struct engine *en, const struct store_overlay *o, struct err *e)
+{
     int empty = empty_lower(en, o, e);
     if (empty < 0) return -1;
     own(fd) int hold = empty > 0 ? empty : -1;
@@ -240,4 +252,14 @@ int store_overlay_open(struct engine *en, const struct store_overlay *o, struct 
     if (!o->force_old) mnt = make_new(en, o, empty, e);
     if (mnt == -2) mnt = make_old(en, o, empty, e);
     return mnt < 0 ? -1 : mnt;
+}
+
+int store_overlay_open(struct engine *en, const struct store_overlay *o, struct err *e)
+{
+    if (o->n > LIMIT_LAYERS)
+        return err_set(e, ERR_LIMIT, "%zu layers; at most %d are possible", o->n, LIMIT_LAYERS);
+    struct store_overlay distinct = *o;
+    own(free) struct store_layer *layers = without_repeats(o, &distinct.n);
+    distinct.layers = layers;
+    return open_distinct(en, &distinct, e);
 }

@@ -112,7 +112,7 @@ wait_for() {
     mkdir -p canary/x && echo y >canary/x/f
     before=$(tree_hash canary)
     long=$(head -c 5000 /dev/zero | tr '\0' a)
-    for name in .. . a/b ../../canary/x /etc '%2e%2e' "$long" -x 'a b' $'a\nb' '' names; do
+    for name in .. . a/b ../../canary/x /etc/x '%2e%2e' "$long" -x 'a b' $'a\nb' '' names; do
         for verb in "rm" "start" "stop -t 0" "kill" "rename" "update --restart no" "inspect --type container" "exec"; do
             # shellcheck disable=SC2086 # words
             try timeout 20 "$DEWAR" $verb -- "$name" true
@@ -124,4 +124,8 @@ wait_for() {
     id=$(dewar create --name a.b-c_d --network none $IMG true)
     dewar rename a.b-c_d 0.x-
     dewar rm 0.x-
+    # One slash in front is Docker's own way to write a name.
+    dewar create --name /etc --network none $IMG true
+    same "$(dewar inspect -f '{{.Name}}' etc)" /etc
+    dewar rm etc
 }

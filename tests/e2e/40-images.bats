@@ -208,6 +208,18 @@ docker_archive() {
     same "$(other s1 inspect --format '{{.Id}}' big:1)" "$id"
 }
 
+@test "an image with a layer that comes twice runs and is built on: the upper one counts" {
+    make_layers
+    tar -cf nothing.tar --files-from /dev/null
+    cp "$BATS_RUN_TMPDIR"/rootfs-*.tar root.tar
+    docker_archive twice.tar twice:1 root.tar nothing.tar low.tar nothing.tar high.tar low.tar nothing.tar >/dev/null
+    other s1 load -q -i twice.tar >/dev/null
+    same "$(other s1 run --rm --network none twice:1 cat /etc/a /etc/b)" $'one\ngone'
+    printf 'FROM twice:1\nRUN rm /etc/a\nRUN true\nRUN true\n' >Dockerfile
+    other s1 build -q -t again:1 . >/dev/null
+    same "$(other s1 run --rm --network none again:1 ls /etc/a /etc/b 2>/dev/null)" /etc/b
+}
+
 @test "an archive of an old Docker loads, with linked layers, from a file and a pipe" {
     make_layers
     local id
