@@ -29,6 +29,7 @@
 #include "image/internal.h"
 #include "store/blob.h"
 #include "store/download.h"
+#include "store/flush.h"
 #include "store/meta.h"
 #include "store/tmp.h"
 
@@ -560,15 +561,24 @@ static void give_back(struct image_fetch *f)
     }
 }
 
+static uint64_t size_of_jobs(const struct image_fetch *f)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < f->n; i++) sum += f->jobs[i].d->size;
+    return sum;
+}
+
 int image_fetch_run(struct image_fetch *f, struct store_layer **out, struct err *e)
 {
     size_t n = f->opt.manifest->n;
     own(free) struct store_layer *layers = mem_alloc((n + 1) * sizeof *layers);
-    int rc = 0;
+    struct proc_worker flusher;
+    int rc = store_flush_start(f->en, size_of_jobs(f), &flusher, e);
     while (rc == 0 && !settled(f)) {
         rc = begin_some(f, e);
         if (rc == 0 && !settled(f)) rc = wait_some(f, e);
     }
+    store_flush_stop(&flusher);
     for (size_t i = 0; rc == 0 && i < n; i++) rc = publish(f, i, layers, e);
     if (rc < 0 && (e->sys == ENOSPC || e->sys == EDQUOT)) give_back(f);
     if (rc < 0) return -1;
