@@ -19,6 +19,7 @@
 #include "build/internal.h"
 #include "build/mounts.h"
 #include "build/trace.h"
+#include "sandbox/parse.h"
 #include "store/lock.h"
 
 // Of a folder: the person's own git answers, with their settings.
@@ -110,7 +111,7 @@ static int check_ulimits(const struct build_options *opt, struct err *e)
 {
     for (size_t i = 0; opt->ulimits && i < opt->ulimits->n; i++) {
         struct sandbox_rlimit l;
-        if (sandbox_parse_limit(opt->ulimits->p[i], &l, e) < 0) return err_wrap(e, "--ulimit");
+        if (sandbox_parse_ulimit(opt->ulimits->p[i], &l, e) < 0) return err_wrap(e, "--ulimit");
     }
     return 0;
 }

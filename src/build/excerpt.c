@@ -8,8 +8,8 @@
 #include "build/dockerfile.h"
 
 #define AROUND 2
-#define MOST 12       // lines of one instruction that are shown
-#define LINE_MAX 200  // bytes of a line that are shown
+#define MOST 12        // lines of one instruction that are shown
+#define SHOWN_MAX 200  // bytes of a line that are shown
 
 // Tabs are four columns; what a terminal would obey is escaped.
 static void add_line(struct sv line, struct str *out)
@@ -23,7 +23,7 @@ static void add_line(struct sv line, struct str *out)
 
 static struct sv line_of(const struct build_file *f, unsigned number)
 {
-    return sv_part(sv_of(f->lines.p[number - 1]), 0, LINE_MAX);
+    return sv_part(sv_of(f->lines.p[number - 1]), 0, SHOWN_MAX);
 }
 
 static void add_caret(struct sv line, struct sv what, struct str *out)

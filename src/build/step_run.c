@@ -26,6 +26,7 @@
 #include "build/internal.h"
 #include "build/mounts.h"
 #include "sandbox/mounts.h"
+#include "sandbox/parse.h"
 #include "sandbox/sandbox.h"
 
 struct run_arg {
@@ -153,7 +154,7 @@ static void fill_spec(struct build_work *w, const struct run_arg *a, const struc
     const struct strv *ulimits = w->job->opt->ulimits;
     for (size_t i = 0; ulimits && i < ulimits->n; i++) {
         struct err checked_before;
-        sandbox_parse_limit(ulimits->p[i], vec_add(&spec->rlimits), &checked_before);
+        sandbox_parse_ulimit(ulimits->p[i], vec_add(&spec->rlimits), &checked_before);
     }
     if (w->job->opt->add_hosts) strv_add_all(&spec->hosts_extra, w->job->opt->add_hosts);
 }

@@ -500,11 +500,6 @@ int sandbox_parse_ulimit(const char *text, struct sandbox_rlimit *out, struct er
     return 0;
 }
 
-int sandbox_parse_limit(const char *text, struct sandbox_rlimit *out, struct err *e)
-{
-    return sandbox_parse_ulimit(text, out, e);
-}
-
 // --- env files ---------------------------------------------------------------------------------
 
 static int env_line(struct sv line, const char *label, size_t number, struct strv *out,

@@ -34,6 +34,7 @@ int sandbox_parse_mount(const char *text, enum sandbox_parse_mount_type *out_typ
                         struct sandbox_mount *out, struct err *e);
 int sandbox_parse_tmpfs(const char *text, struct sandbox_mount *out, struct err *e);
 int sandbox_parse_device(const char *text, struct sandbox_device *out, struct err *e);
+// "nofile=SOFT[:HARD]", as behind --ulimit.
 int sandbox_parse_ulimit(const char *text, struct sandbox_rlimit *out, struct err *e);
 // Docker's --env-file: adds "K=V" texts; a key alone copies the caller's variable or is dropped.
 int sandbox_parse_env_file(const char *path, struct strv *out, struct err *e);

@@ -161,9 +161,6 @@ int sandbox_stub_open(struct engine *en, const struct sandbox_ids *ids, struct e
 int sandbox_owner_find(const struct root *root, const char *text, uint32_t *out_uid,
                        uint32_t *out_gid, struct err *e);
 
-// "nofile=SOFT[:HARD]", as behind --ulimit.
-int sandbox_parse_limit(const char *text, struct sandbox_rlimit *out, struct err *e);
-
 struct sandbox_stdio {
     int in, out, err;  // inherited into the program as 0, 1, 2; -1: /dev/null
 };
