@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands about the program and the machine: version, info, doctor.
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/fs.h"
 #include "base/num.h"
 #include "base/own.h"
 #include "cli/commands.h"
 #include "codec/json.h"
 #include "oci/platform.h"
 #include "record/state.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/doctor.h"
 #include "store/ref.h"
 
@@ -128,6 +134,105 @@ static void set_containers(struct engine *en, struct codec_json *j)
     codec_json_set(j, "ContainersStopped", codec_json_new_int((int64_t)rows.n - running - paused));
 }
 
+// What Docker calls the file systems that a store may be on.
+static const char *backing(struct engine *en)
+{
+    static const struct {
+        unsigned long magic;
+        const char *name;
+    } rows[] = {{0xEF53, "extfs"},      {0x58465342, "xfs"},    {0x9123683E, "btrfs"},
+                {0x01021994, "tmpfs"},  {0x794C7630, "overlayfs"}, {0x6969, "nfs"},
+                {0x2FC12FC1, "zfs"},    {0xF2F52010, "f2fs"}};
+    struct statfs fs;
+    if (fstatfs(en->store_fd, &fs) == 0)
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+            if ((unsigned long)fs.f_type == rows[i].magic) return rows[i].name;
+    return "unknown";
+}
+
+static void set_switch(struct codec_json *j, const char *key, bool v)
+{
+    codec_json_set(j, key, codec_json_new_bool(v));
+}
+
+static void set_texts(struct codec_json *j, const char *key, const char *const *texts)
+{
+    struct codec_json *list = codec_json_new_array();
+    for (size_t i = 0; texts[i]; i++) codec_json_add(list, codec_json_new_text(sv_of(texts[i])));
+    codec_json_set(j, key, list);
+}
+
+// Which limits can be had.
+static void set_limits(struct engine *en, struct codec_json *j)
+{
+    static const struct {
+        const char *key, *controller;
+    } rows[] = {{"MemoryLimit", "memory"}, {"SwapLimit", "memory"}, {"CpuCfsPeriod", "cpu"},
+                {"CpuCfsQuota", "cpu"},    {"CPUShares", "cpu"},    {"CPUSet", "cpuset"},
+                {"PidsLimit", "pids"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        set_switch(j, rows[i].key, sandbox_cgroup_has(en, rows[i].controller));
+    set_switch(j, "OomKillDisable", !sandbox_cgroup_v2() && sandbox_cgroup_has(en, "memory"));
+    const char *way = en->ids.mode == IDMAP_ROOT ? "" : sandbox_cgroup_way(en);
+    codec_json_set_text(j, "CgroupDriver", !way                         ? "none"
+                                           : strstr(way, "systemd") ? "systemd"
+                                                                     : "cgroupfs");
+    codec_json_set_text(j, "CgroupVersion", sandbox_cgroup_v2() ? "2" : "1");
+}
+
+static void set_kinds(struct engine *en, struct codec_json *j)
+{
+    static const char *const volumes[] = {"local", NULL}, *const networks[] = {"host", "null", NULL},
+                             *const logs[] = {"json-file", "local", "none", NULL}, *const none[] = {NULL};
+    struct codec_json *plugins = codec_json_new_object(), *runtimes = codec_json_new_object();
+    struct codec_json *runtime = codec_json_new_object(), *swarm = codec_json_new_object();
+    struct codec_json *status = codec_json_new_array(), *row = codec_json_new_array();
+    set_texts(plugins, "Volume", volumes);
+    set_texts(plugins, "Network", networks);
+    codec_json_set(plugins, "Authorization", codec_json_new_null());
+    set_texts(plugins, "Log", logs);
+    codec_json_set(j, "Plugins", plugins);
+    codec_json_set_text(runtime, "path", "dewar-oci");
+    codec_json_set(runtimes, "dewar", runtime);
+    codec_json_set(j, "Runtimes", runtimes);
+    codec_json_set_text(j, "DefaultRuntime", "dewar");
+    codec_json_set_text(j, "InitBinary", "dewar-init");
+    codec_json_set_text(j, "LoggingDriver", "json-file");
+    codec_json_set_text(swarm, "LocalNodeState", "inactive");
+    codec_json_set(j, "Swarm", swarm);
+    codec_json_add(row, codec_json_new_text(SV("Backing Filesystem")));
+    codec_json_add(row, codec_json_new_text(sv_of(backing(en))));
+    codec_json_add(status, row);
+    codec_json_set(j, "DriverStatus", status);
+    set_texts(j, "Labels", none);
+    set_switch(j, "LiveRestoreEnabled", true); // no daemon: containers outlive every command
+    set_switch(j, "ExperimentalBuild", false);
+    set_switch(j, "Debug", false);
+    codec_json_set_text(j, "Isolation", "");
+    codec_json_set(j, "Warnings", codec_json_new_null());
+}
+
+static void set_surroundings(struct codec_json *j)
+{
+    static const struct {
+        const char *key, *names[2];
+    } proxies[] = {{"HttpProxy", {"HTTP_PROXY", "http_proxy"}},
+                   {"HttpsProxy", {"HTTPS_PROXY", "https_proxy"}},
+                   {"NoProxy", {"NO_PROXY", "no_proxy"}}};
+    own(str) struct str now = {0}, forward = {0};
+    struct err ignored;
+    for (size_t i = 0; i < sizeof proxies / sizeof *proxies; i++) {
+        const char *v = getenv(proxies[i].names[0]);
+        if (!v) v = getenv(proxies[i].names[1]);
+        codec_json_set_text(j, proxies[i].key, v ? v : "");
+    }
+    clock_print_ns(clock_real_ns(), &now);
+    codec_json_set_text(j, "SystemTime", str_z(&now));
+    bool can = fs_read_at(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", 16, &forward, &ignored) == 0;
+    set_switch(j, "IPv4Forwarding", can && forward.n && forward.p[0] == '1');
+    codec_json_set_text(j, "IndexServerAddress", "https://index.docker.io/v1/");
+}
+
 static struct codec_json *info_object(struct engine *en, struct err *e)
 {
     struct utsname u;
@@ -135,7 +240,6 @@ static struct codec_json *info_object(struct engine *en, struct err *e)
     struct oci_platform host;
     own(str) struct str os = {0};
     struct codec_json *j = codec_json_new_object();
-    bool v2 = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
     struct codec_json *security = codec_json_new_array();
     uname(&u);
     sysinfo(&si);
@@ -144,10 +248,14 @@ static struct codec_json *info_object(struct engine *en, struct err *e)
     codec_json_add(security, codec_json_new_text(SV("name=seccomp,profile=builtin")));
     if (en->ids.mode != IDMAP_ROOT)
         codec_json_add(security, codec_json_new_text(SV("name=rootless")));
+    codec_json_add(security, codec_json_new_text(SV("name=cgroupns")));
+    codec_json_set_text(j, "ID", ""); // no daemon, no number of its own
     set_containers(en, j);
     codec_json_set(j, "Images", codec_json_new_int((int64_t)count_images(en, e)));
     codec_json_set_text(j, "Driver", "overlay2");
-    codec_json_set_text(j, "CgroupVersion", v2 ? "2" : "1");
+    set_limits(en, j);
+    set_kinds(en, j);
+    set_surroundings(j);
     codec_json_set_text(j, "KernelVersion", u.release);
     codec_json_set(j, "OperatingSystem", codec_json_new_text(str_sv(&os)));
     codec_json_set_text(j, "OSType", host.os);
@@ -180,6 +288,7 @@ static int run_info(struct cli *c, const void *options, struct err *e)
         {"Version", "ServerVersion"},     {"Containers", "Containers"},
         {"Images", "Images"},
         {"Storage Driver", "Driver"},     {"Store", "DockerRootDir"},
+        {"Logging Driver", "LoggingDriver"}, {"Cgroup Driver", "CgroupDriver"},
         {"Run Folder", "RunRoot"},        {"Id Mode", "IdMode"},
         {"Cgroup Version", "CgroupVersion"}, {"Kernel Version", "KernelVersion"},
         {"Operating System", "OperatingSystem"}, {"Architecture", "Architecture"},

@@ -4,20 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/num.h"
 #include "base/own.h"
 #include "cli/commands.h"
 #include "container/life.h"
 #include "sandbox/sealed.h"
 
-struct each {
-    int (*one)(struct cli *c, struct engine *en, const char *id, const void *o, struct err *e);
-    bool quiet;      // else the word is printed where that went well
-    bool may_be_gone; // what is not there is told, and no failure
-};
-
-// Calls `one` for every word.
-static int each_container(struct cli *c, const void *o, const struct each *how, struct err *e)
+int cli_each_container(struct cli *c, const void *o, const struct cli_each *how, struct err *e)
 {
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     int failed = 0;
@@ -40,8 +32,9 @@ static int each_container(struct cli *c, const void *o, const struct each *how, 
 // --- start -------------------------------------------------------------------------------------
 
 struct start_opts {
-    bool attach, interactive;
-    const char *keys, *sig_proxy;
+    bool attach, interactive, sig_proxy;
+    const char *keys;
+    struct strv checkpoint;
 };
 static const struct opt start_rows[] = {
     {.name = "attach",
@@ -49,6 +42,10 @@ static const struct opt start_rows[] = {
      .type = OPT_BOOL,
      .offset = OPT_AT(struct start_opts, attach),
      .help = "Show its output, pass signals on and end with its exit code"},
+    {"checkpoint", 0, OPT_LIST, OPT_AT(struct start_opts, checkpoint), .hidden = true,
+     .help = "Go on from a checkpoint"},
+    {"checkpoint-dir", 0, OPT_LIST, OPT_AT(struct start_opts, checkpoint), .hidden = true,
+     .help = "Where checkpoints are"},
     {.name = "detach-keys",
      .type = OPT_TEXT,
      .offset = OPT_AT(struct start_opts, keys),
@@ -60,10 +57,9 @@ static const struct opt start_rows[] = {
      .offset = OPT_AT(struct start_opts, interactive),
      .help = "Pass stdin on"},
     {.name = "sig-proxy",
-     .type = OPT_TEXT,
+     .type = OPT_BOOL,
      .offset = OPT_AT(struct start_opts, sig_proxy),
-     .implied = "true",
-     .arg = "BOOL",
+     .initial = "true",
      .help = "Pass signals on to the program (default: true)"},
 };
 
@@ -85,8 +81,7 @@ static int start_attached(struct cli *c, const struct start_opts *o, struct err 
     own(free) char *keys = cli_detach_keys(c, o->keys);
     struct container_attach_options a = {.no_stdin = !o->interactive,
                                          .keys = keys,
-                                         .no_sig_proxy =
-                                             o->sig_proxy && strcmp(o->sig_proxy, "false") == 0};
+                                         .no_sig_proxy = !o->sig_proxy};
     struct record_state s;
     char id[RECORD_ID];
     int code = 0;
@@ -103,8 +98,12 @@ static int start_attached(struct cli *c, const struct start_opts *o, struct err 
 static int start(struct cli *c, const void *options, struct err *e)
 {
     const struct start_opts *o = options;
+    if (o->checkpoint.n) {
+        err_set(e, ERR_UNSUPPORTED, "checkpoints (--checkpoint, --checkpoint-dir) are not supported");
+        return err_hint(e, "leave the option out to start the program from its beginning");
+    }
     if (o->attach || o->interactive) return start_attached(c, o, e);
-    return each_container(c, o, &(struct each){.one = start_one}, e);
+    return cli_each_container(c, o, &(struct cli_each){.one = start_one}, e);
 }
 
 static const char *const start_aliases[] = {"container start", NULL};
@@ -178,12 +177,12 @@ static int restart_one(struct cli *c, struct engine *en, const char *id, const v
 
 static int stop(struct cli *c, const void *options, struct err *e)
 {
-    return each_container(c, options, &(struct each){.one = stop_one}, e);
+    return cli_each_container(c, options, &(struct cli_each){.one = stop_one}, e);
 }
 
 static int restart(struct cli *c, const void *options, struct err *e)
 {
-    return each_container(c, options, &(struct each){.one = restart_one}, e);
+    return cli_each_container(c, options, &(struct cli_each){.one = restart_one}, e);
 }
 
 static const char *const stop_aliases[] = {"container stop", NULL};
@@ -238,7 +237,7 @@ static int kill_one(struct cli *c, struct engine *en, const char *id, const void
 
 static int kill_all(struct cli *c, const void *options, struct err *e)
 {
-    return each_container(c, options, &(struct each){.one = kill_one}, e);
+    return cli_each_container(c, options, &(struct cli_each){.one = kill_one}, e);
 }
 
 static const char *const kill_aliases[] = {"container kill", NULL};
@@ -296,7 +295,7 @@ static int rm(struct cli *c, const void *options, struct err *e)
         err_set(e, ERR_UNSUPPORTED, "there are no links between containers here");
         return err_hint(e, "leave out -l to remove the container");
     }
-    return each_container(c, options, &(struct each){.one = rm_one, .may_be_gone = o->force}, e);
+    return cli_each_container(c, options, &(struct cli_each){.one = rm_one, .may_be_gone = o->force}, e);
 }
 
 static const char *const rm_aliases[] = {"container rm", "container remove", NULL};
@@ -329,7 +328,7 @@ static int wait_one(struct cli *c, struct engine *en, const char *id, const void
 
 static int wait_all(struct cli *c, const void *options, struct err *e)
 {
-    return each_container(c, options, &(struct each){.one = wait_one, .quiet = true}, e);
+    return cli_each_container(c, options, &(struct cli_each){.one = wait_one, .quiet = true}, e);
 }
 
 static const char *const wait_aliases[] = {"container wait", NULL};
@@ -361,12 +360,12 @@ static int unpause_one(struct cli *c, struct engine *en, const char *id, const v
 
 static int pause_all(struct cli *c, const void *options, struct err *e)
 {
-    return each_container(c, options, &(struct each){.one = pause_one}, e);
+    return cli_each_container(c, options, &(struct cli_each){.one = pause_one}, e);
 }
 
 static int unpause_all(struct cli *c, const void *options, struct err *e)
 {
-    return each_container(c, options, &(struct each){.one = unpause_one}, e);
+    return cli_each_container(c, options, &(struct cli_each){.one = unpause_one}, e);
 }
 
 static const char *const pause_aliases[] = {"container pause", NULL};
@@ -424,8 +423,8 @@ const struct cli_cmd cli_cmd_rename = {
 // --- attach ------------------------------------------------------------------------------------
 
 struct attach_opts {
-    bool no_stdin;
-    const char *keys, *sig_proxy;
+    bool no_stdin, sig_proxy;
+    const char *keys;
 };
 static const struct opt attach_rows[] = {
     {.name = "detach-keys",
@@ -438,10 +437,9 @@ static const struct opt attach_rows[] = {
      .offset = OPT_AT(struct attach_opts, no_stdin),
      .help = "Do not pass stdin on"},
     {.name = "sig-proxy",
-     .type = OPT_TEXT,
+     .type = OPT_BOOL,
      .offset = OPT_AT(struct attach_opts, sig_proxy),
-     .implied = "true",
-     .arg = "BOOL",
+     .initial = "true",
      .help = "Pass signals on to the program (default: true)"},
 };
 
@@ -452,8 +450,7 @@ static int attach(struct cli *c, const void *options, struct err *e)
     own(free) char *keys = cli_detach_keys(c, o->keys);
     struct container_attach_options a = {.no_stdin = o->no_stdin,
                                          .keys = keys,
-                                         .no_sig_proxy =
-                                             o->sig_proxy && strcmp(o->sig_proxy, "false") == 0};
+                                         .no_sig_proxy = !o->sig_proxy};
     char id[RECORD_ID];
     int code = 0;
     if (cli_engine(c, &en, e) < 0 || record_find(&en, c->argv[0], id, e) < 0 ||
@@ -551,126 +548,4 @@ const struct cli_cmd cli_cmd_container_prune = {
     CLI_OPTIONS(prune_rows, struct prune_opts),
     .family = CLI_DOCKER,
     .run = prune,
-};
-
-// --- update ------------------------------------------------------------------------------------
-
-struct update_opts {
-    struct container_update_options update;
-    double cpus;
-    uint64_t memory_reservation;
-    const char *memory_swap;
-};
-#define U(member) OPT_AT(struct update_opts, update.member)
-static const struct opt update_rows[] = {
-    {.name = "blkio-weight",
-     .type = OPT_INT,
-     .offset = U(blkio_weight),
-     .arg = "N",
-     .help = "Weight of its disk access against others (10 to 1000)"},
-    {.name = "cpu-period",
-     .type = OPT_INT,
-     .offset = U(cpu_period),
-     .arg = "MICROSECONDS",
-     .help = "Length of the time slices that --cpu-quota is a part of (default: 100000)"},
-    {.name = "cpu-quota",
-     .type = OPT_INT,
-     .offset = U(cpu_quota),
-     .arg = "MICROSECONDS",
-     .help = "CPU time it gets in each period; -1 for no limit"},
-    {.name = "cpu-shares",
-     .letter = 'c',
-     .type = OPT_UINT,
-     .offset = U(cpu_shares),
-     .arg = "N",
-     .help = "Weight of its CPU time against others (1024 is one share)"},
-    {.name = "cpus",
-     .type = OPT_REAL,
-     .offset = OPT_AT(struct update_opts, cpus),
-     .arg = "N",
-     .help = "How many CPUs it may use: 1.5"},
-    {.name = "cpuset-cpus",
-     .type = OPT_TEXT,
-     .offset = U(cpuset_cpus),
-     .arg = "LIST",
-     .help = "Which CPUs it may use: 0-3,6"},
-    {.name = "cpuset-mems",
-     .type = OPT_TEXT,
-     .offset = U(cpuset_mems),
-     .arg = "LIST",
-     .help = "Which memory nodes it may use"},
-    {.name = "memory",
-     .letter = 'm',
-     .type = OPT_SIZE,
-     .offset = U(memory),
-     .arg = "BYTES",
-     .help = "Memory limit: 512m, 2g"},
-    {.name = "memory-reservation",
-     .type = OPT_SIZE,
-     .offset = OPT_AT(struct update_opts, memory_reservation),
-     .arg = "BYTES",
-     .help = "Memory that it keeps when the machine runs short"},
-    {.name = "memory-swap",
-     .type = OPT_TEXT,
-     .offset = OPT_AT(struct update_opts, memory_swap),
-     .arg = "BYTES",
-     .help = "Limit of memory and swap together; -1 for no limit"},
-    {.name = "pids-limit",
-     .type = OPT_INT,
-     .offset = U(pids_limit),
-     .given = U(has_pids_limit),
-     .arg = "N",
-     .help = "How many processes it may have (0 or -1: no limit, from the next start on)"},
-    {.name = "restart",
-     .type = OPT_TEXT,
-     .offset = U(restart),
-     .arg = "POLICY",
-     .help = "When it is started again: no, on-failure[:MAX], always, unless-stopped"},
-};
-#undef U
-
-static int update_one(struct cli *c, struct engine *en, const char *id, const void *options,
-                      struct err *e)
-{
-    const struct update_opts *o = options;
-    struct container_update_options u = o->update;
-    uint64_t swap;
-    (void)c;
-    u.nano_cpus = (int64_t)(o->cpus * 1e9);
-    u.memory_reservation = (int64_t)o->memory_reservation;
-    if (o->memory_swap && strcmp(o->memory_swap, "-1") == 0) {
-        u.memory_swap = -1;
-    } else if (o->memory_swap) {
-        if (num_bytes(sv_of(o->memory_swap), &swap, e) < 0)
-            return err_wrap(e, "reading --memory-swap");
-        u.memory_swap = (int64_t)swap;
-    }
-    return container_update(en, id, &u, e);
-}
-
-static int update_all(struct cli *c, const void *options, struct err *e)
-{
-    const struct update_opts none = {0};
-    if (memcmp(options, &none, sizeof none) == 0) {
-        err_set(e, ERR_USAGE, "nothing to change");
-        return err_hint(e, "say what: -m, --cpus, --restart ...; see '%s update --help'", c->program);
-    }
-    return each_container(c, options, &(struct each){.one = update_one}, e);
-}
-
-static const char *const update_aliases[] = {"container update", NULL};
-const struct cli_cmd cli_cmd_update = {
-    .path = "update",
-    .alias = update_aliases,
-    .usage = "CONTAINER [CONTAINER...]",
-    .help = "Change the limits and the restart policy of containers",
-    .more = "Limits of a running container change at once; of one that shares its process namespace "
-            "only those that it was started with, else from its next start on.",
-    .examples = "dewar update --restart unless-stopped web\ndewar update -m 2g training\n",
-    CLI_OPTIONS(update_rows, struct update_opts),
-    .min_words = 1,
-    .max_words = -1,
-    .family = CLI_DOCKER,
-    .words = CLI_WORDS_CONTAINERS,
-    .run = update_all,
 };

@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "cli/commands.h"
+#include "codec/json.h"
 #include "record/logs.h"
 #include "record/state.h"
 
@@ -21,7 +22,7 @@ static const struct opt rows[] = {
     {.name = "details",
      .type = OPT_BOOL,
      .offset = OPT_AT(struct opts, details),
-     .help = "Show the log's extra attributes as well (there are none yet)"},
+     .help = "Show what --log-opt labels=, env= and tag= put beside each line"},
     {.name = "follow",
      .letter = 'f',
      .type = OPT_BOOL,
@@ -79,6 +80,42 @@ static void add_time(struct str *out, int64_t ns)
              tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(ns % 1000000000));
 }
 
+// As in an address: what is not plain is %XX.
+static void add_word(struct sv v, struct str *out)
+{
+    for (size_t i = 0; i < v.n; i++) {
+        char c = v.p[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                     (c && strchr("-_.~", c));
+        if (plain)
+            str_addc(out, c);
+        else if (c == ' ')
+            str_addc(out, '+');
+        else
+            str_addf(out, "%%%02X", (unsigned)(unsigned char)c);
+    }
+}
+
+// "k=v,k2=v2 "
+static void add_details(struct sv attrs, struct str *out)
+{
+    own(codec_json) struct codec_json *j = NULL;
+    struct err damaged;
+    void *it = NULL;
+    const char *key;
+    struct codec_json *value;
+    bool first = true;
+    if (attrs.n && codec_json_parse(attrs, "the log", &j, &damaged) == 0)
+        while (codec_json_next(j, &it, &key, &value)) {
+            if (!first) str_addc(out, ',');
+            first = false;
+            add_word(sv_of(key), out);
+            str_addc(out, '=');
+            add_word(codec_json_text(value), out);
+        }
+    str_addc(out, ' ');
+}
+
 static int print_line(void *arg, const struct record_log_line *line, struct err *e)
 {
     struct printing *p = arg;
@@ -86,7 +123,7 @@ static int print_line(void *arg, const struct record_log_line *line, struct err 
     // In the order they came: what is held back of the other stream goes first.
     if (p->out[!i].n && put(p, !i, e) < 0) return -1;
     if (p->o->timestamps && line->begins) add_time(&p->out[i], line->time_ns);
-    if (p->o->details && line->begins) str_addc(&p->out[i], ' ');
+    if (p->o->details && line->begins) add_details(line->attrs, &p->out[i]);
     str_add(&p->out[i], line->text);
     return p->o->follow || p->out[i].n > 60000 ? put(p, i, e) : 0;
 }

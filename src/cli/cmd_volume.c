@@ -12,9 +12,11 @@
 // --- create ------------------------------------------------------------------------------------
 
 struct create {
-    struct strv labels, opts;
+    struct strv labels, opts, cluster;
     const char *driver, *name;
 };
+// Options of Docker's clusters, which there are none of here.
+#define CLUSTER(name) {name, 0, OPT_LIST, AT(cluster), .hidden = true, .help = "Of a cluster"}
 #define AT(member) .offset = OPT_AT(struct create, member)
 static const struct opt create_options[] = {
     {"driver", 'd', OPT_TEXT, AT(driver), .arg = "NAME", .help = "Only 'local' is known"},
@@ -22,14 +24,25 @@ static const struct opt create_options[] = {
     {"name", 0, OPT_TEXT, AT(name), .hidden = true, .help = "Its name"},
     {"opt", 'o', OPT_LIST, AT(opts), .arg = "KEY=VALUE",
      .help = "What it is: type=, device= and o= as mount(8) has them"},
+    CLUSTER("availability"), CLUSTER("group"), CLUSTER("limit-bytes"), CLUSTER("required-bytes"),
+    CLUSTER("scope"), CLUSTER("secret"), CLUSTER("sharing"), CLUSTER("topology-preferred"),
+    CLUSTER("topology-required"), CLUSTER("type"),
 };
 #undef AT
+
+static int no_cluster(struct err *e)
+{
+    err_set(e, ERR_UNSUPPORTED, "volumes of a cluster are not supported");
+    return err_hint(e, "a folder that several machines share: --opt type=nfs --opt device=:/path --opt "
+                       "o=addr=HOST");
+}
 
 static int run_create(struct cli *c, const void *options, struct err *e)
 {
     const struct create *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     char name[RECORD_NAME];
+    if (o->cluster.n) return no_cluster(e);
     if (o->driver && strcmp(o->driver, "local") != 0) {
         err_set(e, ERR_UNSUPPORTED, "create: error looking up volume plugin %s: plugin not found",
                 o->driver);
@@ -62,10 +75,11 @@ const struct cli_cmd cli_cmd_volume_create = {
 struct ls {
     struct strv filters;
     const char *format;
-    bool quiet;
+    bool quiet, cluster;
 };
 #define AT(member) .offset = OPT_AT(struct ls, member)
 static const struct opt ls_options[] = {
+    {"cluster", 0, OPT_BOOL, AT(cluster), .hidden = true, .help = "Those of a cluster"},
     {"filter", 'f', OPT_LIST, AT(filters), .arg = "KEY=VALUE",
      .help = "Only these: dangling=BOOL, name=TEXT, label=K[=V], driver=local"},
     {.name = "format", CLI_OPT_FORMAT(struct ls, format)},
@@ -104,6 +118,7 @@ static int run_ls(struct cli *c, const void *options, struct err *e)
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     own(volume_rows) struct volume_rows rows = {0};
     own(codec_json) struct codec_json *list = codec_json_new_array();
+    if (o->cluster) return no_cluster(e);
     if (cli_engine(c, &en, e) < 0 || volume_list(&en, &o->filters, &rows, e) < 0) return -1;
     vec_each (row, &rows) {
         if (o->quiet && !o->format)

@@ -27,6 +27,15 @@ extern const struct cli_cmd cli_cmd_doctor, cli_cmd_info, cli_cmd_version;
 extern const struct cli_cmd cli_cmd_oci;
 extern const struct cli_cmd cli_cmd_help, cli_cmd_completion, cli_cmd_complete;
 
+// For commands that take several containers: calls `one` for every word. When one fails the others
+// have their turn all the same.
+struct cli_each {
+    int (*one)(struct cli *c, struct engine *en, const char *id, const void *o, struct err *e);
+    bool quiet;      // else the word is printed where that went well
+    bool may_be_gone; // what is not there is told, and no failure
+};
+int cli_each_container(struct cli *c, const void *o, const struct cli_each *how, struct err *e);
+
 struct store_df;
 // What a container has written and what its image holds; 0 where the store has not.
 void cli_container_sizes(const struct store_df *df, const char *id, const char *image,

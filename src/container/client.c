@@ -34,7 +34,7 @@ struct client {
     bool proxy; // pass signals on
     bool read_stdin;
     bool out_broken[2]; // nobody reads our stdout, our stderr any more
-    bool ended, detached, behind;
+    bool ended, detached, behind, oom;
     int code;
     unsigned impatience; // how often ctrl-c was pressed in vain
     struct keys keys;
@@ -178,6 +178,7 @@ static int from_monitor(struct client *c, struct err *e)
     if (m.kind == MESSAGE_ENDED) {
         c->ended = true;
         c->code = m.value;
+        c->oom = m.extra != 0;
     }
     return 0;
 }
@@ -288,6 +289,7 @@ int client_run(int sock, bool starter, const struct client_options *o, int *out_
     int rc = run(&c, starter, o, e);
     *out_code = c.code;
     if (o->detached) *o->detached = rc == 0 && c.detached;
+    if (o->oom) *o->oom = rc == 0 && c.oom;
     return rc;
 }
 

@@ -13,6 +13,7 @@ struct client_options {
     bool tty;
     const char *id;
     bool *detached; // client_run: set when the person left; NULL: nobody asks
+    bool *oom;      // ... when the kernel killed for want of memory; NULL: nobody asks
 };
 // The same for a program of `exec`, which has no monitor: `program` is its pidfd, `pty` its terminal
 // (-1: it has our own stdin, stdout and stderr). Both stay the caller's. Returns when it has ended or

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/event.h"
+#include "base/num.h"
 #include "base/own.h"
 #include "container/client.h"
 #include "container/create.h"
@@ -31,8 +32,9 @@ void container_run_options_fini(struct container_run_options *o)
     struct strv *lists[] = {&o->args,     &o->env,      &o->env_files, &o->volumes, &o->mounts,
                             &o->tmpfs,    &o->devices,  &o->ulimits,   &o->labels,  &o->label_files,
                             &o->security, &o->log_opts, &o->ports,     &o->volumes_from,
-                            &o->expose};
+                            &o->expose,   &o->attach,   &o->annotations};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) strv_fini(lists[i]);
+    for (size_t i = 0; i < SANDBOX_DISK_COUNT; i++) strv_fini(&o->disks[i]);
     if (o->spec.rootfs_fd == 0) o->spec.rootfs_fd = -1;
     sandbox_spec_fini(&o->spec);
 }
@@ -119,6 +121,17 @@ static void hint_at_script(struct engine *en, const char *script, int exit_code)
                    script);
 }
 
+static void hint_at_memory(struct engine *en, const struct record_config *c, int exit_code)
+{
+    own(str) struct str limit = {0};
+    if (exit_code == 0 || c->memory <= 0) return;
+    num_print_binary((uint64_t)c->memory, &limit);
+    event_info(&en->sink,
+               "hint: the container reached its memory limit of %s, and the kernel killed a program "
+               "in it: give it more with -m",
+               str_z(&limit));
+}
+
 static int make(struct engine *en, const struct container_run_options *o, struct prepared *p,
                 struct err *e)
 {
@@ -151,15 +164,17 @@ int container_create(struct engine *en, const struct container_run_options *o,
 static int run_attached(struct engine *en, const struct container_run_options *o,
                         struct prepared *p, int sock, int *out_code, struct err *e)
 {
-    bool detached = false;
+    bool detached = false, oom = false;
     struct client_options c = {.no_sig_proxy = o->no_sig_proxy,
                                .read_stdin = o->interactive,
                                .keys = o->detach_keys,
                                .tty = p->config.tty,
                                .id = p->config.brief.id,
-                               .detached = &detached};
+                               .detached = &detached,
+                               .oom = &oom};
     int rc = client_run(sock, true, &c, out_code, e);
     if (detached) record_event(en, &p->config, "detach", NULL);
+    if (oom) hint_at_memory(en, &p->config, *out_code);
     if (rc == 0) return 0;
     struct err ignored;
     if (e->kind == ERR_INTERNAL) record_await_dead(en, p->record.id);
@@ -175,10 +190,11 @@ int container_run(struct engine *en, const struct container_run_options *o, char
     if (make(en, o, &p, e) < 0) return -1;
     memcpy(out_id, p.record.id, RECORD_ID);
     record_event(en, &p.config, "create", NULL);
-    int attach = o->detach ? 0 : MESSAGE_OUT | MESSAGE_ERR | (o->interactive ? MESSAGE_IN : 0);
+    int attach = (int)p.config.attach;
+    if (!o->interactive) attach &= ~MESSAGE_IN;
     // What is gone when it ends needs no log: then nothing stands between program and terminal.
-    bool direct =
-        attach && o->rm && !o->spec.tty && (!o->log_driver || strcmp(o->log_driver, "none") == 0);
+    bool direct = (attach & MESSAGE_OUT) && (attach & MESSAGE_ERR) && o->rm && !o->spec.tty &&
+                  (!o->log_driver || strcmp(o->log_driver, "none") == 0);
     if (attach) record_event(en, &p.config, "attach", NULL);
     // A copy: the spec goes to the monitor.
     own(free) char *script = attach ? str_dup(script_left_out(&p.spec)) : NULL;
@@ -197,15 +213,17 @@ static int start_attached(struct engine *en, struct prepared *p,
                           const struct container_attach_options *a, int sock, int *out_code,
                           struct err *e)
 {
-    bool detached = false;
+    bool detached = false, oom = false;
     struct client_options c = {.no_sig_proxy = a->no_sig_proxy,
                                .read_stdin = p->config.interactive && !a->no_stdin,
                                .keys = a->keys,
                                .tty = p->config.tty,
                                .id = p->config.brief.id,
-                               .detached = &detached};
+                               .detached = &detached,
+                               .oom = &oom};
     int rc = client_run(sock, true, &c, out_code, e);
     if (detached) record_event(en, &p->config, "detach", NULL);
+    if (oom) hint_at_memory(en, &p->config, *out_code);
     return rc;
 }
 

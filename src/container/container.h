@@ -9,6 +9,7 @@
 #include "base/engine.h"
 #include "base/vec.h"
 #include "record/state.h"
+#include "sandbox/disk.h"
 #include "sandbox/sandbox.h"
 
 // --health-*: what is given replaces the image's HEALTHCHECK field by field.
@@ -21,7 +22,7 @@ struct container_health_options {
 
 // What `run` takes. Lists hold the texts as a person typed them (both faces share their parsers);
 // `spec` holds what needs no interpretation: workdir, user, groups_add, hostname, domainname,
-// readonly, hosts_extra, net, cap_add, cap_drop, privileged, sysctls, shm_size, oom score, tty,
+// readonly, hosts_extra, dns, net, cap_add, cap_drop, privileged, sysctls, shm_size, oom score, tty,
 // init and the resources. All zero is the default.
 struct container_run_options {
     const char *image;
@@ -40,6 +41,12 @@ struct container_run_options {
     struct strv labels;
     struct strv label_files;
     struct strv security;     // --security-opt
+    struct strv attach;       // "stdin", "stdout", "stderr"; none: what there is
+    struct strv annotations;  // "K=V"
+    struct strv disks[SANDBOX_DISK_COUNT];  // limits: "/dev/sda:1mb"
+    const char *cgroup_parent;
+    const char *cgroupns;     // "host", "private"; NULL: private
+    const char *isolation, *runtime, *volume_driver;  // of each there is one
     const char *name;
     const char *cidfile;
     const char *platform;

@@ -22,5 +22,8 @@ int create_check_limits(const struct record_config *c, struct err *e);
 
 int create_pull_option(const struct container_run_options *o, enum image_pull_policy *out,
                        struct err *e);
+// Options of words and numbers alone (create_words.c).
+int create_read_words(const struct container_run_options *o, struct record_config *c,
+                      struct err *e);
 // The image's probe, field by field, where the person said nothing.
 void create_merge_health(struct oci_health *to, const struct oci_health *from);

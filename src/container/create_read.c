@@ -331,6 +331,8 @@ static void copy_plain(const struct container_run_options *o, struct record_conf
                  {&c->cpuset_mems, s->cpuset_mems},
                  {&c->stop_signal, o->stop_signal},
                  {&c->userns_mode, o->userns},
+                 {&c->cgroup_parent, o->cgroup_parent},
+                 {&c->cgroupns, o->cgroupns},
                  {&c->log_driver, o->log_driver},
                  {&c->brief.image, o->image}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i].to = str_dup(texts[i].from);
@@ -341,7 +343,9 @@ static void copy_plain(const struct container_run_options *o, struct record_conf
                  {&c->cap_add, &s->cap_add},       {&c->cap_drop, &s->cap_drop},
                  {&c->sysctls, &s->sysctls},       {&c->device_rules, &s->device_rules},
                  {&c->devices, &o->devices},       {&c->ulimits, &o->ulimits},
-                 {&c->log_opts, &o->log_opts},     {&c->ports, &o->ports}};
+                 {&c->log_opts, &o->log_opts},     {&c->ports, &o->ports},
+                 {&c->dns, &s->dns},               {&c->dns_search, &s->dns_search},
+                 {&c->dns_options, &s->dns_options}, {&c->annotations, &o->annotations}};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         strv_add_all(lists[i].to, lists[i].from);
     if (o->cidfile) c->cidfile = absolute(o->cidfile);
@@ -349,7 +353,6 @@ static void copy_plain(const struct container_run_options *o, struct record_conf
     c->brief.tty = c->tty = s->tty;
     c->interactive = o->interactive;
     c->stdin_once = o->interactive && !o->detach;
-    c->attached = !o->detach;
     c->init = s->init;
     c->readonly = s->readonly;
     c->privileged = s->privileged;
@@ -364,6 +367,11 @@ static void copy_plain(const struct container_run_options *o, struct record_conf
     c->cpu_period = s->cpu_period;
     c->memory_reservation = s->memory_reservation;
     c->blkio_weight = s->blkio_weight;
+    c->cpu_rt_period = s->cpu_rt_period;
+    c->cpu_rt_runtime = s->cpu_rt_runtime;
+    c->oom_kill_disable = s->oom_kill_disable;
+    c->has_swappiness = s->has_swappiness && s->memory_swappiness != -1;
+    c->memory_swappiness = c->has_swappiness ? s->memory_swappiness : 0;
     c->pids_limit = s->pids_limit;
     c->stop_timeout = o->has_stop_timeout ? o->stop_timeout : -1;
 }
@@ -388,63 +396,6 @@ static int check_hostname(const struct record_config *c, struct err *e)
     return err_set(e, ERR_USAGE, "conflicting options: hostname and the UTS mode");
 }
 
-#define MEMORY_MIN ((int64_t)6 << 20) // as in Docker: with less no program starts
-
-int create_check_limits(const struct record_config *c, struct err *e)
-{
-    if (c->memory && c->memory < MEMORY_MIN)
-        return err_set(e, ERR_USAGE, "Minimum memory limit allowed is 6MB");
-    if (c->memory && c->memory_swap > 0 && c->memory_swap < c->memory)
-        return err_set(e, ERR_USAGE,
-                       "Memory limit should be smaller than already set memoryswap limit, update "
-                       "the memoryswap at the same time");
-    if (c->memory && c->memory_reservation > c->memory)
-        return err_set(e, ERR_USAGE, "--memory-reservation is larger than --memory");
-    if (c->nano_cpus && (c->cpu_quota || c->cpu_period))
-        return err_set(e, ERR_USAGE, "--cpus conflicts with --cpu-quota and --cpu-period");
-    if (c->blkio_weight && (c->blkio_weight < 10 || c->blkio_weight > 1000))
-        return err_set(e, ERR_USAGE, "--blkio-weight must lie between 10 and 1000");
-    return 0;
-}
-
-// "c 1:5 rwm", "b *:* r", "a *:* rwm": what the kernel takes.
-static int check_device_rules(const struct record_config *c, struct err *e)
-{
-    for (size_t i = 0; i < c->device_rules.n; i++) {
-        const char *text = c->device_rules.p[i];
-        struct sv access = sv_of(text), type = sv_cut(&access, ' '), node = sv_cut(&access, ' ');
-        struct sv minor = node, major = sv_cut(&minor, ':');
-        uint64_t n;
-        bool ok = type.n == 1 && strchr("abc", type.p[0]) && minor.p && access.n && access.n <= 3;
-        ok = ok && (sv_eqz(major, "*") || num_u64_max(major, UINT32_MAX, &n));
-        ok = ok && (sv_eqz(minor, "*") || num_u64_max(minor, UINT32_MAX, &n));
-        for (size_t k = 0; ok && k < access.n; k++) ok = strchr("rwm", access.p[k]) != NULL;
-        if (ok) continue;
-        err_set(e, ERR_USAGE, "invalid device cgroup rule '%s'", text);
-        return err_hint(e, "it is TYPE MAJOR:MINOR ACCESS, as in 'c 188:* rwm'");
-    }
-    return 0;
-}
-
-static int expose_option(const struct container_run_options *o, struct record_config *c,
-                         struct err *e)
-{
-    static const char *const protocols[] = {"tcp", "udp", "sctp"};
-    for (size_t i = 0; i < o->expose.n; i++) {
-        struct sv protocol = sv_of(o->expose.p[i]), port = sv_cut(&protocol, '/');
-        const char *known = protocol.p ? NULL : "tcp";
-        uint64_t n;
-        for (size_t k = 0; k < 3 && protocol.p; k++)
-            if (sv_eqz(protocol, protocols[k])) known = protocols[k];
-        if (!known || !num_u64_max(port, 65535, &n) || n == 0) {
-            err_set(e, ERR_USAGE, "invalid port '%s' behind --expose", o->expose.p[i]);
-            return err_hint(e, "it is PORT or PORT/PROTOCOL, as in 53/udp");
-        }
-        strv_take(&c->exposed, str_fmt("%u/%s", (unsigned)n, known));
-    }
-    return 0;
-}
-
 // All that can be wrong on the command line, before anything is touched.
 int create_read(struct engine *en, const struct container_run_options *o, struct record_config *c,
                 struct strv *env, struct err *e)
@@ -452,9 +403,7 @@ int create_read(struct engine *en, const struct container_run_options *o, struct
     enum image_pull_policy pull;
     copy_plain(o, c);
     security_options(o, c);
-    if (create_check_limits(c, e) < 0 || check_device_rules(c, e) < 0 ||
-        expose_option(o, c, e) < 0)
-        return -1;
+    if (create_read_words(o, c, e) < 0 || create_check_limits(c, e) < 0) return -1;
     if (check_terminal(o, e) < 0 || create_pull_option(o, &pull, e) < 0 ||
         restart_option(o, c, e) < 0 || health_options(o, c, e) < 0 ||
         others_mode(en, o->pid_mode, "pid", &c->pid_mode, e) < 0 ||
@@ -469,7 +418,8 @@ int create_read(struct engine *en, const struct container_run_options *o, struct
     if (o->stop_signal && container_signal_number(o->stop_signal) < 0)
         return err_set(e, ERR_USAGE, "invalid signal: '%s'", o->stop_signal);
     struct record_log_options log;
-    if (record_log_options_read(c, &log, e) < 0) return -1;
+    own(str) struct str attrs = {0};
+    if (record_log_options_read(c, &log, e) < 0 || record_log_attrs(c, &attrs, e) < 0) return -1;
     strv_add_all(env, &o->proxies);
     for (size_t i = 0; i < o->env_files.n; i++)
         if (sandbox_parse_env_file(o->env_files.p[i], env, e) < 0) return -1;

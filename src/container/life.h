@@ -61,7 +61,7 @@ struct container_update_options {
     const char *restart;
     uint64_t memory, cpu_shares;
     int64_t memory_swap, nano_cpus, pids_limit;
-    int64_t memory_reservation, cpu_quota, cpu_period, blkio_weight;
+    int64_t memory_reservation, cpu_quota, cpu_period, cpu_rt_period, cpu_rt_runtime, blkio_weight;
     bool has_pids_limit;
     const char *cpuset_cpus, *cpuset_mems;
 };

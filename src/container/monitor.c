@@ -380,7 +380,7 @@ static bool turn(struct monitor *m)
 
 static void tell(struct monitor *m, enum record_message_kind kind, bool only_waits)
 {
-    struct record_message msg = {.kind = kind, .value = m->state.code};
+    struct record_message msg = {.kind = kind, .value = m->state.code, .extra = m->state.oom};
     vec_each(p, &m->relay.peers)
     {
         bool wants = kind == MESSAGE_ENDED ? p->starter || p->attached || p->waits : p->waits_any;
@@ -533,6 +533,7 @@ static void prepare(struct monitor *m, const struct monitor_options *o)
     if (o->direct || record_log_options_read(o->config, &log, &ignored) < 0) return;
     if (record_log_writer_open(&m->relay.log, &log, o->record->fd, &ignored) < 0)
         snprintf(m->state.error, sizeof m->state.error, "no log: %s", err_cause(&ignored));
+    record_log_attrs(o->config, &m->relay.log.attrs, &ignored);
 }
 
 _Noreturn void monitor_run(const struct monitor_options *o)

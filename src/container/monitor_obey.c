@@ -104,6 +104,7 @@ static bool limits_differ(const struct record_config *a, const struct record_con
     return a->memory != b->memory || a->memory_swap != b->memory_swap ||
            a->cpu_shares != b->cpu_shares || a->nano_cpus != b->nano_cpus ||
            a->pids_limit != b->pids_limit || a->memory_reservation != b->memory_reservation ||
+           a->cpu_rt_period != b->cpu_rt_period || a->cpu_rt_runtime != b->cpu_rt_runtime ||
            a->cpu_quota != b->cpu_quota || a->cpu_period != b->cpu_period ||
            a->blkio_weight != b->blkio_weight;
 }

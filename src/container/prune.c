@@ -104,6 +104,8 @@ static int change(struct record_config *c, void *arg, struct err *e)
     } numbers[] = {{&c->memory_reservation, o->memory_reservation},
                    {&c->cpu_quota, o->cpu_quota},
                    {&c->cpu_period, o->cpu_period},
+                   {&c->cpu_rt_period, o->cpu_rt_period},
+                   {&c->cpu_rt_runtime, o->cpu_rt_runtime},
                    {&c->blkio_weight, o->blkio_weight}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (numbers[i].value) *numbers[i].to = numbers[i].value;

@@ -18,6 +18,7 @@
 #include "record/state.h"
 #include "sandbox/mounts.h"
 #include "sandbox/parse.h"
+#include "sandbox/resolv.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/seccomp.h"
 #include "sandbox/userns.h"
@@ -88,7 +89,8 @@ static void fill_plain(const struct record_config *c, struct sandbox_spec *s)
                  {&s->hostname, c->hostname},
                  {&s->domainname, c->domainname},
                  {&s->cpuset_cpus, c->cpuset_cpus},
-                 {&s->cpuset_mems, c->cpuset_mems}};
+                 {&s->cpuset_mems, c->cpuset_mems},
+                 {&s->cgroup_parent, c->cgroup_parent}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i].to = str_dup(texts[i].from);
     const struct {
         struct strv *to;
@@ -99,7 +101,10 @@ static void fill_plain(const struct record_config *c, struct sandbox_spec *s)
                  {&s->cap_add, &c->cap_add},
                  {&s->cap_drop, &c->cap_drop},
                  {&s->sysctls, &c->sysctls},
-                 {&s->device_rules, &c->device_rules}};
+                 {&s->device_rules, &c->device_rules},
+                 {&s->dns, &c->dns},
+                 {&s->dns_search, &c->dns_search},
+                 {&s->dns_options, &c->dns_options}};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         strv_add_all(lists[i].to, lists[i].from);
     s->tty = c->tty;
@@ -117,6 +122,12 @@ static void fill_plain(const struct record_config *c, struct sandbox_spec *s)
     s->cpu_period = c->cpu_period;
     s->memory_reservation = c->memory_reservation;
     s->blkio_weight = c->blkio_weight;
+    s->cpu_rt_period = c->cpu_rt_period;
+    s->cpu_rt_runtime = c->cpu_rt_runtime;
+    s->oom_kill_disable = c->oom_kill_disable;
+    s->has_swappiness = c->has_swappiness;
+    s->memory_swappiness = c->memory_swappiness;
+    s->host_cgroupns = is_host(c->cgroupns);
     s->pids_limit = c->pids_limit;
     s->net = c->network && strcmp(c->network, "host") == 0 ? SANDBOX_NET_HOST : SANDBOX_NET_NONE;
     s->host_pid = is_host(c->pid_mode);
@@ -145,7 +156,12 @@ int container_start_spec(struct engine *en, const struct record_config *c, struc
         if (sandbox_parse_ulimit(c->ulimits.p[i], &l, e) < 0) return -1;
         vec_push(&s->rlimits, l);
     }
-    return 0;
+    for (size_t i = 0; i < c->disk_limits.n; i++) {
+        struct sandbox_disk_limit l;
+        if (sandbox_disk_parse(c->disk_limits.p[i], &l, e) < 0) return -1;
+        vec_push(&s->disk_limits, l);
+    }
+    return sandbox_resolv_check(s, e);
 }
 
 // --- root and volumes --------------------------------------------------------------------------

@@ -10,7 +10,9 @@
 #include "base/fs.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "record/message.h"
 #include "record/state.h"
+#include "sandbox/disk.h"
 #include "sandbox/parse.h"
 #include "sandbox/proc_sys.h"
 
@@ -87,6 +89,29 @@ static struct codec_json *state(struct engine *en, const struct record_config *c
     return j;
 }
 
+// Limits of single disks, a list for each kind.
+static void set_disks(struct codec_json *j, const struct record_config *c)
+{
+    static const struct {
+        const char *key, *value;
+    } kinds[SANDBOX_DISK_COUNT] = {[SANDBOX_DISK_WEIGHT] = {"BlkioWeightDevice", "Weight"},
+                                   [SANDBOX_DISK_READ_BPS] = {"BlkioDeviceReadBps", "Rate"},
+                                   [SANDBOX_DISK_WRITE_BPS] = {"BlkioDeviceWriteBps", "Rate"},
+                                   [SANDBOX_DISK_READ_IOPS] = {"BlkioDeviceReadIOps", "Rate"},
+                                   [SANDBOX_DISK_WRITE_IOPS] = {"BlkioDeviceWriteIOps", "Rate"}};
+    for (size_t i = 0; i < c->disk_limits.n; i++) {
+        struct sandbox_disk_limit l;
+        struct err bad;
+        if (sandbox_disk_parse(c->disk_limits.p[i], &l, &bad) < 0) continue;
+        struct codec_json *row = codec_json_new_object(), *list = codec_json_get(j, kinds[l.kind].key);
+        set_text(row, "Path", l.device);
+        set_int(row, kinds[l.kind].value, (int64_t)l.value);
+        if (!list) set(j, kinds[l.kind].key, list = codec_json_new_array());
+        codec_json_add(list, row);
+        free(l.device);
+    }
+}
+
 // "-m 1g" and the like as Docker keeps them; what was not asked for is 0.
 static void set_resources(struct codec_json *j, const struct record_config *c)
 {
@@ -97,6 +122,12 @@ static void set_resources(struct codec_json *j, const struct record_config *c)
     set_int(j, "CpuPeriod", c->cpu_period);
     set_int(j, "CpuQuota", c->cpu_quota);
     set_int(j, "MemoryReservation", c->memory_reservation);
+    set_int(j, "CpuRealtimePeriod", c->cpu_rt_period);
+    set_int(j, "CpuRealtimeRuntime", c->cpu_rt_runtime);
+    set_bool(j, "OomKillDisable", c->oom_kill_disable);
+    if (c->has_swappiness) set_int(j, "MemorySwappiness", c->memory_swappiness);
+    set_text(j, "CgroupParent", c->cgroup_parent);
+    set_disks(j, c);
     set_list(j, "DeviceCgroupRules", &c->device_rules);
     set_text(j, "CpusetCpus", c->cpuset_cpus);
     set_text(j, "CpusetMems", c->cpuset_mems);
@@ -171,13 +202,11 @@ static void set_absent(struct codec_json *j, const struct absent *rows, size_t n
 static const struct absent no_host_config[] = {
     {"VolumeDriver", TEXT}, {"VolumesFrom", NOTHING}, {"Dns", LIST}, {"DnsOptions", LIST},
     {"DnsSearch", LIST}, {"Cgroup", TEXT}, {"Links", NOTHING}, {"PublishAllPorts", NO},
-    {"Isolation", TEXT}, {"CgroupParent", TEXT},
-    {"BlkioWeightDevice", LIST}, {"BlkioDeviceReadBps", NOTHING}, {"BlkioDeviceWriteBps", NOTHING},
-    {"BlkioDeviceReadIOps", NOTHING}, {"BlkioDeviceWriteIOps", NOTHING},
-    {"CpuRealtimePeriod", NUMBER}, {"CpuRealtimeRuntime", NUMBER},
-    {"DeviceRequests", NOTHING}, {"KernelMemory", NUMBER},
+    {"Isolation", TEXT}, {"BlkioWeightDevice", LIST}, {"BlkioDeviceReadBps", NOTHING},
+    {"BlkioDeviceWriteBps", NOTHING}, {"BlkioDeviceReadIOps", NOTHING},
+    {"BlkioDeviceWriteIOps", NOTHING}, {"DeviceRequests", NOTHING}, {"KernelMemory", NUMBER},
     {"KernelMemoryTCP", NUMBER}, {"MemorySwappiness", NOTHING},
-    {"OomKillDisable", NO}, {"CpuCount", NUMBER}, {"CpuPercent", NUMBER},
+    {"CpuCount", NUMBER}, {"CpuPercent", NUMBER},
     {"IOMaximumIOps", NUMBER}, {"IOMaximumBandwidth", NUMBER},
 };
 static const struct absent no_config[] = {{"Volumes", NOTHING}, {"OnBuild", NOTHING}};
@@ -354,7 +383,14 @@ static struct codec_json *host_config(const struct record_config *c)
     set_text(j, "UTSMode", c->uts_mode);
     set_text(j, "UsernsMode", c->userns_mode);
     set_int(j, "ShmSize", c->shm_size);
-    set_text(j, "CgroupnsMode", "private");
+    set_text(j, "CgroupnsMode", c->cgroupns && c->cgroupns[0] ? c->cgroupns : "private");
+    const struct {
+        const char *key;
+        const struct strv *list;
+    } dns[] = {{"Dns", &c->dns}, {"DnsSearch", &c->dns_search}, {"DnsOptions", &c->dns_options}};
+    for (size_t i = 0; i < 3; i++)
+        if (dns[i].list->n) set_list(j, dns[i].key, dns[i].list);
+    set_pairs(j, "Annotations", &c->annotations);
     set_text(j, "Runtime", "dewar");
     set(j, "ConsoleSize", console_size());
     set_list(j, "Ulimits", &c->ulimits);
@@ -395,9 +431,9 @@ static struct codec_json *config(const struct record_config *c)
     set_text(j, "Hostname", c->hostname ? c->hostname : "");
     set_text(j, "Domainname", c->domainname);
     set_text(j, "User", c->user);
-    set_bool(j, "AttachStdin", c->attached && c->interactive);
-    set_bool(j, "AttachStdout", c->attached);
-    set_bool(j, "AttachStderr", c->attached);
+    set_bool(j, "AttachStdin", (c->attach & MESSAGE_IN) != 0);
+    set_bool(j, "AttachStdout", (c->attach & MESSAGE_OUT) != 0);
+    set_bool(j, "AttachStderr", (c->attach & MESSAGE_ERR) != 0);
     set_bool(j, "Tty", c->tty);
     set_bool(j, "OpenStdin", c->interactive);
     set_bool(j, "StdinOnce", c->stdin_once);

@@ -17,62 +17,6 @@
 #include "base/own.h"
 #include "record/state.h"
 
-#define DEFAULT_SIZE ((uint64_t)20 << 20)
-#define DEFAULT_FILES 5
-#define MAX_FILES 1000
-#define MIN_SIZE 4096
-
-static const char *const drivers[LOG_DRIVER_COUNT] = {"json-file", "local", "none"};
-
-const char *record_log_driver_name(enum record_log_driver d)
-{
-    return (unsigned)d < LOG_DRIVER_COUNT ? drivers[d] : "?";
-}
-
-static int one_option(const char *text, struct record_log_options *out, struct err *e)
-{
-    struct sv value = sv_of(text), key = sv_cut(&value, '=');
-    uint64_t n;
-    if (!value.p) return err_set(e, ERR_USAGE, "invalid logging option '%s'", text);
-    if (sv_eqz(key, "max-size")) {
-        if (sv_eqz(value, "-1")) {
-            out->max_size = 0;
-            return 0;
-        }
-        if (num_bytes(value, &n, e) < 0) return err_wrap(e, "reading --log-opt max-size");
-        out->max_size = n < MIN_SIZE ? MIN_SIZE : n;
-        return 0;
-    }
-    if (sv_eqz(key, "max-file")) {
-        if (!num_u64_max(value, MAX_FILES, &n) || n == 0)
-            return err_set(e, ERR_USAGE, "--log-opt max-file must be 1 to %d", MAX_FILES);
-        out->max_file = (unsigned)n;
-        return 0;
-    }
-    if (sv_eqz(key, "mode") && (sv_eqz(value, "blocking") || sv_eqz(value, "non-blocking")))
-        return 0; // the log never blocks the program here
-    err_set(e, ERR_USAGE, "unknown log opt '%.*s' for %s log driver", (int)key.n, key.p,
-            drivers[out->driver]);
-    return err_hint(e, "known are max-size and max-file");
-}
-
-int record_log_options_read(const struct record_config *c, struct record_log_options *out,
-                            struct err *e)
-{
-    int driver = -1;
-    const char *name = c->log_driver && c->log_driver[0] ? c->log_driver : drivers[LOG_JSON];
-    for (int i = 0; i < LOG_DRIVER_COUNT; i++)
-        if (strcmp(name, drivers[i]) == 0) driver = i;
-    if (driver < 0) {
-        err_set(e, ERR_USAGE, "logger: no log driver named '%s' is registered", name);
-        return err_hint(e, "it is json-file, local or none");
-    }
-    *out = (struct record_log_options){(enum record_log_driver)driver, DEFAULT_SIZE, DEFAULT_FILES};
-    for (size_t i = 0; i < c->log_opts.n; i++)
-        if (one_option(c->log_opts.p[i], out, e) < 0) return -1;
-    return 0;
-}
-
 // --- one record to text ------------------------------------------------------------------------
 
 // Length of the valid UTF-8 sequence at p, 0 if there is none.
@@ -151,14 +95,16 @@ static void add_time(struct str *out, int64_t ns)
 
 // What the records of one stream and moment share, so that a batch makes it once. json-file: their
 // end, as it is behind a whole line; local: their beginning.
-static void print_shared(enum record_log_driver driver, int stream, int64_t ns, struct str *out)
+static void print_shared(enum record_log_driver driver, int stream, struct sv attrs, int64_t ns,
+                         struct str *out)
 {
     if (driver == LOG_LOCAL) {
         str_addf(out, "%lld %c", (long long)ns, stream == LOG_STDERR ? 'e' : 'o');
         return;
     }
-    str_addf(out, JSON_NEWLINE "\",\"stream\":\"%s\",\"time\":\"",
-             stream == LOG_STDERR ? "stderr" : "stdout");
+    str_addf(out, JSON_NEWLINE "\",\"stream\":\"%s\"", stream == LOG_STDERR ? "stderr" : "stdout");
+    if (attrs.n) str_addf(out, ",\"attrs\":%.*s", (int)attrs.n, attrs.p);
+    str_addz(out, ",\"time\":\"");
     add_time(out, ns);
     str_add(out, SV("\"}\n"));
 }
@@ -199,7 +145,7 @@ void record_log_print(enum record_log_driver driver, const struct record_log_ent
                       struct str *out)
 {
     own(str) struct str shared = {0};
-    print_shared(driver, rec->stream, rec->time_ns, &shared);
+    print_shared(driver, rec->stream, rec->attrs, rec->time_ns, &shared);
     print_record(driver, rec, str_sv(&shared), out);
 }
 
@@ -289,10 +235,30 @@ static bool skip(struct sv *v, const char *what)
     return true;
 }
 
+// An object of texts, as it stands there.
+static bool cut_object(struct sv *v, struct sv *out)
+{
+    bool in_text = false;
+    if (v->n == 0 || v->p[0] != '{') return false;
+    for (size_t i = 1; i < v->n; i++) {
+        if (in_text && v->p[i] == '\\')
+            i++;
+        else if (v->p[i] == '"')
+            in_text = !in_text;
+        else if (!in_text && v->p[i] == '}') {
+            *out = sv_part(*v, 0, i + 1);
+            *v = sv_from(*v, i + 1);
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool parse_json(struct sv line, struct str *store, struct record_log_entry *out)
 {
     if (!skip(&line, "{\"log\":\"")) return false;
     str_clear(store);
+    out->attrs = SV("");
     size_t n = unescape(line, store);
     if (n == 0) return false;
     line = sv_from(line, n);
@@ -304,6 +270,7 @@ static bool parse_json(struct sv line, struct str *store, struct record_log_entr
         out->stream = LOG_STDOUT;
     else
         return false;
+    if (skip(&line, ",\"attrs\":") && !cut_object(&line, &out->attrs)) return false;
     if (!skip(&line, ",\"time\":\"")) return false;
     long end = sv_find(line, '"');
     return end >= 0 && parse_time(sv_part(line, 0, (size_t)end), &out->time_ns) &&
@@ -319,6 +286,7 @@ static size_t parse_local(struct sv text, struct sv line, struct record_log_entr
     if (!*ok) return line.n + 1;
     if (text.n - line.n - 1 < len) return 0;
     out->stream = kind.p[0] == 'e' ? LOG_STDERR : LOG_STDOUT;
+    out->attrs = SV("");
     out->partial = kind.p[1] == 'P';
     out->text = sv_part(text, line.n + 1, (size_t)len);
     return line.n + 1 + (size_t)len;
@@ -413,12 +381,12 @@ static int write_out(struct record_log_writer *w, struct err *e)
 static int add_record(struct record_log_writer *w, int stream, struct sv text, bool partial,
                       int64_t now_ns, struct err *e)
 {
-    struct record_log_entry rec = {stream, partial, now_ns, text};
+    struct record_log_entry rec = {.stream = stream, .partial = partial, .time_ns = now_ns, .text = text};
     size_t before = w->out.n;
     struct str *shared = &w->shared[stream];
     if (w->shared_ns[stream] != now_ns || shared->n == 0) {
         str_clear(shared);
-        print_shared(w->options.driver, stream, now_ns, shared);
+        print_shared(w->options.driver, stream, str_sv(&w->attrs), now_ns, shared);
         w->shared_ns[stream] = now_ns;
     }
     print_record(w->options.driver, &rec, str_sv(shared), &w->out);
@@ -488,4 +456,5 @@ void record_log_writer_close(struct record_log_writer *w)
         str_fini(&w->shared[i]);
     }
     str_fini(&w->out);
+    str_fini(&w->attrs);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A container's log. Files containers/<id>/log/container.log, the newest, then container.log.1 and
 // so on, at most max-file of them and each up to max-size: by default 5 of 20 MB.
-//   json-file  {"log":"text\n","stream":"stdout","time":"2023-06-10T00:00:00.000000000Z"} a record
+//   json-file  {"log":"text\n","stream":"stdout","time":"2023-06-10T00:00:00.000000000Z"} a record;
+//              with --log-opt labels=, env= or tag= also "attrs":{"key":"value"} before the time
 //   local      "<ns> <o|e><F|P> <length>\n" and that many bytes: no escaping, half the work
 // A record is one line of output, or 16 KiB of a longer one (json: no "\n" at its end; local: P),
 // or what stood there without an end when the stream ended. Bytes of a terminal are stdout.
@@ -28,6 +29,10 @@ struct record_log_options {
 int record_log_options_read(const struct record_config *c, struct record_log_options *out,
                             struct err *e);
 
+// What labels=, env= and tag= put into every record: an object of texts as JSON; nothing where they
+// name nothing. ERR_USAGE for a template or an expression that cannot be read.
+int record_log_attrs(const struct record_config *c, struct str *out, struct err *e);
+
 // --- writing: the monitor ----------------------------------------------------------------------
 enum { LOG_STDOUT, LOG_STDERR, LOG_STREAMS };
 struct record_log_writer {
@@ -38,6 +43,7 @@ struct record_log_writer {
     bool failed;                  // said once
     struct str part[LOG_STREAMS]; // a line that has no end yet
     struct str out;
+    struct str attrs;               // the caller's, once it is open: record_log_attrs
     struct str shared[LOG_STREAMS]; // text that the records of one moment share
     int64_t shared_ns[LOG_STREAMS];
 };
@@ -58,6 +64,7 @@ struct record_log_entry {
     bool partial; // the line goes on in the next record
     int64_t time_ns;
     struct sv text; // with its "\n" unless partial or the last one
+    struct sv attrs; // a JSON object; mostly nothing
 };
 struct record_log_reader {
     enum record_log_driver driver;

@@ -90,7 +90,8 @@ static int show(struct walk *w, const struct record_log_entry *rec, struct err *
                                    .time_ns = rec->time_ns,
                                    .partial = rec->partial,
                                    .begins = !w->going_on[rec->stream],
-                                   .text = rec->text};
+                                   .text = rec->text,
+                                   .attrs = rec->attrs};
     w->going_on[rec->stream] = rec->partial;
     if (w->o->until_ns && rec->time_ns > w->o->until_ns) {
         w->over = w->o->follow; // a clock that was set back has earlier ones behind it

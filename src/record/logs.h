@@ -21,6 +21,7 @@ struct record_log_line {
     bool partial; // its end follows in the next one
     bool begins;  // a new line, no continuation
     struct sv text;
+    struct sv attrs; // what stands beside it: a JSON object, or nothing
 };
 // Calls `each` for every record, oldest first; -1 from it ends the walk. With follow it goes on
 // until the container has ended for good; one that was not started yet is waited for.

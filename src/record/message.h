@@ -19,7 +19,8 @@ enum record_message_kind {
     MESSAGE_STARTED, // to the starter: the program runs; descriptors as in ATTACH
     MESSAGE_OK,      // done; with ATTACH: [stdin or pty master] [stdout] [stderr], see `value`
     MESSAGE_FAILED,  // it is not; `err`
-    MESSAGE_ENDED,   // the run is over, and no restart follows: exit code in `value`
+    MESSAGE_ENDED,   // the run is over, and no restart follows: exit code in `value`, in `extra`
+                     // whether the kernel killed for want of memory
     MESSAGE_EXITED,  // the program ended, a restart follows: exit code in `value`
     MESSAGE_BEHIND,  // to an attached one that read nothing for too long: it gets no more
     // to the monitor

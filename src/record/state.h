@@ -121,7 +121,7 @@ struct record_config {
     struct strv env;
     char *user, *workdir, *hostname, *domainname;
     bool tty, interactive, stdin_once, init;
-    bool attached; // whoever made it saw its output
+    int64_t attach; // what whoever made it was attached to: MESSAGE_IN, _OUT, _ERR
     struct map labels;    // heap texts
     char *stop_signal;    // NULL: SIGTERM
     int64_t stop_timeout; // seconds; -1: the default
@@ -138,6 +138,8 @@ struct record_config {
     struct strv exposed;                                // "80/tcp"
     char *pid_mode, *ipc_mode, *uts_mode, *userns_mode; // "", "host", "private", "container:<id>"
     struct strv hosts_extra, groups_add, devices, sysctls, ulimits;
+    struct strv dns, dns_search, dns_options;
+    struct strv annotations; // "K=V"
     bool readonly;
     int64_t shm_size;
     // what it may
@@ -149,7 +151,12 @@ struct record_config {
     int64_t memory, memory_swap, cpu_shares, nano_cpus, pids_limit;
     int64_t memory_reservation, cpu_quota, cpu_period, blkio_weight;
     struct strv device_rules; // "c 1:5 rwm"
+    struct strv disk_limits;  // "read-bps=/dev/sda:1mb", as sandbox_disk_parse has them
     char *cpuset_cpus, *cpuset_mems;
+    char *cgroup_parent, *cgroupns; // NULL: below our own; private
+    int64_t cpu_rt_period, cpu_rt_runtime;
+    bool oom_kill_disable, has_swappiness;
+    int64_t memory_swappiness;
     // where it is
     char *cidfile;
     char *form;               // of its layers; another user or mapping cannot start it

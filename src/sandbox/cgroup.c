@@ -7,7 +7,8 @@
 // dropped in silence.
 //
 // The name of a container's group: on v1 "dewar-<id>", in each controller's tree below our own
-// group there; on v2 its path below the mount, "/.../dewar-<id>", which everybody can find.
+// group there, or "/PARENT/dewar-<id>" below the tree's top where --cgroup-parent asks for it; on
+// v2 its path below the mount, "/.../dewar-<id>", which everybody can find.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/event.h"
 #include "base/own.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/cgroup_internal.h"
@@ -30,7 +32,8 @@ const char *const cgroup_names[CGROUP_CONTROLLERS] = {"memory", "cpu",   "pids",
                                                       "cpuset", "blkio", "devices"};
 const char *const cgroup_flags[CGROUP_CONTROLLERS] = {"--memory",       "--cpus and --cpu-shares",
                                                       "--pids-limit",   "--cpuset-cpus",
-                                                      "--blkio-weight", "--device"};
+                                                      "--blkio-weight and --device-read-bps",
+                                                      "--device"};
 
 const char *cgroup_name_of(enum cgroup_controller c, bool v2)
 {
@@ -40,9 +43,12 @@ const char *cgroup_name_of(enum cgroup_controller c, bool v2)
 unsigned cgroup_needs(const struct sandbox_spec *s, bool devices)
 {
     unsigned n = 0;
+    bool v1 = !cgroup_is_v2();
     if (s->memory || s->memory_swap || s->memory_reservation) n |= 1u << CGROUP_MEMORY;
+    if (v1 && (s->oom_kill_disable || s->has_swappiness)) n |= 1u << CGROUP_MEMORY;
     if (s->cpu_shares || s->nano_cpus || s->cpu_quota || s->cpu_period) n |= 1u << CGROUP_CPU;
-    if (s->blkio_weight) n |= 1u << CGROUP_DISK;
+    if (s->cpu_rt_period || s->cpu_rt_runtime) n |= 1u << CGROUP_CPU;
+    if (s->blkio_weight || s->disk_limits.n) n |= 1u << CGROUP_DISK;
     if (s->pids_limit > 0) n |= 1u << CGROUP_PIDS;
     if (s->cpuset_cpus || s->cpuset_mems) n |= 1u << CGROUP_CPUSET;
     if (devices) n |= 1u << CGROUP_DEVICES;
@@ -121,8 +127,20 @@ void cgroup_own_path(const char *controller, struct str *out)
 
 // --- v1 ----------------------------------------------------------------------------------------
 
-// Weights are there only where the kernel's disk scheduler (BFQ) has them.
-int cgroup_disk_weight(int dir, int64_t weight, bool v2, struct err *e)
+void cgroup_v1_path(const char *controller, const char *name, struct str *out, struct str *parent)
+{
+    own(str) struct str path = {0};
+    str_addf(&path, CGROUP_TOP "/%s", controller);
+    if (name[0] != '/') {
+        cgroup_own_path(controller, &path);
+        str_addc(&path, '/');
+    }
+    str_addz(&path, name);
+    if (out) str_add(out, str_sv(&path));
+    if (parent) str_add(parent, sv_part(str_sv(&path), 0, (size_t)sv_rfind(str_sv(&path), '/')));
+}
+
+static int weight(int dir, int64_t weight, bool v2, struct err *e)
 {
     static const char *const all[2][2] = {{"blkio.weight", "blkio.bfq.weight"},
                                           {"io.bfq.weight", "io.weight"}};
@@ -132,6 +150,12 @@ int cgroup_disk_weight(int dir, int64_t weight, bool v2, struct err *e)
                                e);
     err_set(e, ERR_UNSUPPORTED, "this kernel has no weights for disks");
     return err_hint(e, "they come with the I/O scheduler BFQ; leave out --blkio-weight");
+}
+
+int cgroup_disk(int dir, const struct sandbox_spec *s, bool v2, struct err *e)
+{
+    if (s->blkio_weight && weight(dir, s->blkio_weight, v2, e) < 0) return -1;
+    return sandbox_disk_apply(dir, &s->disk_limits, v2, e);
 }
 
 int64_t cgroup_cpu_period(const struct sandbox_spec *s)
@@ -151,6 +175,9 @@ int cgroup_v1_memory(int dir, const struct sandbox_spec *s, struct err *e)
     if (s->memory_reservation &&
         cgroup_putn(dir, "memory.soft_limit_in_bytes", s->memory_reservation, e) < 0)
         return -1;
+    if (s->has_swappiness && cgroup_putn(dir, "memory.swappiness", s->memory_swappiness, e) < 0)
+        return -1;
+    if (s->oom_kill_disable && cgroup_putn(dir, "memory.oom_control", 1, e) < 0) return -1;
     if (!s->memory && !s->memory_swap) return 0;
     if (s->memory && cgroup_putn(dir, "memory.limit_in_bytes", (int64_t)s->memory, e) < 0)
         return -1;
@@ -162,8 +189,26 @@ int cgroup_v1_memory(int dir, const struct sandbox_spec *s, struct err *e)
     return 0;
 }
 
+// A group has no more than the one above it, and has nothing until it is given.
+static int real_time(int dir, const struct sandbox_spec *s, struct err *e)
+{
+    if (s->cpu_rt_period && cgroup_putn(dir, "cpu.rt_period_us", s->cpu_rt_period, e) < 0) return -1;
+    if (!s->cpu_rt_runtime || cgroup_putn(dir, "cpu.rt_runtime_us", s->cpu_rt_runtime, e) == 0)
+        return 0;
+    return err_hint(e, "the groups above need as much: see cpu.rt_runtime_us there, from the top on");
+}
+
+static int no_real_time(struct err *e)
+{
+    err_set(e, ERR_UNSUPPORTED, "--cpu-rt-period and --cpu-rt-runtime are not to be had here");
+    return err_hint(e, "they need cgroup v1 and a kernel with real-time limits of groups");
+}
+
 int cgroup_v1_cpu(int dir, const struct sandbox_spec *s, struct err *e)
 {
+    bool rt = s->cpu_rt_period || s->cpu_rt_runtime;
+    if (rt && !fs_exists(dir, "cpu.rt_runtime_us")) return no_real_time(e);
+    if (rt && real_time(dir, s, e) < 0) return -1;
     if (s->cpu_shares && cgroup_putn(dir, "cpu.shares", (int64_t)s->cpu_shares, e) < 0) return -1;
     if (!s->nano_cpus && !s->cpu_quota && !s->cpu_period) return 0;
     if (cgroup_putn(dir, "cpu.cfs_period_us", cgroup_cpu_period(s), e) < 0) return -1;
@@ -179,6 +224,11 @@ static int copy_up(const char *parent, int dir, const char *file, struct err *e)
     return cgroup_put(dir, file, str_z(&text), e);
 }
 
+int cgroup_pids(int dir, const struct sandbox_spec *s, struct err *e)
+{
+    return s->pids_limit > 0 ? cgroup_putn(dir, "pids.max", s->pids_limit, e) : 0;
+}
+
 int cgroup_v1_cpuset(int dir, const char *parent, const struct sandbox_spec *s, struct err *e)
 {
     int rc = s->cpuset_cpus ? cgroup_put(dir, "cpuset.cpus", s->cpuset_cpus, e)
@@ -187,6 +237,26 @@ int cgroup_v1_cpuset(int dir, const char *parent, const struct sandbox_spec *s, 
         rc = s->cpuset_mems ? cgroup_put(dir, "cpuset.mems", s->cpuset_mems, e)
                             : copy_up(parent, dir, "cpuset.mems", e);
     return rc;
+}
+
+// A new group of cpuset has nothing until it is given.
+int cgroup_v1_parents(const char *controller, const char *name)
+{
+    struct err ignored;
+    bool cpuset = strcmp(controller, cgroup_names[CGROUP_CPUSET]) == 0;
+    for (const char *at = name; (at = strchr(at + 1, '/'));) {
+        own(free) char *part = sv_dup((struct sv){name, (size_t)(at - name)});
+        own(str) struct str path = {0}, above = {0};
+        cgroup_v1_path(controller, part, &path, &above);
+        if (mkdir(path.p, 0755) != 0) {
+            if (errno == EEXIST) continue;
+            return -1;
+        }
+        own(fd) int dir = fs_open_dir(AT_FDCWD, path.p, &ignored);
+        for (int i = 0; cpuset && dir >= 0 && i < 2; i++)
+            copy_up(above.p, dir, i ? "cpuset.mems" : "cpuset.cpus", &ignored);
+    }
+    return 0;
 }
 
 static int put_rule(int dir, const struct sandbox_device_rule *r, struct err *e)
@@ -210,18 +280,21 @@ static int v1_one(enum cgroup_controller c, const struct sandbox_spec *s,
                   struct err *e)
 {
     own(str) struct str parent = {0}, path = {0};
-    str_addf(&parent, CGROUP_TOP "/%s", cgroup_names[c]);
-    cgroup_own_path(cgroup_names[c], &parent);
-    str_addf(&path, "%s/%s", parent.p, out->name);
-    if (mkdir(path.p, 0755) != 0 && errno != EEXIST) return cgroup_missing(c, false, user, e);
+    cgroup_v1_path(cgroup_names[c], out->name, &path, &parent);
+    if (cgroup_v1_parents(cgroup_names[c], out->name) < 0 ||
+        (mkdir(path.p, 0755) != 0 && errno != EEXIST)) {
+        bool wanted = cgroup_needs(s, rules) >> c & 1; // or only in the parent's company
+        return wanted || errno != ENOENT ? cgroup_missing(c, false, user, e) : 0;
+    }
     own(fd) int dir = fs_open_dir(AT_FDCWD, path.p, e);
     if (dir < 0) return -1;
     int rc = c == CGROUP_MEMORY   ? cgroup_v1_memory(dir, s, e)
              : c == CGROUP_CPU    ? cgroup_v1_cpu(dir, s, e)
-             : c == CGROUP_PIDS   ? cgroup_putn(dir, "pids.max", s->pids_limit, e)
+             : c == CGROUP_PIDS   ? cgroup_pids(dir, s, e)
              : c == CGROUP_CPUSET ? cgroup_v1_cpuset(dir, parent.p, s, e)
-             : c == CGROUP_DISK   ? cgroup_disk_weight(dir, s->blkio_weight, false, e)
-                                  : v1_devices(dir, rules, e);
+             : c == CGROUP_DISK   ? cgroup_disk(dir, s, false, e)
+             : rules              ? v1_devices(dir, rules, e)
+                                  : 0;
     if (rc < 0) return err_wrap(e, "applying %s", cgroup_flags[c]);
     int join = fs_openat(dir, "cgroup.procs", O_WRONLY, 0, e);
     if (join < 0) return -1;
@@ -238,21 +311,65 @@ static int no_rules(struct err *e)
                        "a node of the host");
 }
 
+// "a-b.slice" is systemd's name for /a.slice/a-b.slice.
+static void add_parent(const char *text, struct str *out)
+{
+    struct sv v = sv_of(text);
+    while (v.n && v.p[0] == '/') v = sv_from(v, 1);
+    while (v.n && v.p[v.n - 1] == '/') v.n--;
+    if (!v.n) return;
+    if (sv_ends(v, ".slice") && sv_find(v, '/') < 0)
+        for (size_t i = 1; i + 6 < v.n; i++)
+            if (v.p[i] == '-') str_addf(out, "/%.*s.slice", (int)i, v.p);
+    str_addf(out, "/%.*s", (int)v.n, v.p);
+}
+
+static int name_group(const struct sandbox_spec *s, struct sandbox_cgroup *out, struct err *e)
+{
+    unsigned char raw[6] = {0};
+    own(str) struct str name = {0};
+    if (getrandom(raw, sizeof raw, 0) < 0) return err_sys(e, "get random bytes");
+    if (s->cgroup_parent) add_parent(s->cgroup_parent, &name);
+    if (name.n) str_addc(&name, '/');
+    str_addz(&name, "dewar-");
+    if (s->cgroup_name)
+        str_addz(&name, s->cgroup_name);
+    else
+        for (size_t i = 0; i < sizeof raw; i++) str_addf(&name, "%02x", raw[i]);
+    if (name.n >= sizeof out->name)
+        return err_set(e, ERR_LIMIT, "the path behind --cgroup-parent is too long");
+    snprintf(out->name, sizeof out->name, "%s", str_z(&name));
+    return 0;
+}
+
+static int no_parent(struct err *e)
+{
+    err_set(e, ERR_UNSUPPORTED, "--cgroup-parent needs root");
+    return err_hint(e, "this machine has cgroup v1, where only root can make groups");
+}
+
+static void ignored_on_v2(const struct engine *en, const struct sandbox_spec *s)
+{
+    if (s->oom_kill_disable)
+        event_warn(&en->sink, "--oom-kill-disable is ignored: cgroup v2 has no such switch");
+    if (s->has_swappiness)
+        event_warn(&en->sink, "--memory-swappiness is ignored: cgroup v2 has no such setting");
+}
+
 int sandbox_cgroup_make(struct engine *en, const struct sandbox_spec *s,
                         const struct sandbox_device_rules *rules, struct sandbox_cgroup *out,
                         struct err *e)
 {
     bool user = en->ids.mode != IDMAP_ROOT, v2 = cgroup_is_v2();
     if (user && s->device_rules.n) return no_rules(e);
+    bool parent = s->cgroup_parent && s->cgroup_parent[0];
+    if (parent && user && !v2) return no_parent(e);
+    if (v2) ignored_on_v2(en, s);
     unsigned need = cgroup_needs(s, rules && !user);
-    if (!need) return 0;
-    unsigned char raw[6] = {0};
-    if (getrandom(raw, sizeof raw, 0) < 0) return err_sys(e, "get random bytes");
-    if (s->cgroup_name)
-        snprintf(out->name, sizeof out->name, "dewar-%s", s->cgroup_name);
-    else
-        snprintf(out->name, sizeof out->name, "dewar-%02x%02x%02x%02x%02x%02x", raw[0], raw[1],
-                 raw[2], raw[3], raw[4], raw[5]);
+    if (parent && !v2) need |= (1u << CGROUP_CONTROLLERS) - 1; // its limits hold, whatever they are
+    if (!need && !parent) return 0;
+    if (v2 && (s->cpu_rt_period || s->cpu_rt_runtime)) return no_real_time(e);
+    if (name_group(s, out, e) < 0) return -1;
     int rc = 0;
     if (v2) rc = cgroup_v2_make(en, s, need, rules, out, e);
     for (unsigned c = 0; !v2 && c < CGROUP_CONTROLLERS && rc == 0; c++)
@@ -267,7 +384,7 @@ int sandbox_cgroup_make(struct engine *en, const struct sandbox_spec *s,
 // The group of this name that a process is in or below: "/a/dewar-x" of "/a/dewar-x/y".
 static bool holds(struct str *path, const char *name)
 {
-    own(free) char *part = str_fmt("/%s", name);
+    own(free) char *part = str_fmt("%s%s", name[0] == '/' ? "" : "/", name);
     char *at = path->n ? strstr(path->p, part) : NULL;
     if (!at || (at[strlen(part)] != '\0' && at[strlen(part)] != '/')) return false;
     str_cut(path, (size_t)(at - path->p) + strlen(part));
@@ -351,10 +468,9 @@ static bool find_group(int dirfd, const char *name, int depth, struct str *path)
 
 static bool v1_find(const char *controller, const char *name, bool search, struct str *path)
 {
-    str_addf(path, CGROUP_TOP "/%s", controller);
-    cgroup_own_path(controller, path);
-    str_addf(path, "/%s", name);
+    cgroup_v1_path(controller, name, path, NULL);
     if (fs_exists(AT_FDCWD, path->p)) return true;
+    if (name[0] == '/') return false;
     str_clear(path);
     str_addf(path, CGROUP_TOP "/%s", controller);
     struct err ignored;

@@ -37,4 +37,7 @@ int sandbox_cgroup_update(struct engine *en, char *name, size_t size, pid_t init
                           const struct sandbox_spec *s, struct err *e);
 // How an ordinary user comes to groups on v2; NULL: not at all.
 const char *sandbox_cgroup_way(struct engine *en);
+bool sandbox_cgroup_v2(void); // the whole tree is v2
+// Whether limits of this controller ("memory") can be had.
+bool sandbox_cgroup_has(struct engine *en, const char *controller);
 void sandbox_cgroup_thaw(struct engine *en, const char *name);

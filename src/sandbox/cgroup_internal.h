@@ -30,12 +30,19 @@ int cgroup_put(int dir, const char *file, const char *value, struct err *e);
 int cgroup_putn(int dir, const char *file, int64_t value, struct err *e);
 int cgroup_missing(enum cgroup_controller c, bool v2, bool user, struct err *e);
 void cgroup_own_path(const char *controller, struct str *out);
-// Weights are there only where the kernel's disk scheduler (BFQ) or cost model has them.
-int cgroup_disk_weight(int dir, int64_t weight, bool v2, struct err *e);
+// The folder of a group in a controller's tree of v1, and of the one above it.
+void cgroup_v1_path(const char *controller, const char *name, struct str *out, struct str *parent);
+// Makes what of the folder above is missing. -1: errno.
+int cgroup_v1_parents(const char *controller, const char *name);
+// The weight, and the limits of single disks. Weights are there only where the kernel's disk
+// scheduler (BFQ) or cost model has them.
+int cgroup_disk(int dir, const struct sandbox_spec *s, bool v2, struct err *e);
 int cgroup_v1_memory(int dir, const struct sandbox_spec *s, struct err *e);
 int cgroup_v1_cpu(int dir, const struct sandbox_spec *s, struct err *e);
+int cgroup_pids(int dir, const struct sandbox_spec *s, struct err *e);
 int cgroup_v1_cpuset(int dir, const char *parent, const struct sandbox_spec *s, struct err *e);
 int cgroup_v2_values(int dir, const struct sandbox_spec *s, struct err *e);
+bool cgroup_v2_offers(const char *controller, bool user);
 // The folder of a container's group, as its name tells.
 void cgroup_v2_path(const char *name, bool user, struct str *out);
 int cgroup_v2_enable_all(int parent, unsigned need, bool user, struct err *e);

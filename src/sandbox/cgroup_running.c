@@ -125,9 +125,7 @@ static int v1_change(struct engine *en, enum cgroup_controller c, const char *na
 {
     bool user = en->ids.mode != IDMAP_ROOT;
     own(str) struct str parent = {0}, path = {0};
-    str_addf(&parent, CGROUP_TOP "/%s", cgroup_names[c]);
-    cgroup_own_path(cgroup_names[c], &parent);
-    str_addf(&path, "%s/%s", parent.p, name);
+    cgroup_v1_path(cgroup_names[c], name, &path, &parent);
     bool fresh = !fs_exists(AT_FDCWD, path.p);
     if (fresh && !init) return no_group(cgroup_flags[c], e);
     if (fresh && mkdirat(AT_FDCWD, path.p, 0755) != 0) return cgroup_missing(c, false, user, e);
@@ -135,8 +133,8 @@ static int v1_change(struct engine *en, enum cgroup_controller c, const char *na
     if (dir < 0) return -1;
     int rc = c == CGROUP_MEMORY ? v1_change_memory(dir, s, e)
              : c == CGROUP_CPU  ? cgroup_v1_cpu(dir, s, e)
-             : c == CGROUP_PIDS ? cgroup_putn(dir, "pids.max", s->pids_limit, e)
-             : c == CGROUP_DISK ? cgroup_disk_weight(dir, s->blkio_weight, false, e)
+             : c == CGROUP_PIDS ? cgroup_pids(dir, s, e)
+             : c == CGROUP_DISK ? cgroup_disk(dir, s, false, e)
                                 : cgroup_v1_cpuset(dir, parent.p, s, e);
     if (rc == 0 && fresh) rc = gather(en, dir, name, init, e);
     return rc < 0 ? err_wrap(e, "applying %s", cgroup_flags[c]) : 0;
@@ -176,6 +174,21 @@ int sandbox_cgroup_update(struct engine *en, char *name, size_t size, pid_t init
     return 0;
 }
 
+// --- what can be had ---------------------------------------------------------------------------
+
+bool sandbox_cgroup_v2(void)
+{
+    return cgroup_is_v2();
+}
+
+bool sandbox_cgroup_has(struct engine *en, const char *controller)
+{
+    bool user = en->ids.mode != IDMAP_ROOT;
+    if (cgroup_is_v2()) return cgroup_v2_offers(controller, user) && (!user || sandbox_cgroup_way(en));
+    own(free) char *top = str_fmt(CGROUP_TOP "/%s", controller);
+    return !user && fs_exists(AT_FDCWD, top);
+}
+
 // --- freezing ----------------------------------------------------------------------------------
 
 static void freezer_path(const char *name, bool user, struct str *out)
@@ -184,9 +197,7 @@ static void freezer_path(const char *name, bool user, struct str *out)
         cgroup_v2_path(name, user, out);
         return;
     }
-    str_addz(out, CGROUP_TOP "/" CGROUP_FREEZER);
-    cgroup_own_path(CGROUP_FREEZER, out);
-    str_addf(out, "/%s", name);
+    cgroup_v1_path(CGROUP_FREEZER, name, out, NULL);
 }
 
 static int no_freezer(bool user, struct err *e)
@@ -230,7 +241,9 @@ static int freezer_folder(struct engine *en, char *name, size_t size, struct err
         return no_freezer(user, e);
     }
     freezer_path(name, user, &path);
-    if (mkdir(path.p, 0755) != 0 && errno != EEXIST) return no_freezer(user, e);
+    if ((!cgroup_is_v2() && cgroup_v1_parents(CGROUP_FREEZER, name) < 0) ||
+        (mkdir(path.p, 0755) != 0 && errno != EEXIST))
+        return no_freezer(user, e);
     return fs_open_dir(AT_FDCWD, path.p, e);
 }
 

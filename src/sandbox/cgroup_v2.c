@@ -88,13 +88,13 @@ int cgroup_v2_values(int dir, const struct sandbox_spec *s, struct err *e)
     }
     if (s->memory_reservation && cgroup_putn(dir, "memory.low", s->memory_reservation, e) < 0)
         return -1;
-    if (s->blkio_weight && cgroup_disk_weight(dir, s->blkio_weight, true, e) < 0) return -1;
+    if (cgroup_disk(dir, s, true, e) < 0) return -1;
     if (s->cpu_shares) { // 2..262144 to 1..10000
         uint64_t v = s->cpu_shares < 2 ? 2 : s->cpu_shares > 262144 ? 262144 : s->cpu_shares;
         if (cgroup_putn(dir, "cpu.weight", (int64_t)(1 + (v - 2) * 9999 / 262142), e) < 0)
             return -1;
     }
-    if (s->pids_limit > 0 && cgroup_putn(dir, "pids.max", s->pids_limit, e) < 0) return -1;
+    if (cgroup_pids(dir, s, e) < 0) return -1;
     if (s->cpuset_cpus && cgroup_put(dir, "cpuset.cpus", s->cpuset_cpus, e) < 0) return -1;
     return s->cpuset_mems ? cgroup_put(dir, "cpuset.mems", s->cpuset_mems, e) : 0;
 }
@@ -138,6 +138,15 @@ static int v2_home(struct engine *en, const char *name, struct str *path, struct
     return 0;
 }
 
+bool cgroup_v2_offers(const char *controller, bool user)
+{
+    struct err ignored;
+    own(str) struct str path = {0};
+    v2_parent(user, &path);
+    own(fd) int dir = fs_open_dir(AT_FDCWD, path.p, &ignored);
+    return dir >= 0 && v2_has(dir, "cgroup.controllers", controller);
+}
+
 const char *sandbox_cgroup_way(struct engine *en)
 {
     own(str) struct str path = {0};
@@ -167,12 +176,34 @@ int cgroup_v2_enable_all(int parent, unsigned need, bool user, struct err *e)
     return 0;
 }
 
-// Makes a folder of this name below our home and makes the name the whole one.
+// The folders of "/a/b/dewar-x" down to b, made where they are missing; the controllers are handed
+// down on the way.
+static int v2_given_home(const char *name, unsigned need, bool user, struct str *path,
+                         struct err *e)
+{
+    str_addz(path, CGROUP_TOP);
+    for (const char *at = name, *end; (end = strchr(at + 1, '/')); at = end) {
+        own(fd) int above = fs_open_dir(AT_FDCWD, path->p, e);
+        if (above < 0 || cgroup_v2_enable_all(above, need, user, e) < 0) return -1;
+        str_add(path, (struct sv){at, (size_t)(end - at)});
+        if (mkdirat(AT_FDCWD, path->p, 0755) != 0 && errno != EEXIST) {
+            err_sys(e, "make the control group '%s'", path->p + strlen(CGROUP_TOP));
+            return user ? err_hint(e, "a user has the groups that were delegated") : -1;
+        }
+    }
+    return 0;
+}
+
+// Makes a folder of this name below our home and makes the name the whole one; one that begins with
+// '/' is below a home of its own.
 int cgroup_v2_folder(struct engine *en, unsigned need, char *name, size_t size, struct err *e)
 {
     bool user = en->ids.mode != IDMAP_ROOT;
     own(str) struct str path = {0};
-    if (v2_home(en, name, &path, e) < 0) return -1;
+    bool given = name[0] == '/';
+    if (given ? v2_given_home(name, need, user, &path, e) < 0 : v2_home(en, name, &path, e) < 0)
+        return -1;
+    if (given) memmove(name, strrchr(name, '/') + 1, strlen(strrchr(name, '/')));
     own(fd) int parent = fs_open_dir(AT_FDCWD, path.p, e);
     if (parent < 0 || cgroup_v2_enable_all(parent, need, user, e) < 0) return -1;
     if (path.n + strlen(name) + 2 > size)

@@ -92,7 +92,7 @@ void sandbox_enter_begin(const struct sandbox_plan *p)
 static void leave_outside(const struct sandbox_plan *p)
 {
     // Only now that we are in it: the namespace begins at the container's own control group.
-    sandbox_enter_need(p, unshare(CLONE_NEWCGROUP) == 0, STEP_CGROUP_NS);
+    sandbox_enter_need(p, p->spec->host_cgroupns || unshare(CLONE_NEWCGROUP) == 0, STEP_CGROUP_NS);
     sandbox_enter_need(p, mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0, STEP_PRIVATE);
 }
 
@@ -366,6 +366,9 @@ static void user_mounts(const struct sandbox_plan *p)
         close(at);
     }
     if (!p->spec->readonly) return;
+    // A working directory that is missing is made while it can be.
+    int cwd = sandbox_enter_open_or_make(p, p->workdir, true);
+    if (cwd >= 0) close(cwd);
     struct mount_attr ro = {.attr_set = MOUNT_ATTR_RDONLY};
     sandbox_enter_need(p, mount_setattr(p->root_fd, "", AT_EMPTY_PATH, &ro, sizeof ro) == 0,
                        STEP_READONLY_ROOT);

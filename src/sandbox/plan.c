@@ -25,6 +25,7 @@
 #include "sandbox/mounts.h"
 #include "sandbox/plan.h"
 #include "sandbox/proc_sys.h"
+#include "sandbox/resolv.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/seccomp.h"
 #include "sandbox/user.h"
@@ -172,6 +173,7 @@ static int engine_files(struct sandbox_plan *p, const struct root *root, struct 
     if (hosts_text(p, &hosts, e) < 0) return -1;
     str_addf(&name, "%s\n", p->hostname);
     if (p->spec->net == SANDBOX_NET_HOST) host_file("/etc/resolv.conf", &resolv);
+    sandbox_resolv_text(p->spec, &resolv);
     if (put_engine_file(p, PLAN_HOSTS, "hosts", "/etc/hosts", str_sv(&hosts), fixed, e) < 0 ||
         put_engine_file(p, PLAN_HOSTNAME, "hostname", "/etc/hostname", str_sv(&name), fixed, e) <
             0 ||

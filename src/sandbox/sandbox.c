@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/num.h"
 #include "base/own.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/enter.h"
@@ -37,9 +38,10 @@ void sandbox_mount_fini(struct sandbox_mount *m)
 void sandbox_spec_fini(struct sandbox_spec *s)
 {
     struct strv *lists[] = {&s->args, &s->env, &s->groups_add, &s->hosts_extra,
-                            &s->cap_add, &s->cap_drop, &s->sysctls, &s->device_rules};
+                            &s->cap_add, &s->cap_drop, &s->sysctls, &s->device_rules,
+                            &s->dns, &s->dns_search, &s->dns_options};
     char **texts[] = {&s->workdir, &s->user, &s->hostname, &s->domainname, &s->seccomp_file,
-                      &s->cpuset_cpus, &s->cpuset_mems, &s->cgroup_name};
+                      &s->cpuset_cpus, &s->cpuset_mems, &s->cgroup_name, &s->cgroup_parent};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) strv_fini(lists[i]);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free(*texts[i]);
     vec_each(m, &s->mounts) sandbox_mount_fini(m);
@@ -47,6 +49,7 @@ void sandbox_spec_fini(struct sandbox_spec *s)
         free(d->host);
         free(d->target);
     }
+    sandbox_disk_fini(&s->disk_limits);
     vec_fini(&s->mounts);
     vec_fini(&s->devices);
     vec_fini(&s->rlimits);
@@ -352,6 +355,14 @@ int sandbox_launch(struct sandbox_plan *plan, struct strv *stubs, struct sandbox
     return rc;
 }
 
+static int too_little_memory(const struct sandbox_spec *s, struct err *e)
+{
+    own(str) struct str limit = {0};
+    num_print_binary(s->memory, &limit);
+    err_wrap(e, "the memory limit of %s is too small to start in", str_z(&limit));
+    return err_hint(e, "give the container more: -m 32m");
+}
+
 int sandbox_start(struct engine *en, const struct sandbox_spec *spec,
                   const struct sandbox_stdio *io, struct strv *stubs, struct sandbox *out,
                   struct err *e)
@@ -360,12 +371,13 @@ int sandbox_start(struct engine *en, const struct sandbox_spec *spec,
     *out = (struct sandbox){.proc = PROC_NONE, .pty_fd = -1};
     if (sandbox_plan_make(en, spec, io, &p, e) < 0) return -1;
     own(sandbox_plan) struct sandbox_plan plan = p;
+    bool oom = false;
     int rc = sandbox_launch(&plan, stubs, out, e);
     if (rc == 0)
         snprintf(out->cgroup, sizeof out->cgroup, "%s", plan.cgroup.name);
     else
-        sandbox_cgroup_remove(plan.cgroup.name, NULL);
-    return rc;
+        sandbox_cgroup_remove(plan.cgroup.name, &oom);
+    return oom ? too_little_memory(spec, e) : rc;
 }
 
 int sandbox_wait(struct sandbox *s, int *out_status, bool *out_oom, struct err *e)

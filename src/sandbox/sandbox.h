@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/proc.h"
 #include "base/vec.h"
+#include "sandbox/disk.h"
 
 enum sandbox_mount_kind {
     SANDBOX_MOUNT_BIND, // source: a host path (or source_fd), file or directory
@@ -98,6 +99,7 @@ struct sandbox_spec {
     char *domainname;
     struct sandbox_mounts mounts;
     struct strv hosts_extra;  // "name:ip"
+    struct strv dns, dns_search, dns_options;  // of /etc/resolv.conf; see resolv.c
     enum sandbox_net net;
     struct strv cap_add, cap_drop;  // names with or without CAP_, or ALL
     bool privileged;
@@ -127,12 +129,17 @@ struct sandbox_spec {
     int64_t memory_reservation;
     int64_t blkio_weight;  // 10 to 1000
     struct strv device_rules;  // "c 1:5 rwm"
+    struct sandbox_disk_limits disk_limits;
+    int64_t cpu_rt_period, cpu_rt_runtime;  // microseconds; v1 alone
+    bool oom_kill_disable, has_swappiness;  // v1 alone
+    int64_t memory_swappiness;
+    char *cgroup_parent;  // the folder of the cgroup's own; NULL: ours
     int64_t pids_limit;
     char *cpuset_cpus;
     char *cpuset_mems;
     bool build_step;  // RUN: fixed host name, no pid/oom extras, network files not kept
     bool home_env;    // set HOME from passwd unless in env
-    bool host_pid, host_ipc, host_uts;
+    bool host_pid, host_ipc, host_uts, host_cgroupns;
     struct sandbox_join *join; // namespaces of others, heap (join.h); NULL: none
     int shm_fd, mqueue_fd;  // of the IPC namespace that is joined, detached mounts; 0: none
     bool no_shm;            // nothing is mounted on /dev/shm

@@ -49,6 +49,28 @@ static void json_records_have_dockers_form(void **state)
                                "\"time\":\"2023-06-10T00:00:00.000000001Z\"}\n");
 }
 
+static void what_stands_beside_a_line_is_read_back(void **state)
+{
+    (void)state;
+    own(str) struct str out = {0}, store = {0};
+    struct record_log_entry back, r = {.stream = LOG_STDOUT, .text = SV("x\n"),
+                                       .attrs = SV("{\"a\":\"}\\\"\",\"b\":\"2\"}")};
+    bool ok;
+    record_log_print(LOG_JSON, &r, &out);
+    assert_non_null(strstr(out.p, "\"stream\":\"stdout\",\"attrs\":{\"a\":\"}\\\"\",\"b\":\"2\"},\"time\":"));
+    assert_int_equal(record_log_parse(LOG_JSON, str_sv(&out), &store, &back, &ok), out.n);
+    assert_true(ok);
+    assert_true(sv_eq(back.attrs, r.attrs));
+    assert_true(sv_eq(back.text, r.text));
+    for (size_t cut = 1; cut < 60; cut++) { // a damaged one is no other record
+        own(str) struct str torn = {0};
+        str_add(&torn, sv_part(str_sv(&out), 0, out.n - 1 - cut));
+        str_addc(&torn, '\n');
+        record_log_parse(LOG_JSON, str_sv(&torn), &store, &back, &ok);
+        assert_false(ok);
+    }
+}
+
 // Text is looked through eight bytes at a time: what is special must be seen at each place of them.
 static void every_byte_is_seen_wherever_it_stands(void **state)
 {
@@ -231,6 +253,7 @@ static void times_are_dates_numbers_or_ago(void **state)
 
 RUN_TESTS("record/log", TEST(a_record_reads_back_as_it_was_written),
           TEST(every_byte_is_seen_wherever_it_stands), TEST(json_records_have_dockers_form),
+          TEST(what_stands_beside_a_line_is_read_back),
           TEST(long_lines_are_split_and_the_last_one_needs_no_end),
           TEST(rotation_bounds_the_size_and_a_follower_misses_nothing),
           TEST(the_last_lines_are_found_across_files), TEST(damaged_records_are_skipped),
