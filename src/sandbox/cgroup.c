@@ -28,12 +28,12 @@
 #define CGROUP2_MAGIC 0x63677270
 #define SEARCH_DEPTH 5
 
-const char *const cgroup_names[CGROUP_CONTROLLERS] = {"memory", "cpu",   "pids",
-                                                      "cpuset", "blkio", "devices"};
+const char *const cgroup_names[CGROUP_CONTROLLERS] = {
+    "memory", "cpu", "pids", "cpuset", "blkio", "devices", "cpuacct"};
 const char *const cgroup_flags[CGROUP_CONTROLLERS] = {"--memory",       "--cpus and --cpu-shares",
                                                       "--pids-limit",   "--cpuset-cpus",
                                                       "--blkio-weight and --device-read-bps",
-                                                      "--device"};
+                                                      "--device", "--cgroup-parent"};
 
 const char *cgroup_name_of(enum cgroup_controller c, bool v2)
 {
@@ -293,12 +293,28 @@ static int v1_one(enum cgroup_controller c, const struct sandbox_spec *s,
              : c == CGROUP_PIDS   ? cgroup_pids(dir, s, e)
              : c == CGROUP_CPUSET ? cgroup_v1_cpuset(dir, parent.p, s, e)
              : c == CGROUP_DISK   ? cgroup_disk(dir, s, false, e)
-             : rules              ? v1_devices(dir, rules, e)
-                                  : 0;
+             : rules && c == CGROUP_DEVICES ? v1_devices(dir, rules, e)
+                                            : 0;
     if (rc < 0) return err_wrap(e, "applying %s", cgroup_flags[c]);
     int join = fs_openat(dir, "cgroup.procs", O_WRONLY, 0, e);
     if (join < 0) return -1;
     out->join[out->n++] = join;
+    out->shown |= 1u << c;
+    return 0;
+}
+
+static int v1_make(const struct sandbox_spec *s, unsigned need,
+                   const struct sandbox_device_rules *rules, bool user, struct sandbox_cgroup *out,
+                   struct err *e)
+{
+    for (unsigned c = 0; c < CGROUP_CONTROLLERS; c++)
+        if (need >> c & 1 && v1_one((enum cgroup_controller)c, s, rules, user, out, e) < 0)
+            return -1;
+    unsigned more = cgroup_v1_beside(need), firm = out->n;
+    for (unsigned c = 0; c < CGROUP_CONTROLLERS; c++)
+        if (more >> c & 1 && v1_one((enum cgroup_controller)c, s, rules, user, out, e) < 0)
+            err_clear(e);
+    out->loose = out->n - firm;
     return 0;
 }
 
@@ -370,10 +386,8 @@ int sandbox_cgroup_make(struct engine *en, const struct sandbox_spec *s,
     if (!need && !parent) return 0;
     if (v2 && (s->cpu_rt_period || s->cpu_rt_runtime)) return no_real_time(e);
     if (name_group(s, out, e) < 0) return -1;
-    int rc = 0;
-    if (v2) rc = cgroup_v2_make(en, s, need, rules, out, e);
-    for (unsigned c = 0; !v2 && c < CGROUP_CONTROLLERS && rc == 0; c++)
-        if (need >> c & 1) rc = v1_one((enum cgroup_controller)c, s, rules, user, out, e);
+    int rc = v2 ? cgroup_v2_make(en, s, need, rules, out, e)
+                : v1_make(s, need, rules, user, out, e);
     if (rc == 0) return 0;
     sandbox_cgroup_close(out);
     sandbox_cgroup_remove(out->name, NULL);

@@ -11,7 +11,8 @@
 #define CGROUP_FDS 16
 struct sandbox_cgroup {
     int join[CGROUP_FDS];  // the child writes "0" to each
-    unsigned n;
+    unsigned n, loose; // the last `loose` of them are entered where the kernel lets us
+    unsigned shown;    // v1: the controllers that the container sees (cgroup_view.c), a bit each
     char name[SANDBOX_CGROUP]; // as in sandbox.cgroup; "" when none was needed
 };
 // Makes what the limits of `s` need. With rules, device nodes are restricted as well; for an ordinary

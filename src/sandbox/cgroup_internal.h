@@ -17,6 +17,7 @@ enum cgroup_controller {
     CGROUP_CPUSET,
     CGROUP_DISK,
     CGROUP_DEVICES,
+    CGROUP_CPUACCT, // v1 alone, and no limit of ours: it comes beside others
     CGROUP_CONTROLLERS
 };
 extern const char *const cgroup_names[CGROUP_CONTROLLERS]; // the kernel's
@@ -32,6 +33,8 @@ int cgroup_missing(enum cgroup_controller c, bool v2, bool user, struct err *e);
 void cgroup_own_path(const char *controller, struct str *out);
 // The folder of a group in a controller's tree of v1, and of the one above it.
 void cgroup_v1_path(const char *controller, const char *name, struct str *out, struct str *parent);
+// The controllers that come along with what is needed, so that programs find their limits.
+unsigned cgroup_v1_beside(unsigned need);
 // Makes what of the folder above is missing. -1: errno.
 int cgroup_v1_parents(const char *controller, const char *name);
 // The weight, and the limits of single disks. Weights are there only where the kernel's disk

@@ -86,7 +86,8 @@ void sandbox_enter_begin(const struct sandbox_plan *p)
     sandbox_enter_need(p, setsid() >= 0, STEP_SESSION);
     umask(022);
     for (unsigned i = 0; i < p->cgroup.n && !p->parent_joins; i++)
-        if (write(p->cgroup.join[i], "0", 1) != 1) sandbox_enter_fail(p, STEP_CGROUP, i);
+        if (write(p->cgroup.join[i], "0", 1) != 1 && i + p->cgroup.loose < p->cgroup.n)
+            sandbox_enter_fail(p, STEP_CGROUP, i);
 }
 
 static void leave_outside(const struct sandbox_plan *p)
@@ -94,6 +95,11 @@ static void leave_outside(const struct sandbox_plan *p)
     // Only now that we are in it: the namespace begins at the container's own control group.
     sandbox_enter_need(p, p->spec->host_cgroupns || unshare(CLONE_NEWCGROUP) == 0, STEP_CGROUP_NS);
     sandbox_enter_need(p, mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0, STEP_PRIVATE);
+}
+
+static uint64_t sys_attributes(const struct sandbox_plan *p)
+{
+    return NODEV_ALL | (p->spec->privileged ? 0 : MOUNT_ATTR_RDONLY);
 }
 
 static void cut_scratch(const struct sandbox_plan *p, struct views *v)
@@ -106,6 +112,13 @@ static void cut_scratch(const struct sandbox_plan *p, struct views *v)
     struct mount_attr ro = {.attr_set = NODEV_ALL | MOUNT_ATTR_RDONLY};
     sandbox_enter_need(p, mount_setattr(v->empty, "", AT_EMPTY_PATH, &ro, sizeof ro) == 0,
                        STEP_SCRATCH);
+    if (p->shows_groups) {
+        struct mount_attr a = {.attr_set = sys_attributes(p)};
+        v->cgroup = sandbox_enter_clone_of(p->scratch_fd, "cgroup");
+        sandbox_enter_need(
+            p, v->cgroup >= 0 && mount_setattr(v->cgroup, "", AT_EMPTY_PATH, &a, sizeof a) == 0,
+            STEP_MOUNT_CGROUP);
+    }
     for (int i = 0; i < PLAN_FILES; i++) {
         v->file[i] = -1;
         if (!p->files[i].used) continue;
@@ -153,7 +166,7 @@ static void new_proc(const struct sandbox_plan *p, struct views *v)
 // In a user namespace the kernel lets us make these only while the host's own are in sight.
 static void new_sys(const struct sandbox_plan *p, struct views *v)
 {
-    uint64_t attr = NODEV_ALL | (p->spec->privileged ? 0 : MOUNT_ATTR_RDONLY);
+    uint64_t attr = sys_attributes(p);
     v->sys = p->sys_fd >= 0 ? p->sys_fd : sandbox_enter_new_fs("sysfs", attr);
     sandbox_enter_need(p, v->sys >= 0, STEP_MOUNT_SYS);
     if (p->cgroup2)
@@ -232,9 +245,13 @@ static void mount_dev(const struct sandbox_plan *p, struct views *v)
 static void mount_sys(const struct sandbox_plan *p, struct views *v)
 {
     enter_mount_at(p, v->sys, "/sys", STEP_MOUNT_SYS);
-    if (!p->cgroup2) return;
+    if (v->cgroup < 0) return;
     sandbox_enter_need(p, sandbox_enter_attach(v->cgroup, v->sys, "fs/cgroup") == 0,
                        STEP_MOUNT_CGROUP);
+    for (size_t i = 0; i < p->groups.n; i++)
+        sandbox_enter_need(
+            p, sandbox_enter_attach(p->groups.p[i].fd, v->cgroup, p->groups.p[i].name) == 0,
+            STEP_MOUNT_CGROUP);
     close(v->cgroup);
 }
 

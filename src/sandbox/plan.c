@@ -62,6 +62,11 @@ void sandbox_plan_fini(struct sandbox_plan *p)
         free(s->path);
         free(s->value);
     }
+    vec_each (g, &p->groups) {
+        own_fd(&g->fd);
+        free(g->name);
+    }
+    vec_fini(&p->groups);
     vec_fini(&p->mounts);
     vec_fini(&p->devices);
     vec_fini(&p->device_rules);
@@ -586,7 +591,8 @@ static int plan_all(struct engine *en, struct sandbox_plan *p, const struct sand
         return -1;
     bool rules = !s->privileged &&
                  ((p->caps & (uint64_t)1 << 27) || s->devices.n || s->device_rules.n);
-    return sandbox_cgroup_make(en, s, rules ? &p->device_rules : NULL, &p->cgroup, e);
+    if (sandbox_cgroup_make(en, s, rules ? &p->device_rules : NULL, &p->cgroup, e) < 0) return -1;
+    return sandbox_plan_groups(p, e);
 }
 
 void sandbox_plan_begin(struct engine *en, const struct sandbox_spec *spec,

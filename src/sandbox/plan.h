@@ -133,6 +133,12 @@ struct sandbox_plan_device {
     int fd;        // detached bind of the host's node; -1: mknod
 };
 
+// v1: a control group of the container's own, below /sys/fs/cgroup.
+struct sandbox_plan_group {
+    int fd;  // detached tree
+    char *name;
+};
+
 struct sandbox_plan_sysctl {
     char *path;
     char *value;
@@ -190,6 +196,8 @@ struct sandbox_plan {
     int shm_fd, pts_fd;
     int doorstep_fd;  // helper/doorstep.c in the scratch tmpfs; -1: executed from a sealed copy
     bool cgroup2;     // mount a cgroup2 on /sys/fs/cgroup
+    bool shows_groups;  // or the folder cgroup/ of the scratch tmpfs, and these in it
+    VEC(struct sandbox_plan_group) groups;
     struct sandbox_plan_file files[PLAN_FILES];
     VEC(struct sandbox_plan_mount) mounts;
     VEC(struct sandbox_plan_device) devices;
@@ -234,3 +242,4 @@ int sandbox_plan_mounts(struct engine *en, struct sandbox_plan *p, struct err *e
 int sandbox_plan_devices(struct engine *en, struct sandbox_plan *p, struct err *e); // dev.c
 int sandbox_plan_scratch(struct engine *en, struct sandbox_plan *p, const struct root *root,
                          struct err *e);
+int sandbox_plan_groups(struct sandbox_plan *p, struct err *e);  // cgroup_view.c

@@ -261,6 +261,49 @@ hostile() {
     [ "$status" != 0 ]
 }
 
+@test "D3: control groups of version 1 show what is the container's own, and let nothing be written; twin: the limit is read" {
+    need_root
+    [ -d /sys/fs/cgroup/memory ] || skip "is about cgroup v1"
+    [ -e /sys/fs/cgroup/memory/release_agent ] # what is looked for
+    try R -m 64m --pids-limit 50 $IMG sh -c 'cd /sys/fs/cgroup
+        cat memory/memory.limit_in_bytes
+        find . -follow -name release_agent
+        find . -follow -type d | grep ./.*/
+        ls -d memory/../../cgroup/*/release_agent 2>/dev/null
+        for c in . *; do
+            mount -o remount,bind,rw $c 2>/dev/null && echo remounts $c
+            mkdir $c/x 2>/dev/null && echo makes $c/x
+            for f in release_agent notify_on_release cgroup.procs tasks cgroup.clone_children memory.limit_in_bytes pids.max; do
+                echo 1 2>/dev/null >$c/$f && echo writes $c/$f
+            done
+        done
+        umount memory 2>/dev/null && echo unmounts
+        mkdir /q; for o in memory release_agent=/x memory,release_agent=/x none,name=q; do
+            mount -t cgroup -o $o c /q 2>/dev/null && echo mounts $o
+        done'
+    same "$output" 67108864
+    # Whoever may mount can open them for writing, and still finds no more than that.
+    try R -m 64m --cap-add SYS_ADMIN $IMG sh -c 'mount -o remount,bind,rw /sys/fs/cgroup/memory && cd /sys/fs/cgroup/memory &&
+        echo 60000000 >memory.limit_in_bytes && find .. -follow -name release_agent; echo 1 >release_agent'
+    [ "$status" != 0 ] && same "$output" "" || return 1
+    # With the host's own /sys the host's groups are not there either.
+    for flags in "--network host" "--network host --userns auto" "--network host -m 64m --userns auto"; do
+        # shellcheck disable=SC2086
+        try dewar run --rm -q $flags $IMG sh -c 'ls /sys/fs/cgroup; find /sys/fs/cgroup/ -name release_agent'
+        [[ $stderr != *"able to map ids"* ]] || continue
+        ok && lacks release_agent && lacks freezer || return 1
+    done
+}
+
+@test "D3: an ordinary user's container does not see the host's control groups" {
+    need_user
+    [ -d /sys/fs/cgroup/memory ] || skip "is about cgroup v1"
+    for net in none host; do
+        try dewar run --rm -q --network $net $IMG ls -A /sys/fs/cgroup
+        ok && same "$output" "" || return 1
+    done
+}
+
 @test "D6: the caller's terminal cannot be typed into" {
     need_program script bsdutils
     for flags in "" "-i" "-it" "-t"; do

@@ -306,6 +306,45 @@ R() { dewar run --rm -q --network none "$@"; }
     fi
 }
 
+# What a JVM asks: is each of these a mount of its own, at the place that /proc/self/cgroup tells?
+seen_groups='cd /sys/fs/cgroup; for c in memory cpu cpuacct cpuset; do
+    echo $c $(sed -n "s/^[0-9]*:\(.*,\)*$c\(,.*\)*://p" /proc/self/cgroup) \
+        $(awk -v c=$c "/ - cgroup / && \",\" \$NF \",\" ~ \",\" c \",\" { print \$4, \$5, substr(\$6, 1, 2) }" /proc/self/mountinfo)
+done'
+@test "on cgroup v1 a container finds its limits, and groups that are its own alone" {
+    need_root
+    [ -d /sys/fs/cgroup/memory ] || skip "is about cgroup v1"
+    try R $IMG ls -A /sys/fs/cgroup
+    ok && same "$output" "" || return 1
+    try R -m 64m --cpus 0.5 $IMG sh -c "$seen_groups"'; cat memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us; ls'
+    ok && same "${lines[*]:0:4}" "$(for c in memory cpu cpuacct cpuset; do echo "$c / / /sys/fs/cgroup/$c ro"; done | paste -sd' ')" || return 1
+    same "${lines[*]:4}" "67108864 50000 cpu cpuacct cpuset memory"
+    # Each has this container's processes and no others (they would be shown as 0).
+    try R -m 64m $IMG sh -c 'cd /sys/fs/cgroup; for c in *; do echo $c $(head -1 $c/cgroup.procs) $(grep -cx 0 $c/cgroup.procs); done'
+    ok && same "$output" "$(printf '%s 1 0\n' cpu cpuacct cpuset memory)" || return 1
+    try R --pids-limit 40 $IMG sh -c 'cd /sys/fs/cgroup; ls; cat pids/pids.max'
+    ok && same "$output" $'pids\n40' || return 1
+    # One that enters is in all of them; a restart makes them anew; nothing stays.
+    id=$(dewar run -q -d --network none --cpuset-cpus 0 $IMG sleep 100)
+    try dewar exec "$id" sh -c "$seen_groups"'; cat cpuset/cpuset.cpus'
+    ok && same "${lines[0]} ${lines[4]}" "memory / / /sys/fs/cgroup/memory ro 0" || return 1
+    dewar restart -t 0 "$id" >/dev/null
+    same "$(dewar exec "$id" cat /sys/fs/cgroup/cpuset/cpuset.cpus)" 0
+    dewar rm -f "$id" >/dev/null
+    [ -z "$(find /sys/fs/cgroup -name "dewar-${id:0:32}*")" ]
+}
+
+@test "a cgroup v1 tree of two controllers is found under the name of each" {
+    need_root
+    [ -d /sys/fs/cgroup/cpuacct ] || skip "is about cgroup v1"
+    # As distributions have it, made of what is here: the tree of cpu under the name of both.
+    try unshare -m sh -c 'mkdir old && mount --rbind /sys/fs/cgroup old && mount -t tmpfs none /sys/fs/cgroup && cd /sys/fs/cgroup &&
+        mkdir memory cpuset cpu,cpuacct && mount --bind "$OLDPWD/old/memory" memory && mount --bind "$OLDPWD/old/cpuset" cpuset &&
+        mount --bind "$OLDPWD/old/cpu" cpu,cpuacct && ln -s cpu,cpuacct cpu && ln -s /sys/fs/cgroup/cpu,cpuacct cpuacct && cd "$OLDPWD" &&
+        "$DEWAR" run --rm -q --network none --cpus 0.5 "$IMG" sh -c "cd /sys/fs/cgroup; ls; readlink cpu; readlink cpuacct; cat cpuacct/cpu.cfs_quota_us"'
+    ok && same "${lines[*]}" "cpu cpu,cpuacct cpuacct cpuset memory cpu,cpuacct cpu,cpuacct 50000" || return 1
+}
+
 @test "a folder of devices can be opened; an ordinary user is told that rules are root's" {
     if is_root; then
         # Without tun the kernel says that there is no such device, but not that it is not permitted.
