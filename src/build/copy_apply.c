@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "base/map.h"
+#include "base/links.h"
 #include "base/own.h"
 #include "build/copy.h"
 #include "build/extract.h"
@@ -27,7 +27,7 @@ struct copier {
     const struct build_copy_apply *opt;
     const struct root *into;
     const char *dest; // where opt->dest leads when its links are followed
-    struct map links;  // "dev:ino" of a source with several names -> path written
+    struct links links;  // paths written
     VEC(struct level) way;
 };
 
@@ -145,12 +145,8 @@ static int link_again(struct copier *c, const struct build_node *n, int dir, con
                       const char *full, struct err *e)
 {
     if (n->nlink < 2 || !S_ISREG(n->mode)) return 0;
-    own(free) char *key = str_fmt("%ju:%ju", (uintmax_t)n->dev, (uintmax_t)n->ino);
-    const char *first = map_get(&c->links, key);
-    if (!first) {
-        map_set(&c->links, key, str_dup(full));
-        return 0;
-    }
+    char *first = links_first(&c->links, n->dev, n->ino, full);
+    if (!first) return 0;
     own(fd) int at = -1;
     char last[256];
     if (fs_in_parent(c->into, first, &at, last, e) < 0) return -1;
@@ -367,14 +363,13 @@ int build_copy_apply(struct build_tree *t, const struct build_picks *picks,
     own(str) struct str real = {0};
     if (build_copy_follow(into, opt->dest, &real, e) < 0) return -1;
     own(free) char *dest = str_fmt("/%s", str_z(&real));
-    struct copier c = {
-        .tree = t, .opt = opt, .into = into, .dest = dest, .links = {.free_value = free}};
+    struct copier c = {.tree = t, .opt = opt, .into = into, .dest = dest};
     bool in_folder = opt->dest_is_folder || picks->v.n + opt->spec->inlines.n > 1;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < picks->v.n; i++)
         rc = copy_pick(&c, &picks->v.p[i], in_folder, e);
     for (size_t i = 0; rc == 0 && i < opt->spec->inlines.n; i++)
         rc = copy_inline(&c, &opt->spec->inlines.p[i], e);
-    map_fini(&c.links);
+    links_fini(&c.links);
     return rc;
 }

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/engine.h"
-#include "base/map.h"
+#include "base/links.h"
 #include "base/own.h"
 #include "codec/tar.h"
 #include "files/tree.h"
@@ -20,7 +20,7 @@
 struct send {
     const struct tree_send *o;
     struct codec_tar_writer w;
-    struct map links; // "dev:ino" of what has several names -> the first of them
+    struct links links;
     unsigned depth;
     uint64_t entries;
     char *buf;
@@ -91,12 +91,8 @@ static int put_again(struct send *s, const struct stat *st, struct codec_tar_ent
                      struct err *e)
 {
     if (st->st_nlink < 2) return 0;
-    own(free) char *key = str_fmt("%ju:%ju", (uintmax_t)st->st_dev, (uintmax_t)st->st_ino);
-    char *first = map_get(&s->links, key);
-    if (!first) {
-        map_set(&s->links, key, str_dup(entry->name));
-        return 0;
-    }
+    char *first = links_first(&s->links, st->st_dev, st->st_ino, entry->name);
+    if (!first) return 0;
     struct codec_tar_entry link = *entry;
     link.type = CODEC_TAR_HARDLINK;
     link.link = first;
@@ -199,7 +195,7 @@ static int walk(struct send *s, int dir, const char *folder, struct err *e)
 
 int tree_send(int top, const struct tree_send *o, struct err *e)
 {
-    struct send s = {.o = o, .links = {.free_value = free}, .buf = mem_alloc(BUFFER)};
+    struct send s = {.o = o, .buf = mem_alloc(BUFFER)};
     own(free) char *name = str_dup(o->name);
     codec_tar_writer_init(&s.w, o->dst);
     int rc;
@@ -211,7 +207,7 @@ int tree_send(int top, const struct tree_send *o, struct err *e)
         rc = fd < 0 ? -1 : walk(&s, fd, "", e);
     }
     if (rc == 0) rc = codec_tar_write_end(&s.w, e);
-    map_fini(&s.links);
+    links_fini(&s.links);
     free(s.buf);
     return rc;
 }

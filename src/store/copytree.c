@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
-#include "base/map.h"
+#include "base/links.h"
 #include "base/own.h"
 #include "base/vec.h"
 
@@ -22,7 +22,7 @@
 struct walk {
     const struct store_copytree *opt;
     int top;           // of the copy
-    struct map links;  // "device:inode" of a file with several names -> its first one in the copy
+    struct links links;  // names in the copy
     unsigned depth;
 };
 
@@ -142,12 +142,8 @@ static int copy_name(struct walk *w, int to, const char *name, const char *path,
                      const struct stat *st, struct err *e)
 {
     if (!w->opt->layer || S_ISDIR(st->st_mode) || st->st_nlink < 2) return 0;
-    own(free) char *key = str_fmt("%ju:%ju", (uintmax_t)st->st_dev, (uintmax_t)st->st_ino);
-    const char *first = map_get(&w->links, key);
-    if (!first) {
-        map_set(&w->links, key, str_dup(path));
-        return 0;
-    }
+    char *first = links_first(&w->links, st->st_dev, st->st_ino, path);
+    if (!first) return 0;
     if (linkat(w->top, first, to, name, 0) != 0) return err_sys(e, "link '%s'", path);
     return 1;
 }
@@ -193,8 +189,8 @@ static int copy_folder(struct walk *w, int from, int to, const char *path, struc
 
 int store_copytree(int from, int to, const struct store_copytree *opt, struct err *e)
 {
-    struct walk w = {.opt = opt, .top = to, .links = {.free_value = free}};
+    struct walk w = {.opt = opt, .top = to};
     int rc = copy_folder(&w, from, to, "", e);
-    map_fini(&w.links);
+    links_fini(&w.links);
     return rc;
 }

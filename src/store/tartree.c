@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "base/map.h"
+#include "base/links.h"
 #include "base/own.h"
 #include "codec/tar.h"
 
@@ -21,7 +21,7 @@ struct tree {
     const struct store_tar_options *opt;
     struct codec_tar_writer w;
     struct store_tree_sum sum;
-    struct map links;  // "dev:ino" -> first name
+    struct links links;
     unsigned depth;
     char *buf;
 };
@@ -125,12 +125,8 @@ static int put_link(struct tree *t, const struct stat *st, struct codec_tar_entr
                     struct err *e)
 {
     if (st->st_nlink < 2) return 0;
-    own(free) char *key = str_fmt("%ju:%ju", (uintmax_t)st->st_dev, (uintmax_t)st->st_ino);
-    char *first = map_get(&t->links, key);
-    if (!first) {
-        map_set(&t->links, key, str_dup(entry->name));
-        return 0;
-    }
+    char *first = links_first(&t->links, st->st_dev, st->st_ino, entry->name);
+    if (!first) return 0;
     struct codec_tar_entry link = *entry;
     link.type = CODEC_TAR_HARDLINK;
     link.link = first;
@@ -298,7 +294,7 @@ int store_tartree_write(int fs_fd, const struct store_tar_options *opt,
                         const struct codec_json *absent, struct codec_sink dst,
                         struct store_tree_sum *out, struct err *e)
 {
-    struct tree t = {.opt = opt, .links = {.free_value = free}, .buf = mem_alloc(BUF_SIZE)};
+    struct tree t = {.opt = opt, .buf = mem_alloc(BUF_SIZE)};
     codec_tar_writer_init(&t.w, dst);
     int rc = put_root(&t, fs_fd, e);
     if (rc == 0) rc = walk(&t, fs_fd, "", e);
@@ -306,7 +302,7 @@ int store_tartree_write(int fs_fd, const struct store_tar_options *opt,
     if (rc == 0) rc = codec_tar_write_end(&t.w, e);
     t.sum.tar_size = t.w.bytes;
     if (out) *out = t.sum;
-    map_fini(&t.links);
+    links_fini(&t.links);
     free(t.buf);
     return rc;
 }
