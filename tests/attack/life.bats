@@ -91,15 +91,20 @@ wait_for() {
     evil=$'\e]0;owned\a\xc2\x9b31m\xe2\x80\xae'
     clean() { ! LC_ALL=C grep -q $'[\x01-\x08\x0b-\x1a\x1b\x7f]\|\xc2\x9b\|\xe2\x80\xae'; }
     id=$(D --label "k=$evil" --hostname plain -e "E=$evil" $IMG sh -c 'sleep 1000' "$evil")
-    for say in 'ps --no-trunc' 'ps -a' "inspect $id" "container inspect $id" 'ps --format {{.Labels}}' 'ps --format json' \
-        "ps --format 'table {{.Command}}\t{{.Labels}}'"; do
-        on_tty "$DEWAR $say" >shown
-        clean <shown || { cat -v shown >&2; echo "by $say" >&2; return 1; }
-    done
-    for wrong in "rm" "logs" "stop" "exec" "start" "inspect" "attach" "kill" "wait" "update -m 64m" "rename x"; do
-        # shellcheck disable=SC2086 # words
-        on_tty "$DEWAR $wrong '$evil' true" >shown 2>&1 || true
-        clean <shown || { cat -v shown >&2; echo "by $wrong" >&2; return 1; }
+    # On a terminal with colours the labels of an error have them, and nothing else.
+    ours() { sed -E 's/^\x1b\[[0-9;]+m(dewar: error: |  cause: |  hint: )\x1b\[0m/\1/'; }
+    for term in dumb xterm; do
+        for say in 'ps --no-trunc' 'ps -a' "inspect $id" "container inspect $id" 'ps --format {{.Labels}}' 'ps --format json' \
+            "ps --format 'table {{.Command}}\t{{.Labels}}'"; do
+            on_tty "TERM=$term $DEWAR $say" >shown
+            clean <shown || { cat -v shown >&2; echo "by $say" >&2; return 1; }
+        done
+        for wrong in "rm" "logs" "stop" "exec" "start" "inspect" "attach" "kill" "wait" "update -m 64m" "rename x"; do
+            # shellcheck disable=SC2086 # words
+            on_tty "TERM=$term $DEWAR $wrong '$evil' true" >raw 2>&1 || true
+            if [ $term = dumb ]; then clean <raw; else ours <raw >shown; clean <shown; fi ||
+                { cat -v raw >&2; echo "by $wrong" >&2; return 1; }
+        done
     done
     on_tty "$DEWAR ps --no-trunc" | grep -q 'sleep 1000'
     # What a program says is its own, as with a program that runs here: to a pipe it comes byte for byte.
