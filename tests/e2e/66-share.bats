@@ -7,6 +7,11 @@ load helpers
 R() { dewar run --rm -q --network none "$@"; }
 D() { dewar run -d -q --network none "$@"; }
 ns() { readlink "/proc/self/ns/$1"; }
+wait_for() {
+    for _ in $(seq 200); do "$@" >/dev/null 2>&1 && return; sleep 0.05; done
+    echo "waited in vain for: $*" >&2
+    return 1
+}
 test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null 2>&1 || true; }
 
 @test "the modes that need nobody else" {
@@ -73,7 +78,7 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null 2>&1 || true
     try R --ipc container:closed $IMG true
     fails 125 "non-shareable IPC" && err_has "--ipc shareable" || return 1
     D --name open --ipc shareable --shm-size 3m $IMG sh -c 'echo mine >/dev/shm/f; exec sleep 60'
-    sleep 0.2
+    wait_for dewar exec open test -s /dev/shm/f
     try R --ipc container:open $IMG sh -c 'cat /dev/shm/f; echo yours >/dev/shm/g; readlink /proc/self/ns/ipc
         grep -c " /dev/mqueue mqueue" /proc/mounts; df -k /dev/shm | tail -1 | tr -s " " | cut -d" " -f2'
     ok && same "${lines[0]} ${lines[2]} ${lines[3]}" "mine 1 3072" || return 1
@@ -88,17 +93,17 @@ test_teardown() { dewar ps -aq | xargs -r "$DEWAR" rm -f >/dev/null 2>&1 || true
     need_root
     D --name bad --ipc shareable --cap-add SYS_ADMIN --security-opt seccomp=unconfined $IMG \
         sh -c 'umount -l /dev/shm && rmdir /dev/shm && ln -s / /dev/shm && sleep 60'
-    sleep 0.3
+    wait_for dewar exec bad test -L /dev/shm
     try R --ipc container:bad $IMG true
     fails 125 "is not a tmpfs of its own"
     D --name worse --ipc shareable --cap-add SYS_ADMIN --security-opt seccomp=unconfined $IMG \
         sh -c 'mount -t proc proc /dev/shm && sleep 60'
-    sleep 0.3
+    wait_for dewar exec worse test -e /dev/shm/self
     try R --ipc container:worse $IMG true
     fails 125 "is not a tmpfs of its own"
     D --name linked --ipc shareable --cap-add SYS_ADMIN --security-opt seccomp=unconfined $IMG \
         sh -c 'umount -l /dev/shm && rmdir /dev/shm && ln -s /dev /dev/shm; exec sleep 60'
-    for _ in $(seq 100); do dewar exec linked test -L /dev/shm && break; sleep 0.05; done
+    wait_for dewar exec linked test -L /dev/shm
     try R --ipc container:linked $IMG true # a tmpfs it is, but another one
     fails 125 "is not a tmpfs of its own"
 }
