@@ -25,6 +25,10 @@ test_setup() {
 }
 mapped() { ls "$DEWAR_STORE/layers" | grep -c '+' || true; }
 me() { echo "$(id -u):$(id -g)"; }
+# How many ids a user has behind the own one, in one range or in several.
+own_ids() {
+    R $IMG sh -c 'for f in uid_map gid_map; do tail -1 /proc/self/$f; done' | awk '{ print $1 + $3 - 1 }' | sort -n | head -1
+}
 
 @test "what the image's user writes belongs to who ran it" {
     mkdir w
@@ -176,13 +180,13 @@ me() { echo "$(id -u):$(id -g)"; }
     need_user
     echo secret >f && chmod 600 f
     for mode in nomap auto auto:size=2000; do
-        try R --userns $mode -v ./f:/f $IMG sh -c 'cat /proc/self/uid_map; id -u; touch /x; stat -c %u /x /etc/passwd /f; cat /f'
-        fails 1 denied && same "${lines[*]:1}" "0 0 0 65534" || return 1
-        local map=(${lines[0]})
-        same "${#map[@]} ${map[0]}" "3 0"
-        [ "${map[1]}" -ge 1 ]
+        try R --userns $mode -v ./f:/f $IMG sh -c 'cat /proc/self/uid_map; echo and; id -u; touch /x; stat -c %u /x /etc/passwd /f; cat /f'
+        fails 1 denied && same "$(sed '1,/^and$/d' <<<"$output" | paste -sd' ')" "0 0 0 65534" || return 1
+        # A line for each of the user's ranges that it lies in: from 0 on, and never the user's own.
+        same "$(sed '/^and$/,$d' <<<"$output" | awk '$1 != n || $2 < 1 { print "wrong:", $0 } { n = $1 + $3 }')" ""
+        n=$(sed '/^and$/,$d' <<<"$output" | awk '{ n += $3 } END { print n }')
     done
-    same "${map[2]}" 2000
+    same "$n" 2000
     try R --userns auto:size=500 jo:1 true
     fails 125 "which the container has not" && err_has "1000" || return 1
     try R --userns auto:size=2000 -u 3000 $IMG true
@@ -191,22 +195,28 @@ me() { echo "$(id -u):$(id -g)"; }
 
 @test "two containers of a user with auto never share ids, and when all are taken it is said" {
     need_user
-    try dewar run -d -q --network none --userns auto:size=30000 --name u1 $IMG sleep 60
-    ok
-    try dewar run -d -q --network none --userns auto:size=30000 --name u2 $IMG sleep 60
-    ok
-    differ "$(dewar exec u1 cat /proc/self/uid_map)" "$(dewar exec u2 cat /proc/self/uid_map)"
-    try R --userns auto:size=30000 $IMG true
-    fails 125 "all 65536 of this user's ids are in use" && err_has "hint: --userns auto:size=N" || return 1
+    local all size k
+    all=$(own_ids)
+    size=$((all * 30000 / 65536))
+    [ "$size" -le 65536 ] || size=65536 # the most that one takes
+    for k in $(seq $((all / size))); do
+        try dewar run -d -q --network none --userns auto:size=$size --name "u$k" $IMG sleep 60
+        ok
+        dewar exec "u$k" cat /proc/self/uid_map >>maps
+    done
+    same "$(awk '{ print $2 }' maps | sort -n | uniq -d)" ""
+    same "$(awk '{ n += $3 } END { print n }' maps)" $((size * k))
+    try R --userns auto:size=$size $IMG true
+    fails 125 "all $all of this user's ids are in use" && err_has "hint: --userns auto:size=N" || return 1
     # Pieces of another size keep off them as well.
     try R --userns auto $IMG true
     fails 125 "in use"
     try R --userns auto:size=1200 $IMG cat /proc/self/uid_map
-    ok && same "$(awk '{print $2}' <<<"$output")" 60001 || return 1
+    ok && same "$(awk '{print $2; exit}' <<<"$output")" $((1 + (size * k + 1199) / 1200 * 1200)) || return 1
     dewar rm -f u1 >/dev/null
-    try R --userns auto:size=30000 $IMG cat /proc/self/uid_map
-    ok && same "$(awk '{print $2}' <<<"$output")" 1 || return 1
-    dewar rm -f u2 >/dev/null
+    try R --userns auto:size=$size $IMG cat /proc/self/uid_map
+    ok && same "$(awk '{print $2; exit}' <<<"$output")" 1 || return 1
+    dewar ps -aq | xargs "$DEWAR" rm -f >/dev/null
 }
 
 @test "a user whose range is too small is told so" {
