@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "build/agent.h"
 #include "build/cacheexport.h"
 #include "build/cacheimport.h"
 #include "build/cachemount.h"
@@ -50,6 +51,7 @@ static int plan_one(struct build_work *w, const struct build_mount *m, struct bu
     struct build_mount_state *s = vec_add(&out->v);
     s->m = m;
     s->cache_fd = -1;
+    s->relay.err_fd = -1;
     s->source.own.root.fd = -1;
     if (m->target) absolute(w, m->target, &s->target);
     if (s->target && strcmp(s->target, "/") == 0)
@@ -176,13 +178,13 @@ static int private_tmpfs(struct build_work *w, struct build_mounts *ms, int fold
                          struct err *e)
 {
     own(free) char *name = str_fmt("memory-%u", w->serial++);
-    if (mkdirat(folder, name, 0700) != 0) return err_sys(e, "make a folder for a secret");
+    if (mkdirat(folder, name, 0700) != 0) return err_sys(e, "make a folder for a tmpfs");
     own(fd) int fs = (int)syscall(SYS_fsopen, "tmpfs", 1u /* FSOPEN_CLOEXEC */);
-    if (fs < 0) return err_sys(e, "make a tmpfs for a secret");
+    if (fs < 0) return err_sys(e, "make a tmpfs for the step");
     if (syscall(SYS_fsconfig, fs, 6u /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0) != 0)
-        return err_sys(e, "make a tmpfs for a secret");
+        return err_sys(e, "make a tmpfs for the step");
     own(fd) int mnt = (int)syscall(SYS_fsmount, fs, 1u /* FSMOUNT_CLOEXEC */, 0);
-    if (mnt < 0) return err_sys(e, "make a tmpfs for a secret");
+    if (mnt < 0) return err_sys(e, "make a tmpfs for the step");
     if (attach(ms, mnt, folder, name, e) < 0) return -1;
     *out_fd = take_fd(mnt);
     return 0;
@@ -215,6 +217,33 @@ static int parse_secret(const char *text, struct secret_option *out, struct err 
     return err_hint(e, "the form is id=NAME[,src=FILE|env=VARIABLE]");
 }
 
+static int check_agent(const char *text, const char *path, struct err *e)
+{
+    struct stat st;
+    own(fd) int fd = fs_open(path, O_PATH, 0, e);
+    if (fd < 0) return err_wrap(e, "--ssh %s", text);
+    if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode)) return 0;
+    err_set(e, ERR_INPUT, "--ssh %s: '%s' is not the socket of an agent", text, path);
+    return err_hint(e, "a key goes to an agent first: eval $(ssh-agent); ssh-add FILE; then --ssh default");
+}
+
+static int check_ssh(const struct strv *given, size_t at, struct err *e)
+{
+    const char *text = given->p[at], *agent = getenv("SSH_AUTH_SOCK");
+    struct sv rest = sv_of(text), name = sv_cut(&rest, '=');
+    if (name.n == 0) return err_set(e, ERR_USAGE, "--ssh '%s' has no name", text);
+    for (size_t i = 0; i < at; i++) {
+        struct sv other = sv_of(given->p[i]);
+        if (sv_eq(sv_cut(&other, '='), name))
+            return err_set(e, ERR_USAGE, "--ssh: '%.*s' is given twice", (int)name.n, name.p);
+    }
+    if (rest.n) return check_agent(text, rest.p, e);
+    if (agent && agent[0]) return check_agent(text, agent, e);
+    err_set(e, ERR_INPUT, "--ssh %s: no agent: SSH_AUTH_SOCK is not set", text);
+    return err_hint(e, "start one with: eval $(ssh-agent), or give --ssh %.*s=SOCKET", (int)name.n,
+                    name.p);
+}
+
 int build_mounts_check(const struct build_options *opt, struct err *e)
 {
     for (size_t i = 0; opt->secrets && i < opt->secrets->n; i++) {
@@ -224,15 +253,8 @@ int build_mounts_check(const struct build_options *opt, struct err *e)
         if (file[0] && !fs_exists(AT_FDCWD, file))
             return err_set(e, ERR_INPUT, "--secret '%s': there is no file '%s'", opt->secrets->p[i], file);
     }
-    for (size_t i = 0; opt->ssh && i < opt->ssh->n; i++) {
-        struct sv rest = sv_of(opt->ssh->p[i]), name = sv_cut(&rest, '=');
-        const char *agent = getenv("SSH_AUTH_SOCK");
-        if (name.n == 0) return err_set(e, ERR_USAGE, "--ssh '%s' has no name", opt->ssh->p[i]);
-        if (rest.n || (agent && agent[0])) continue;
-        err_set(e, ERR_INPUT, "--ssh %s: no agent: SSH_AUTH_SOCK is not set", opt->ssh->p[i]);
-        return err_hint(e, "start one with: eval $(ssh-agent), or give --ssh %.*s=SOCKET",
-                        (int)name.n, name.p);
-    }
+    for (size_t i = 0; opt->ssh && i < opt->ssh->n; i++)
+        if (check_ssh(opt->ssh, i, e) < 0) return -1;
     return 0;
 }
 
@@ -302,7 +324,7 @@ const char *build_mounts_agent(const struct build_options *opt, const char *id)
 }
 
 static int open_ssh(struct build_work *w, struct build_mounts *ms, struct build_mount_state *s,
-                    size_t index, struct sandbox_spec *spec, struct err *e)
+                    size_t index, int folder, struct sandbox_spec *spec, struct err *e)
 {
     const char *path = build_mounts_agent(w->job->opt, s->m->id);
     if (!path) {
@@ -310,8 +332,14 @@ static int open_ssh(struct build_work *w, struct build_mounts *ms, struct build_
         err_set(e, ERR_INPUT, "the ssh agent '%s' is required and was not given", s->m->id);
         return err_hint(e, "dewar build --ssh %s", s->m->id);
     }
-    int fd = fs_open(path, O_PATH, 0, e);
-    if (fd < 0) return err_wrap(e, "ssh agent '%s'", s->m->id);
+    own(fd) int agent = fs_open(path, O_PATH, 0, e);
+    if (agent < 0) return err_wrap(e, "ssh agent '%s'", s->m->id);
+    own(fd) int mem = -1;
+    if (private_tmpfs(w, ms, folder, &mem, e) < 0) return -1;
+    const struct build_agent a = {.fd = agent, .mode = s->m->mode, .uid = s->m->uid, .gid = s->m->gid};
+    if (build_agent_start(&a, mem, "agent", &s->relay, e) < 0) return -1;
+    int fd = fs_openat(mem, "agent", O_PATH | O_NOFOLLOW, 0, e);
+    if (fd < 0) return -1;
     own(free) char *target = s->target ? str_dup(s->target) : str_fmt(SSH_DIR "/ssh_agent.%zu", index);
     add_bind(spec, fd, "the ssh agent", target, false);
     strv_take(&ms->env, str_fmt("SSH_AUTH_SOCK=%s", target));
@@ -360,7 +388,7 @@ static int open_one(struct build_work *w, struct build_mounts *ms, size_t i,
     case BUILD_MOUNT_SECRET:
         return open_secret(w, ms, s, folder, spec, e);
     case BUILD_MOUNT_SSH:
-        return open_ssh(w, ms, s, i, spec, e);
+        return open_ssh(w, ms, s, i, folder, spec, e);
     case BUILD_MOUNT_TMPFS: {
         struct sandbox_mount *m = add_bind(spec, -1, "a tmpfs", s->target, false);
         m->kind = SANDBOX_MOUNT_TMPFS;
@@ -406,6 +434,7 @@ int build_mounts_open(struct build_work *w, struct build_mounts *ms, const struc
 
 int build_mounts_close(struct build_work *w, struct build_mounts *ms, bool ok, struct err *e)
 {
+    vec_each(a, &ms->v) if (a->relay.err_fd >= 0) build_agent_stop(&a->relay);
     for (size_t i = ms->attached.n; i-- > 0;) umount2(ms->attached.p[i], MNT_DETACH);
     vec_each(s, &ms->v)
         if (s->cache_fd >= 0 && build_cachemount_remember(w, s->cache_fd, ok, e) < 0) return -1;

@@ -5,6 +5,7 @@
 // ids are hashed, sources are resolved inside their root.
 #pragma once
 
+#include "base/proc.h"
 #include "build/internal.h"
 #include "sandbox/sandbox.h"
 
@@ -17,6 +18,7 @@ struct build_mount_state {
     struct build_picks picks;
     bool picked;
     int cache_fd;                 // cache: the mount's folder, holds its lock
+    struct proc_worker relay;     // ssh: who listens on the step's socket
     char *target;                 // absolute
 };
 struct build_mounts {

@@ -125,3 +125,41 @@ run_line() {
     try dewar build -q .
     [[ $stderr != *root:* ]] || { show_try; return 1; }
 }
+
+@test "a step lists keys and has things signed; it changes nothing in the agent" {
+    need_program ssh-agent openssh-client
+    local probe=${TOOLS:-$(dirname "$DEWAR")/../../tests/tools}/probe
+    eval "$(ssh-agent -a "$WORK/agent" 3>&- 8>&-)" >/dev/null
+    ssh-keygen -q -t ed25519 -N '' -f "$WORK/key" && ssh-add -q "$WORK/key"
+    mode=$(stat -c %a "$WORK/agent")
+    cp "$probe" probe
+    # 9 and 19 remove all keys, 17, 25, 20 and 26 add one, 18 removes one, 22 locks, 23 unlocks, 27
+    # is an extension; 13 without its fields is refused by the agent.
+    printf 'FROM busybox:test\nCOPY probe /\nRUN --mount=type=ssh /probe agent "$SSH_AUTH_SOCK" 11 9 19 17 25 20 26 18 22 23 27 1 0 255 13 11 >/said\n' >Dockerfile
+    dewar build -q --ssh default -o out .
+    same '12 5 5 5 5 5 5 5 5 5 5 5 5 5 5 12' "$(paste -sd' ' out/said)"
+    same 1 "$(ssh-add -l | wc -l)"
+    same "$mode" "$(stat -c %a "$WORK/agent")"
+    kill "$SSH_AGENT_PID"
+}
+
+@test "a step that floods the agent's socket holds up itself alone, and sees nothing of who listens" {
+    need_program ssh-agent openssh-client
+    local probe=${TOOLS:-$(dirname "$DEWAR")/../../tests/tools}/probe
+    eval "$(ssh-agent -a "$WORK/agent" 3>&- 8>&-)" >/dev/null
+    cp "$probe" probe
+    {
+        echo 'FROM busybox:test'
+        echo 'COPY probe /'
+        echo 'RUN --mount=type=ssh /probe agent "$SSH_AUTH_SOCK" 11 huge >/huge; /probe agent "$SSH_AUTH_SOCK" hold 11 >/flood; /probe agent "$SSH_AUTH_SOCK" 11 >/after'
+        echo 'RUN --mount=type=ssh /probe fds >/fds; ls /proc | grep -c "^[0-9]" >/processes'
+    } >Dockerfile
+    try timeout 60 "$DEWAR" build -q --ssh default -o out .
+    ok
+    [[ $(paste -sd' ' out/huge) =~ ^12\ (closed|ECONNRESET)$ ]]
+    same 12 "$(cat out/flood)"
+    same 12 "$(cat out/after)"
+    same '0 1 2 ' "$(cat out/fds)"
+    [ "$(cat out/processes)" -le 4 ]
+    kill "$SSH_AGENT_PID"
+}

@@ -226,17 +226,26 @@ nowhere() {
 }
 
 # --- ssh ------------------------------------------------------------------------------------------
+PROBE=${TOOLS:-$(dirname "$DEWAR")/../../tests/tools}/probe
+# agent SOCKET: one that answers as an agent without keys does, and writes down the types it is asked.
 agent() {
     need_program python3
     python3 -c '
-import socket, sys
+import socket, sys, threading
+def serve(c):
+    f = c.makefile("rb")
+    while True:
+        head = f.read(4)
+        if len(head) < 4: return
+        body = f.read(int.from_bytes(head, "big"))
+        with open(sys.argv[1] + ".log", "a") as log: print(body[0], file=log)
+        answer = {11: b"\x0c\0\0\0\0", 13: b"\x0e\0\0\0\0"}.get(body[0], b"\x05")
+        c.sendall(len(answer).to_bytes(4, "big") + answer)
 s = socket.socket(socket.AF_UNIX)
 s.bind(sys.argv[1])
-s.listen(8)
+s.listen(64)
 while True:
-    c, _ = s.accept()
-    c.sendall(b"agent says hello\n")
-    c.close()' "$1" 3>&- &
+    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()' "$1" 3>&- &
     AGENT=$!
     for _ in $(seq 50); do [ -S "$1" ] && return; sleep 0.1; done
 }
@@ -247,6 +256,69 @@ while True:
     SSH_AUTH_SOCK=$WORK/agent dewar build -q --ssh default --ssh x="$WORK/agent" -o out .
     same /run/buildkit/ssh_agent.0 "$(cat out/at)"
     [ ! -e out/run/buildkit ] && [ ! -e out/s ] || return 1
+}
+@test "ssh: the step's socket has the owner and mode that are asked for, the agent's keeps its own" {
+    agent "$WORK/agent"
+    chmod 600 "$WORK/agent"
+    before=$(stat -c '%u:%g %a' "$WORK/agent")
+    cp "$PROBE" probe
+    one 'COPY probe /' \
+        'RUN --mount=type=ssh test "$(stat -c "%u:%g %a" "$SSH_AUTH_SOCK")" = "0:0 600" && /probe agent "$SSH_AUTH_SOCK" 11' \
+        'RUN --mount=type=ssh,mode=0640,uid=1000,gid=1001,target=/run/a/s test "$(stat -c "%u:%g %a" /run/a/s)" = "1000:1001 640"' \
+        'USER 1000' \
+        'RUN --mount=type=ssh,uid=1000 /probe agent "$SSH_AUTH_SOCK" 11 > /tmp/mine' \
+        'RUN --mount=type=ssh,mode=666 /probe agent "$SSH_AUTH_SOCK" 11 13 > /tmp/open' \
+        'RUN --mount=type=ssh /probe agent "$SSH_AUTH_SOCK" 11 > /tmp/closed; test $? = 1'
+    dewar build -q --ssh default="$WORK/agent" -o out .
+    same 12 "$(cat out/tmp/mine)"
+    same '12 14' "$(paste -sd' ' out/tmp/open)"
+    same EACCES "$(cat out/tmp/closed)"
+    same "$before" "$(stat -c '%u:%g %a' "$WORK/agent")"
+}
+@test "ssh: an agent that goes away, and one that nobody answers for, are no more than that to the step" {
+    cp "$PROBE" probe
+    python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$WORK/dead"
+    one 'COPY probe /' 'RUN --mount=type=ssh /probe agent "$SSH_AUTH_SOCK" 11 > /said; test $? = 1'
+    dewar build -q --ssh default="$WORK/dead" -o out .
+    same 1 "$(grep -cE '^(closed|EPIPE|ECONNRESET)$' out/said)"
+}
+@test "ssh: a key file, the same name twice and a missing socket are refused before any step" {
+    agent "$WORK/agent"
+    echo 'not a socket' >key
+    one 'RUN false'
+    build --ssh default=key .
+    fails 1 'is not the socket of an agent'
+    err_has ssh-add
+    build --ssh default="$WORK/agent" --ssh default="$WORK/agent" .
+    fails 125 "'default' is given twice"
+    build --ssh a="$WORK/agent" --ssh b="$WORK/nosuch" .
+    fails 1 nosuch
+}
+@test "ssh: nothing of it is left when the step has ended or the build is killed" {
+    agent "$WORK/agent"
+    local n=77$BATS_TEST_NUMBER$$
+    one 'RUN --mount=type=ssh test -S "$SSH_AUTH_SOCK"'
+    dewar build -q --ssh default="$WORK/agent" .
+    one "RUN --mount=type=ssh sleep $n"
+    "$DEWAR" build -q --ssh default="$WORK/agent" . >log 2>&1 3>&- &
+    pid=$!
+    for _ in $(seq 100); do pgrep -x -f "sleep $n" >/dev/null && break; sleep 0.05; done
+    family=$(family_of "$pid")
+    # The step's worker, the step's first process, and who listens for it.
+    [ "$(wc -w <<<"$family")" -ge 3 ] || { echo "only: $family"; return 1; }
+    kill -KILL "$pid"
+    wait "$pid" || true
+    for _ in $(seq 100); do [ -z "$(alive $family)" ] && break; sleep 0.05; done
+    same '' "$(alive $family)"
+    store_is_clean
+}
+family_of() {
+    local p
+    for p in $(pgrep -P "$1"); do echo "$p"; family_of "$p"; done
+}
+alive() {
+    local p
+    for p in "$@"; do [ ! -d "/proc/$p" ] || echo "$p"; done
 }
 @test "ssh: optional unless required, and an agent that is not there is an error" {
     one 'RUN --mount=type=ssh test -z "$SSH_AUTH_SOCK"'

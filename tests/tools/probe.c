@@ -6,6 +6,9 @@
 //   probe tiocsti [HIGH]       types a line into stdin's terminal, also with high bits set
 //   probe fds                  open descriptors
 //   probe rewrite FD           says which file that is, and writes into it as soon as it may
+//   probe agent SOCKET WORD... one connection to an ssh agent; a WORD is the type of a request (its
+//                              answer's type is printed), "huge" a request that claims 300 KB, or
+//                              "hold", which opens 40 more connections and leaves them open
 //   probe exchange DIR A B N   swaps DIR/A and DIR/B for ever (N 0) or N times
 #include <errno.h>
 #include <stdbool.h>
@@ -14,8 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static int say(long rc)
@@ -94,6 +99,45 @@ static int exchange(char **argv)
     return 0;
 }
 
+static int connect_agent(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+    return fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0 ? fd : -1;
+}
+
+// Sends the request in two pieces, so that whoever reads it must put it together.
+static int ask_agent(int fd, const char *word)
+{
+    bool huge = strcmp(word, "huge") == 0;
+    unsigned char request[8] = {0, 0, 0, 4}, answer[4096], head[4];
+    if (huge) request[1] = 4;
+    else request[4] = (unsigned char)strtoul(word, NULL, 10);
+    if (send(fd, request, 3, MSG_NOSIGNAL) != 3) return say(-1);
+    usleep(20000);
+    if (send(fd, request + 3, 5, MSG_NOSIGNAL) != 5) return say(-1);
+    ssize_t n = recv(fd, head, 4, MSG_WAITALL);
+    if (n != 4) return puts(n < 0 ? strerrorname_np(errno) : "closed"), 1;
+    size_t size = (size_t)head[2] << 8 | head[3];
+    if (size == 0 || size > sizeof answer || recv(fd, answer, size, MSG_WAITALL) != (ssize_t)size)
+        return puts("short"), 1;
+    printf("%d\n", answer[0]);
+    return 0;
+}
+
+static int agent(int argc, char **argv)
+{
+    int fd = connect_agent(argv[2]), rc = 0;
+    if (fd < 0) return say(-1);
+    for (int i = 3; i < argc; i++) {
+        bool hold = strcmp(argv[i], "hold") == 0;
+        for (int k = 0; hold && k < 40; k++) connect_agent(argv[2]);
+        if (!hold) rc |= ask_agent(fd, argv[i]);
+    }
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -103,6 +147,7 @@ int main(int argc, char **argv)
     if (strcmp(what, "tiocsti") == 0) return tiocsti(argc > 2);
     if (strcmp(what, "fds") == 0) return list_fds();
     if (strcmp(what, "rewrite") == 0 && argc == 3) return rewrite(argv[2]);
+    if (strcmp(what, "agent") == 0 && argc > 3) return agent(argc, argv);
     if (strcmp(what, "exchange") == 0 && argc == 6) return exchange(argv);
     return 2;
 }
