@@ -18,8 +18,8 @@
 #include "build/cacheimport.h"
 #include "build/internal.h"
 #include "build/mounts.h"
+#include "build/runopt.h"
 #include "build/trace.h"
-#include "sandbox/parse.h"
 #include "store/lock.h"
 
 // Of a folder: the person's own git answers, with their settings.
@@ -107,25 +107,6 @@ static void warn_undeclared_args(struct build_job *job)
     }
 }
 
-static int check_ulimits(const struct build_options *opt, struct err *e)
-{
-    for (size_t i = 0; opt->ulimits && i < opt->ulimits->n; i++) {
-        struct sandbox_rlimit l;
-        if (sandbox_parse_ulimit(opt->ulimits->p[i], &l, e) < 0) return err_wrap(e, "--ulimit");
-    }
-    return 0;
-}
-
-static int check_network(const struct build_options *opt, struct err *e)
-{
-    static const char *const modes[] = {"default", "host", "none"};
-    if (!opt->network) return 0;
-    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
-        if (strcmp(opt->network, modes[i]) == 0) return 0;
-    err_set(e, ERR_USAGE, "--network '%s' is unknown", opt->network);
-    return err_hint(e, "RUN has the host's network (default, host) or none");
-}
-
 static int check_platform(const struct build_options *opt, struct err *e)
 {
     if (!opt->platform || !strchr(opt->platform, ',')) return 0;
@@ -210,9 +191,8 @@ int build_prepare(struct build_job *job, struct err *e)
     if (build_outputs_read(job->opt, &job->outs, e) < 0) return -1;
     job->result->to_stdout = job->outs.to_stdout;
     if (build_cacheexport_check(job->opt, job->outs.files_only, e) < 0 ||
-        build_mounts_check(job->opt, e) < 0 || check_ulimits(job->opt, e) < 0 ||
-        check_network(job->opt, e) < 0 || check_platform(job->opt, e) < 0 ||
-        check_labels(job->opt, e) < 0 ||
+        build_mounts_check(job->opt, e) < 0 || build_runopt_check(job->opt, e) < 0 ||
+        check_platform(job->opt, e) < 0 || check_labels(job->opt, e) < 0 ||
         build_cacheimport_check(job->opt, e) < 0 || open_contexts(job, &text, &label, e) < 0) return -1;
     if (build_dockerfile_parse(str_sv(&text), label, &job->file, e) < 0 ||
         build_call_demand(job->en, job->opt, &job->contexts.p[0], &job->file, e) < 0)

@@ -38,7 +38,12 @@ struct build_options {
     bool no_cache;
     bool no_scrub;
     bool shell_on_fail;
-    uint64_t shm_size;
+    // Of RUN steps, in no key.
+    uint64_t shm_size, memory, cpu_shares;
+    int64_t cpu_period, cpu_quota;  // microseconds
+    const char *memory_swap;        // of memory and swap together; "-1": no limit
+    const char *cpuset_cpus, *cpuset_mems;
+    const struct strv *security;  // --security-opt
     unsigned jobs;           // parallel steps; 0: one per CPU, at least 2
 };
 

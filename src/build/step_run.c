@@ -25,8 +25,8 @@
 #include "base/own.h"
 #include "build/internal.h"
 #include "build/mounts.h"
+#include "build/runopt.h"
 #include "sandbox/mounts.h"
-#include "sandbox/parse.h"
 #include "sandbox/sandbox.h"
 
 struct run_arg {
@@ -150,13 +150,7 @@ static void fill_spec(struct build_work *w, const struct run_arg *a, const struc
     spec->privileged = a->run.insecure;
     spec->build_step = true;
     spec->home_env = true;
-    spec->shm_size = w->job->opt->shm_size;
-    const struct strv *ulimits = w->job->opt->ulimits;
-    for (size_t i = 0; ulimits && i < ulimits->n; i++) {
-        struct err checked_before;
-        sandbox_parse_ulimit(ulimits->p[i], vec_add(&spec->rlimits), &checked_before);
-    }
-    if (w->job->opt->add_hosts) strv_add_all(&spec->hosts_extra, w->job->opt->add_hosts);
+    build_runopt_fill(w->job->opt, spec);
 }
 
 #define TAIL_MAX 4096

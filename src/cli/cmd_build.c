@@ -17,8 +17,12 @@ struct opts {
     const char *lock_file;
     bool locked;
     bool quiet, no_cache, no_scrub, check_repro, shell_on_fail, check, load, force_rm, rm, push;
-    bool tls_verify;
-    uint64_t shm_size;
+    bool tls_verify, compress, squash, content_trust;
+    uint64_t shm_size, memory, cpu_shares;
+    int64_t cpu_period, cpu_quota;
+    const char *memory_swap, *cpuset_cpus, *cpuset_mems;
+    const char *isolation, *cgroup_parent, *provenance, *sbom, *builder, *format;
+    struct strv security, attest, annotations;
     uint64_t jobs;
 };
 
@@ -32,11 +36,17 @@ static const struct opt rows[] = {
      .help = "Add a line to /etc/hosts of RUN steps"},
     {.name = "allow", .type = OPT_LIST, .offset = O(allow), .arg = "RIGHT",
      .help = "Let the Dockerfile ask for it: security.insecure, network.host"},
+    {.name = "annotation", .type = OPT_LIST, .offset = O(annotations), .hidden = true,
+     .help = "Refused: a label says the same"},
+    {.name = "attest", .type = OPT_LIST, .offset = O(attest), .hidden = true,
+     .help = "Refused: no attestations are written"},
     {.name = "build-arg", .type = OPT_LIST, .offset = O(build_args), .arg = "NAME[=VALUE]",
      .help = "Set an ARG; without a value it is taken from the environment"},
     {.name = "build-context", .type = OPT_LIST, .offset = O(contexts), .arg = "NAME=SOURCE",
      .help = "One more context, for FROM, COPY --from and RUN --mount=from: a folder, a git "
              "repository, an archive's URL, docker-image://NAME, oci-layout://FOLDER[:TAG]"},
+    {.name = "builder", .type = OPT_TEXT, .offset = O(builder), .hidden = true,
+     .help = "Accepted: default, there is no other"},
     {.name = "cache-from", .type = OPT_LIST, .offset = O(cache_from),
      .arg = "IMAGE|type=T,...",
      .help = "Use a build cache: an image, type=registry,ref=NAME, type=local,src=FOLDER"},
@@ -44,15 +54,35 @@ static const struct opt rows[] = {
      .help = "Write the build cache: inline, registry (ref=), local (dest=); mode=min|max"},
     {.name = "call", .type = OPT_TEXT, .offset = O(call), .arg = "METHOD[,format=json]",
      .help = "Do not build: check the Dockerfile, list its arguments (outline) or its targets"},
+    {.name = "cgroup-parent", .type = OPT_TEXT, .offset = O(cgroup_parent), .hidden = true,
+     .help = "Refused: steps with limits have groups of their own"},
     {.name = "check", .type = OPT_BOOL, .offset = O(check), .help = "Same as --call=check"},
     {.name = "check-repro", .type = OPT_BOOL, .offset = O(check_repro),
      .help = "Build twice from nothing under different conditions and show what differs"},
+    {.name = "compress", .type = OPT_BOOL, .offset = O(compress), .hidden = true,
+     .help = "Accepted: the context is sent nowhere"},
+    {.name = "cpu-period", .type = OPT_INT, .offset = O(cpu_period), .arg = "MICROSECONDS",
+     .help = "Length of the time slices that --cpu-quota is a part of, for RUN steps"},
+    {.name = "cpu-quota", .type = OPT_INT, .offset = O(cpu_quota), .arg = "MICROSECONDS",
+     .help = "CPU time that a RUN step may take in each slice"},
+    {.name = "cpu-shares", .letter = 'c', .type = OPT_UINT, .offset = O(cpu_shares), .arg = "N",
+     .help = "Share of the CPUs that a RUN step gets when they are busy (1024 is usual)"},
+    {.name = "cpuset-cpus", .type = OPT_TEXT, .offset = O(cpuset_cpus), .arg = "LIST",
+     .help = "Which CPUs RUN steps may use: 0-3,7"},
+    {.name = "cpuset-mems", .type = OPT_TEXT, .offset = O(cpuset_mems), .arg = "LIST",
+     .help = "Which memory nodes RUN steps may use"},
+    {.name = "disable-content-trust", .type = OPT_BOOL, .offset = O(content_trust), .hidden = true,
+     .initial = "true", .help = "Accepted: images are named by digest, not signed"},
     {.name = "file", .letter = 'f', .type = OPT_TEXT, .offset = O(file), .arg = "FILE",
      .help = "Dockerfile (default: CONTEXT/Dockerfile; - is stdin)"},
     {.name = "force-rm", .type = OPT_BOOL, .offset = O(force_rm), .hidden = true,
      .help = "Accepted: nothing is ever left behind"},
+    {.name = "format", .type = OPT_TEXT, .offset = O(format), .hidden = true,
+     .help = "Accepted: oci, there is no other"},
     {.name = "iidfile", .type = OPT_TEXT, .offset = O(iidfile), .arg = "FILE",
      .help = "Write the image ID to a file"},
+    {.name = "isolation", .type = OPT_TEXT, .offset = O(isolation), .hidden = true,
+     .help = "Accepted: default, there is no other"},
     {.name = "jobs", .type = OPT_UINT, .offset = O(jobs), .arg = "N",
      .help = "Steps that may run at the same time (default: one per CPU)"},
     {.name = "label", .type = OPT_LIST, .offset = O(labels), .arg = "KEY=VALUE",
@@ -63,6 +93,10 @@ static const struct opt rows[] = {
      .help = "The lock (default: dewar.lock beside the Dockerfile)"},
     {.name = "locked", .type = OPT_BOOL, .offset = O(locked),
      .help = "Take from outside exactly what the lock names"},
+    {.name = "memory", .letter = 'm', .type = OPT_SIZE, .offset = O(memory), .arg = "BYTES",
+     .help = "Limit of a RUN step's memory"},
+    {.name = "memory-swap", .type = OPT_TEXT, .offset = O(memory_swap), .arg = "BYTES",
+     .help = "Limit of a RUN step's memory and swap together; -1 for no limit"},
     {.name = "metadata-file", .type = OPT_TEXT, .offset = O(metadata), .arg = "FILE",
      .help = "Write the result's digests to a JSON file"},
     {.name = "network", .type = OPT_TEXT, .offset = O(network), .arg = "MODE",
@@ -77,6 +111,8 @@ static const struct opt rows[] = {
     {.name = "platform", .type = OPT_TEXT, .offset = O(platform), .arg = "OS/ARCH",
      .help = "Platform to build for"},
     {.name = "progress", CLI_OPT_PROGRESS(struct opts, progress)},
+    {.name = "provenance", .type = OPT_TEXT, .offset = O(provenance), .hidden = true,
+     .help = "Accepted: false, no attestations are written"},
     {.name = "pull", .type = OPT_ENUM, .offset = O(pull), .choices = pulls, .implied = "always",
      .arg = "WHEN", .help = "Fetch images: missing, always, newer (if the registry answers), never"},
     {.name = "push", .type = OPT_BOOL, .offset = O(push),
@@ -85,11 +121,17 @@ static const struct opt rows[] = {
      .help = "Print only the image ID"},
     {.name = "rm", .type = OPT_BOOL, .offset = O(rm), .hidden = true,
      .help = "Accepted: nothing is ever left behind"},
+    {.name = "sbom", .type = OPT_TEXT, .offset = O(sbom), .hidden = true,
+     .help = "Accepted: false, no attestations are written"},
     {.name = "secret", .type = OPT_LIST, .offset = O(secrets), .arg = "id=ID[,src=FILE|env=VAR]",
      .help = "Give RUN --mount=type=secret a secret"},
+    {.name = "security-opt", .type = OPT_LIST, .offset = O(security), .arg = "OPTION",
+     .help = "Security option of RUN steps: seccomp=unconfined, no-new-privileges"},
     {.name = "shell-on-fail", .type = OPT_BOOL, .offset = O(shell_on_fail),
      .help = "Open a shell in the failed step, on a terminal"},
     {.name = "shm-size", .type = OPT_SIZE, .offset = O(shm_size), .help = "Size of /dev/shm in RUN"},
+    {.name = "squash", .type = OPT_BOOL, .offset = O(squash), .hidden = true,
+     .help = "Refused: a stage of its own does it"},
     {.name = "ssh", .type = OPT_LIST, .offset = O(ssh), .arg = "default|ID[=SOCKET]",
      .help = "Give RUN --mount=type=ssh an agent"},
     {.name = "tag", .letter = 't', .type = OPT_LIST, .offset = O(tags), .arg = "NAME[:TAG]",
@@ -139,8 +181,56 @@ static struct build_options to_verb(const struct opts *o, const char *context)
         .no_scrub = o->no_scrub,
         .shell_on_fail = o->shell_on_fail,
         .shm_size = o->shm_size,
+        .memory = o->memory,
+        .memory_swap = o->memory_swap,
+        .cpu_shares = o->cpu_shares,
+        .cpu_period = o->cpu_period,
+        .cpu_quota = o->cpu_quota,
+        .cpuset_cpus = o->cpuset_cpus,
+        .cpuset_mems = o->cpuset_mems,
+        .security = &o->security,
         .jobs = o->jobs > 1024 ? 1024 : (unsigned)o->jobs,
     };
+}
+
+static bool is_one(const char *given, const char *const *fine)
+{
+    if (!given) return true;
+    while (*fine && strcmp(given, *fine) != 0) fine++;
+    return *fine != NULL;
+}
+
+// Options of Docker's and Podman's build with values that ask for something that is not there.
+static int refuse(const struct opts *o, struct err *e)
+{
+    static const char *const isolations[] = {"", "default", NULL}, *const no[] = {"false", "0", NULL};
+    static const char *const builders[] = {"", "default", NULL}, *const formats[] = {"oci", NULL};
+    static const char attested[] = "dewar writes no attestations: leave it out, or say =false";
+    const struct {
+        bool asked;
+        const char *what, *hint;
+    } wishes[] = {
+        {!is_one(o->isolation, isolations), "--isolation",
+         "RUN steps have one kind of sandbox: leave it out"},
+        {!is_one(o->builder, builders), "--builder", "there is no other builder: leave it out"},
+        {!is_one(o->format, formats), "--format",
+         "images are OCI images, with HEALTHCHECK, SHELL and ONBUILD kept: leave it out"},
+        {!is_one(o->provenance, no), "--provenance", attested},
+        {!is_one(o->sbom, no), "--sbom", attested},
+        {o->attest.n, "--attest", attested},
+        {o->annotations.n, "--annotation", "--label says the same in the image's config"},
+        {o->cgroup_parent, "--cgroup-parent",
+         "limits of RUN steps: --memory, --cpu-quota, --cpuset-cpus"},
+        {o->squash, "--squash", "a last stage does it: FROM scratch, and COPY --from=STAGE / /"},
+        {!o->content_trust, "--disable-content-trust=false",
+         "signatures are not checked; a lock pins what is taken: dewar lock"},
+    };
+    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
+        if (!wishes[i].asked) continue;
+        err_set(e, ERR_USAGE, "%s is not possible here", wishes[i].what);
+        return err_hint(e, "%s", wishes[i].hint);
+    }
+    return 0;
 }
 
 static int check_repro(struct cli *c, struct engine *en, const struct build_options *opt,
@@ -193,7 +283,7 @@ static int run(struct cli *c, const void *options, struct err *e)
     opt.proxies = &proxies;
     enum build_call call;
     bool json;
-    if (read_call(o, &call, &json, e) < 0) return -1;
+    if (refuse(o, e) < 0 || read_call(o, &call, &json, e) < 0) return -1;
     if (call != BUILD_CALL_BUILD) {
         if (cli_engine(c, &en, e) < 0) return -1;
         return build_call(&en, &opt, call, json, &c->out, e);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What people write behind -v, --mount, --tmpfs, --device, --ulimit and in env files: the grammars
 // that Docker has taught them, with errors that say what is wrong. The API speaks the same texts.
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -497,6 +498,36 @@ int sandbox_parse_ulimit(const char *text, struct sandbox_rlimit *out, struct er
         return err_set(e, ERR_USAGE, "in the limit '%s' the soft value is above the hard one",
                        text);
     *out = l;
+    return 0;
+}
+
+// --- host names ----------------------------------------------------------------------------------
+
+void sandbox_parse_host_fini(struct sandbox_parse_host *v)
+{
+    free(v->name);
+    free(v->address);
+    *v = (struct sandbox_parse_host){0};
+}
+
+int sandbox_parse_host(const char *text, struct sandbox_parse_host *out, struct err *e)
+{
+    unsigned char raw[16];
+    struct sv rest = sv_of(text);
+    struct sv name = sv_cut(&rest, sv_find(rest, '=') >= 0 ? '=' : ':');
+    if (!rest.p || name.n == 0 || rest.n == 0 || sv_find(name, '\n') >= 0)
+        return err_set(e, ERR_USAGE, "'%s' is not of the form name:address", text);
+    if (sv_eqz(rest, "host-gateway")) {
+        *out = (struct sandbox_parse_host){.name = sv_dup(name), .gateway = true};
+        return 0;
+    }
+    if (rest.p[0] == '[' && rest.p[rest.n - 1] == ']') rest = sv_part(rest, 1, rest.n - 2);
+    own(free) char *address = sv_dup(rest);
+    if (inet_pton(AF_INET, address, raw) != 1 && inet_pton(AF_INET6, address, raw) != 1) {
+        err_set(e, ERR_USAGE, "'%s' in '%s' is not an address", address, text);
+        return err_hint(e, "it is a number like 192.0.2.7 or 2001:db8::7, or host-gateway");
+    }
+    *out = (struct sandbox_parse_host){.name = sv_dup(name), .address = take_ptr(address)};
     return 0;
 }
 

@@ -36,6 +36,19 @@ int sandbox_parse_tmpfs(const char *text, struct sandbox_mount *out, struct err 
 int sandbox_parse_device(const char *text, struct sandbox_device *out, struct err *e);
 // "nofile=SOFT[:HARD]", as behind --ulimit.
 int sandbox_parse_ulimit(const char *text, struct sandbox_rlimit *out, struct err *e);
+// --add-host: "NAME:ADDRESS", "NAME=ADDRESS" or "NAME:host-gateway", which is the host as it is seen
+// from inside.
+struct sandbox_parse_host {
+    char *name;
+    char *address;  // NULL with gateway
+    bool gateway;
+};
+void sandbox_parse_host_fini(struct sandbox_parse_host *v);
+static inline void own_sandbox_parse_host(struct sandbox_parse_host *v)
+{
+    sandbox_parse_host_fini(v);
+}
+int sandbox_parse_host(const char *text, struct sandbox_parse_host *out, struct err *e);
 // Docker's --env-file: adds "K=V" texts; a key alone copies the caller's variable or is dropped.
 int sandbox_parse_env_file(const char *path, struct strv *out, struct err *e);
 int sandbox_parse_env_text(struct sv text, const char *label, struct strv *out, struct err *e);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that can be checked, opened, allocated or spelled out before the child exists. What is
 // left for the child is a walk over finished data with raw system calls (enter.c).
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +22,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/join.h"
 #include "sandbox/mounts.h"
+#include "sandbox/parse.h"
 #include "sandbox/plan.h"
 #include "sandbox/proc_sys.h"
 #include "sandbox/resolv.h"
@@ -116,42 +116,32 @@ static void host_file(const char *path, struct str *out)
     if (fs_read_at(AT_FDCWD, path, HOST_FILE_MAX, out, &ignored) < 0) str_clear(out);
 }
 
-// "NAME:ADDRESS", "NAME=ADDRESS" or "NAME:host-gateway", which is the host as it is seen from inside.
-static int host_line(const struct sandbox_plan *p, const char *text, struct str *out, struct err *e)
+static void host_line(const struct sandbox_plan *p, const struct sandbox_parse_host *h,
+                      const char *text, struct str *out)
 {
-    struct sv rest = sv_of(text);
-    struct sv name = sv_cut(&rest, sv_find(rest, '=') >= 0 ? '=' : ':');
-    unsigned char raw[16];
-    if (!rest.p || name.n == 0 || rest.n == 0 || sv_find(name, '\n') >= 0)
-        return err_set(e, ERR_USAGE, "'%s' is not of the form name:address", text);
-    if (sv_eqz(rest, "host-gateway")) {
-        if (p->spec->net == SANDBOX_NET_HOST)
-            str_addf(out, "127.0.0.1\t%.*s\n", (int)name.n, name.p);
-        else
-            event_warn(&p->en->sink, "'%s': the container has no network and cannot reach the host; "
-                                     "the name is left out", text);
-        return 0;
-    }
-    if (rest.p[0] == '[' && rest.p[rest.n - 1] == ']') rest = sv_part(rest, 1, rest.n - 2);
-    own(free) char *address = sv_dup(rest);
-    if (inet_pton(AF_INET, address, raw) != 1 && inet_pton(AF_INET6, address, raw) != 1) {
-        err_set(e, ERR_USAGE, "'%s' in '%s' is not an address", address, text);
-        return err_hint(e, "it is a number like 192.0.2.7 or 2001:db8::7, or host-gateway");
-    }
-    str_addf(out, "%s\t%.*s\n", address, (int)name.n, name.p);
-    return 0;
+    if (!h->gateway)
+        str_addf(out, "%s\t%s\n", h->address, h->name);
+    else if (p->spec->net == SANDBOX_NET_HOST)
+        str_addf(out, "127.0.0.1\t%s\n", h->name);
+    else
+        event_warn(&p->en->sink, "'%s': the container has no network and cannot reach the host; "
+                                 "the name is left out", text);
 }
 
+// A build step gets the same text everywhere: what it makes must not depend on the machine.
 static int hosts_text(const struct sandbox_plan *p, struct str *out, struct err *e)
 {
-    bool host = p->spec->net == SANDBOX_NET_HOST;
+    bool host = p->spec->net == SANDBOX_NET_HOST && !p->spec->build_step;
     if (host) host_file("/etc/hosts", out);
     if (out->n == 0)
         str_addz(out, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     if (out->p[out->n - 1] != '\n') str_addc(out, '\n');
     if (!host) str_addf(out, "127.0.1.1\t%s\n", p->hostname);
-    for (size_t i = 0; i < p->spec->hosts_extra.n; i++)
-        if (host_line(p, p->spec->hosts_extra.p[i], out, e) < 0) return -1;
+    for (size_t i = 0; i < p->spec->hosts_extra.n; i++) {
+        own(sandbox_parse_host) struct sandbox_parse_host h = {0};
+        if (sandbox_parse_host(p->spec->hosts_extra.p[i], &h, e) < 0) return -1;
+        host_line(p, &h, p->spec->hosts_extra.p[i], out);
+    }
     return 0;
 }
 

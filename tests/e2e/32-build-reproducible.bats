@@ -102,6 +102,29 @@ at() { date -u -d "@$1" +'%F %T'; }
     umask 077
     same "$one" "$(FOO=bar TZ=Asia/Tokyo LC_ALL=C fresh_id)"
 }
+@test "what RUN sees of the host under each network: names, hosts and resolv.conf" {
+    cat >hosts <<'END'
+127.0.0.1 localhost
+10.9.8.7 secret.corp.example
+END
+    { echo FROM busybox:test
+        echo 'RUN cat /etc/hosts >/default; cat /etc/resolv.conf >/resolv; hostname >/name; cat /etc/hostname >/file'
+        echo 'RUN --network=host cat /etc/hosts >/host'
+        echo 'RUN --network=none cat /etc/hosts >/none; cat /etc/resolv.conf >/empty; ls /sys/class/net >/interfaces'; } >Dockerfile
+    if is_root; then
+        unshare -m sh -c 'mount --bind hosts /etc/hosts && exec "$DEWAR" build -q -o out .' >/dev/null
+    else
+        dewar build -q -o out .
+    fi
+    ! grep -q corp out/default out/host out/none || return 1
+    same "$(cat out/default)" "$(cat out/host)"
+    same "$(cat out/default)" "$(cat out/none)"
+    grep -q '^127.0.0.1.*localhost' out/none && grep -q '^127.*build$' out/none || return 1
+    same "$(cat /etc/resolv.conf)" "$(cat out/resolv)"
+    same '' "$(cat out/empty)"
+    same lo "$(cat out/interfaces)"
+    same 'build build' "$(cat out/name out/file | paste -sd' ')"
+}
 @test "the order in which files were made does not matter" {
     printf 'FROM scratch\nCOPY m /m\n' >Dockerfile
     mkdir m && for i in $(seq 200); do echo "$i" >m/$i; done

@@ -332,8 +332,47 @@ END
     fails 1 'a build is for one platform'
     try dewar build -q --secret id=x,src=nosuch .
     fails 1 "there is no file 'nosuch'"
+    try dewar build -q --add-host box .
+    fails 125 "'box' is not of the form name:address"
+    try dewar build -q --add-host box:1.2.3 .
+    fails 125 'is not an address'
+    try dewar build -q --memory 1m .
+    fails 125 'at least 6MB'
+    try dewar build -q --security-opt seccomp=profile.json .
+    fails 125 'cannot be given to a build'
     dewar build -q --network none --label a= --label b --secret id=x,src=Dockerfile .
     dewar build -q --network host . && dewar build -q --network default . || return 1
+}
+@test "options of Docker's and Podman's build: taken, or refused with what to do instead" {
+    printf 'FROM busybox:test\nRUN true\n' >Dockerfile
+    dewar build -q --compress --rm --rm=false --force-rm --squash=false --isolation default --disable-content-trust \
+        --provenance=false --sbom=false --builder default --format oci --security-opt label=disable \
+        --security-opt apparmor=unconfined --security-opt no-new-privileges:true .
+    for given in --squash --isolation=chroot --format=docker --provenance=true --sbom=true --attest=type=sbom \
+        --annotation=a=b --cgroup-parent=x --builder=other --disable-content-trust=false; do
+        try dewar build -q "$given" .
+        fails 125 "${given%%=*}" && err_has hint: || { echo "$given"; return 1; }
+    done
+}
+@test "limits of the command line reach RUN, or the error says why not" {
+    printf 'FROM busybox:test\nRUN cat /sys/fs/cgroup/cpu/cpu.shares /sys/fs/cgroup/cpu.weight >/w 2>/dev/null; nproc >/n; grep Seccomp: /proc/self/status >/s; grep NoNewPrivs /proc/self/status >>/s\n' >Dockerfile
+    try dewar build -q -m 64m --memory-swap 64m --cpuset-cpus 0 -c 512 -o out .
+    if [ "$status" != 0 ]; then
+        ! is_root || { show_try; return 1; }
+        err_has hint:
+        return
+    fi
+    same 1 "$(cat out/n)"
+    printf 'FROM busybox:test\nRUN dd if=/dev/zero of=/dev/null bs=150M count=1\n' >Dockerfile
+    try dewar build -q -m 32m --memory-swap 32m .
+    fails 1 'out of memory'
+}
+@test "--security-opt: without a filter, without new rights" {
+    printf 'FROM busybox:test\nRUN awk "/^Seccomp:|^NoNewPrivs:/ {print \\$2}" /proc/self/status >/s\n' >Dockerfile
+    dewar build -q --no-cache -o out --security-opt seccomp=unconfined .
+    same '0 0' "$(paste -sd' ' out/s)"
+    dewar build -q --no-cache -o out --security-opt no-new-privileges .
+    same '1 2' "$(paste -sd' ' out/s)"
 }
 @test "tags: several, without a tag, moved; bad ones are refused before any work" {
     printf 'FROM busybox:test\nRUN echo ran >&2\n' >Dockerfile
