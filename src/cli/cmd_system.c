@@ -149,7 +149,8 @@ const struct cli_cmd cli_cmd_df = {
 // --- prune --------------------------------------------------------------------------------------
 
 struct prune {
-    bool all, force, volumes;
+    bool all, force, volumes, verbose;
+    uint64_t reserved, max_used, min_free;
     struct strv filters;
 };
 #define AT(member) .offset = OPT_AT(struct prune, member)
@@ -167,6 +168,14 @@ static const struct opt builder_prune_options[] = {
     {"filter", 0, OPT_LIST, AT(filters), .arg = "until=DURATION",
      .help = "Only what was not used for so long (24h)"},
     {"force", 'f', OPT_BOOL, AT(force), .help = "Do not ask"},
+    {"keep-storage", 0, OPT_SIZE, AT(reserved), .hidden = true, .help = "Same as --reserved-space"},
+    {"max-used-space", 0, OPT_SIZE, AT(max_used), .arg = "BYTES",
+     .help = "Leave so much of it at most: what was used last"},
+    {"min-free-space", 0, OPT_SIZE, AT(min_free), .arg = "BYTES",
+     .help = "Remove only as much as it takes for the disk to have so much free"},
+    {"reserved-space", 0, OPT_SIZE, AT(reserved), .arg = "BYTES",
+     .help = "Leave so much of it in any case: what was used last (10GB)"},
+    {"verbose", 0, OPT_BOOL, AT(verbose), .hidden = true, .help = "Accepted: for old scripts"},
 };
 #undef AT
 
@@ -241,7 +250,9 @@ static int run_builder_prune(struct cli *c, const void *options, struct err *e)
 {
     const struct prune *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
-    struct store_prune_options store = {.cache = true, .told_as = "builder"};
+    struct store_prune_options store = {.cache = true, .told_as = "builder",
+                                        .reserved = o->reserved, .max_used = o->max_used,
+                                        .min_free = o->min_free};
     struct store_pruned pruned = {0};
     if (builder_filters(&o->filters, &store.until, e) < 0) return -1;
     int go = o->force ? 1 : cli_confirm(c, "WARNING! This will remove the build cache.", e);
@@ -256,7 +267,10 @@ const struct cli_cmd cli_cmd_builder_prune = {
     .alias = (const char *const[]){"buildx prune", NULL},
     .usage = "",
     .help = "Free the build cache and the cache mounts",
-    .examples = "dewar builder prune -f --filter until=24h",
+    .more = "What the disk or --reserved-space lets stay is what was used last. Layers that an image has\n"
+            "as well are no part of the cache.",
+    .examples = "dewar builder prune -f --filter until=24h\n"
+                "dewar builder prune -f --reserved-space 20GB",
     CLI_OPTIONS(builder_prune_options, struct prune),
     .family = CLI_DOCKER,
     .run = run_builder_prune,

@@ -60,6 +60,9 @@ struct store_prune_options {
                        // without `until`, what check put aside
     bool downloads;    // drop what has come of interrupted downloads (else only what is days old)
     int64_t until;     // with `cache`: only what was last used before this time; 0: any
+    // With `cache`, in bytes, 0: not asked. What was used last stays, as long as it is not more than
+    // max_used and the disk has min_free; `reserved` of it stays in any case.
+    uint64_t reserved, max_used, min_free;
     unsigned wait;     // seconds to wait for other commands to end; 0: 10
     const char *told_as;  // "image", "builder": whose `prune` event tells of it; NULL: none
 };

@@ -20,6 +20,7 @@ struct store_keep {
 // Adds what one name's image needs.
 int store_keep_ref(struct engine *en, const struct store_ref *r, struct store_keep *k, struct err *e);
 int store_keep_collect(struct engine *en, struct store_keep *out, struct err *e);
+int store_keep_named(struct engine *en, struct store_keep *out, struct err *e);  // of refs and containers
 int store_keep_containers(struct engine *en, struct store_keep *out, struct err *e);  // only theirs
 void store_keep_fini(struct store_keep *k);
 static inline void own_store_keep(struct store_keep *k)

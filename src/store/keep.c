@@ -208,10 +208,14 @@ static int keep_record(void *arg, const struct store_cache_item *item, struct er
     return 0;
 }
 
+int store_keep_named(struct engine *en, struct store_keep *out, struct err *e)
+{
+    struct collector c = {.en = en, .k = out};
+    return store_ref_walk(en, visit_ref, &c, e) < 0 ? -1 : store_keep_containers(en, out, e);
+}
+
 int store_keep_collect(struct engine *en, struct store_keep *out, struct err *e)
 {
     struct collector c = {.en = en, .k = out};
-    if (store_ref_walk(en, visit_ref, &c, e) < 0) return -1;
-    if (store_keep_containers(en, out, e) < 0) return -1;
-    return store_cache_walk(en, keep_record, &c, e);
+    return store_keep_named(en, out, e) < 0 ? -1 : store_cache_walk(en, keep_record, &c, e);
 }

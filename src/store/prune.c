@@ -16,6 +16,7 @@
 #include "store/internal.h"
 #include "store/layer.h"
 #include "store/lock.h"
+#include "store/reserve.h"
 #include "store/shift.h"
 #include "store/tmp.h"
 #include "store/user.h"
@@ -26,7 +27,14 @@ struct pruner {
     struct engine *en;
     const struct store_prune_options *opt;
     struct store_pruned *out;
+    struct map stays;  // of the cache, where some of it is asked to stay
 };
+
+// The whole cache goes.
+static bool takes_all(const struct pruner *p)
+{
+    return p->opt->cache && p->opt->until == 0 && !store_reserve_asked(p->opt);
+}
 
 // --- cache --------------------------------------------------------------------------------------
 
@@ -45,7 +53,8 @@ static int prune_item(void *arg, const struct store_cache_item *item, struct err
 {
     struct pruner *p = arg;
     bool old = p->opt->until == 0 || item->last_used < p->opt->until;
-    bool drop = item->is_damaged || (p->opt->cache && old);
+    own(free) char *name = store_reserve_name(item);
+    bool drop = item->is_damaged || (p->opt->cache && old && !map_has(&p->stays, name));
     // Nobody else is in the store now: nobody fetches.
     if (strcmp(item->kind, "downloads") == 0)
         drop = p->opt->downloads || item->last_used < clock_real_ns() / 1000000000 -
@@ -112,7 +121,7 @@ static int prune_blobs(struct pruner *p, const struct store_keep *keep, struct e
 static int prune_form(struct pruner *p, const char *form, const struct store_keep *keep,
                       const struct store_keep *used, struct err *e)
 {
-    bool cached = store_shift_is_form(p->en, form) && p->opt->cache && p->opt->until == 0;
+    bool cached = store_shift_is_form(p->en, form) && takes_all(p);
     if (cached) keep = used;
     own(strv) struct strv names = {0};
     own(free) char *path = str_fmt("layers/%s", form);
@@ -151,7 +160,9 @@ static int prune(struct pruner *p, struct err *e)
     uint64_t swept = 0;
     if (store_fresh_sweep(p->en, e) < 0) return -1;
     // What check put aside: whoever frees all has looked at it, or does not want to.
-    if (p->opt->cache && p->opt->until == 0 && store_trash(p->en, p->en->store_fd, "damaged", e) < 0)
+    if (takes_all(p) && store_trash(p->en, p->en->store_fd, "damaged", e) < 0) return -1;
+    if (p->opt->cache && store_reserve_asked(p->opt) &&
+        store_reserve_choose(p->en, p->opt, &p->stays, e) < 0)
         return -1;
     if (store_cache_walk(p->en, prune_item, p, e) < 0) return -1;
     if (store_keep_collect(p->en, &keep, e) < 0) return -1;
@@ -174,7 +185,9 @@ int store_prune(struct engine *en, const struct store_prune_options *opt, struct
     if (engine_enter(en, e) < 0) return -1;
     own(fd) int lock = store_lock_alone(en, opt->wait ? opt->wait : WAIT_DEFAULT, e);
     if (lock < 0) return -1;
-    if (prune(&p, e) < 0) return err_wrap(e, "freeing what nobody needs");
+    int rc = prune(&p, e);
+    map_fini(&p.stays);
+    if (rc < 0) return err_wrap(e, "freeing what nobody needs");
     if (opt->told_as) store_event_pruned(en, opt->told_as, out->freed);
     return 0;
 }

@@ -45,6 +45,35 @@ load helpers
     same "$(find own/store/layers own/store/cache -type f | wc -l)" 0
 }
 
+# Whether the build of Dockerfile $1 takes its step from the cache. Times of use are kept in seconds.
+is_cached() { sleep 1.1; dewar build --progress plain -f "$1" . 2>&1 >/dev/null | grep -q '^#2 CACHED' && echo yes || echo no; }
+@test "builder prune leaves what was used last, as much as is asked for" {
+    fresh_store "$WORK/own"
+    import_image
+    ctx
+    for f in a b c; do
+        printf 'FROM busybox:test\nRUN head -c 1000000 /dev/urandom >/%s\n' $f >$f
+        dewar build -q -f $f . >/dev/null
+    done
+    # What an image has is no part of the cache, so all records fit.
+    dewar builder prune -f --reserved-space 900KB >/dev/null
+    same 'yes yes yes' "$(for f in a b c; do is_cached $f; done | paste -sd' ')"
+    dewar image prune -f >/dev/null
+    dewar builder prune -f --min-free-space 1KB >/dev/null
+    same 'yes yes' "$(for f in b c; do is_cached $f; done | paste -sd' ')"
+    dewar image prune -f >/dev/null
+    try dewar builder prune -f --reserved-space 2500KB
+    ok
+    same 'yes yes no' "$(for f in c b a; do is_cached $f; done | paste -sd' ')"
+    dewar image prune -f >/dev/null
+    dewar builder prune -f --max-used-space 1500KB >/dev/null
+    same 'yes no' "$(for f in a c; do is_cached $f; done | paste -sd' ')"
+    dewar image prune -f >/dev/null
+    dewar builder prune -f --min-free-space 9999TB --keep-storage 1KB >/dev/null
+    same 'no no no' "$(for f in a b c; do is_cached $f; done | paste -sd' ')"
+    dewar system check >/dev/null
+}
+
 @test "system df says what pruning the build cache frees" {
     fresh_store "$WORK/own"
     import_image
