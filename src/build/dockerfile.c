@@ -302,7 +302,7 @@ static int check(const struct build_instr *in, struct err *e)
     case BUILD_VOLUME:
     case BUILD_WORKDIR: return n ? 0 : need(in, "a value", e);
     case BUILD_CMD:
-    case BUILD_ENTRYPOINT:  // nothing at all clears it
+    case BUILD_ENTRYPOINT:  // nothing at all is an empty command of the shell
     case BUILD_INSTR_COUNT: return 0;
     }
     return 0;

@@ -221,8 +221,9 @@ void build_command_fini(struct build_command *v)
 int build_instr_command(const struct build_instr *in, struct build_command *out, struct err *e)
 {
     (void)e;  // nothing can be wrong here that the reader let through
-    out->json = in->json || in->words.n == 0;
+    out->json = in->json;
     strv_add_all(&out->words, &in->words);
+    if (!in->json && in->words.n == 0) strv_add(&out->words, "");  // the shell gets an empty command
     return 0;
 }
 

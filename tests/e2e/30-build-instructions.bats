@@ -154,6 +154,22 @@ END
     printf "FROM scratch\nCMD ['x']\n" >Dockerfile
     make && same '["/bin/sh","-c","['"'x'"']"]' "$(json Cmd)"
 }
+@test "CMD and ENTRYPOINT with nothing behind them are an empty command of the shell, [] is none" {
+    printf 'FROM scratch\nCMD\n' >Dockerfile
+    make && same '["/bin/sh","-c",""]' "$(json Cmd)"
+    printf 'FROM scratch\nSHELL ["/s", "-x"]\nENTRYPOINT\n' >Dockerfile
+    make && same '["/s","-x",""]' "$(json Entrypoint)"
+    printf 'FROM scratch\nCMD ["a"]\nCMD []\n' >Dockerfile
+    make && [[ $(json Cmd) == null || $(json Cmd) == '[]' ]]
+    # An empty CMD is one of this stage all the same.
+    printf 'FROM busybox:test\nCMD ["a"]\n' >Dockerfile
+    make -t base:cmd .
+    printf 'FROM base:cmd\nCMD []\nENTRYPOINT ["e"]\n' >Dockerfile
+    make && [[ $(json Cmd) == null || $(json Cmd) == '[]' ]]
+    printf 'FROM busybox:test\nCMD\n' >Dockerfile
+    make -t empty:cmd .
+    dewar run --rm -q --network none empty:cmd
+}
 @test "SHELL holds for later shell forms and is kept" {
     dockerfile <<'END'
 FROM busybox:test
