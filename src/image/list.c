@@ -53,13 +53,14 @@ static int add_filter(struct engine *en, const char *text, struct list_filters *
     return 0;
 }
 
-static bool wanted(const struct list_filters *f, const struct image_row *row,
+// `until` is about when the name was set, as in a prune: an image built reproducibly is dated long ago.
+static bool wanted(const struct list_filters *f, const struct image_row *row, int64_t set_ns,
                    const struct oci_image *im)
 {
     if (f->has_dangling && f->dangling != (row->ref.name[0] == '\0')) return false;
     if (f->before != INT64_MAX && row->created >= f->before) return false;
     if (f->since != INT64_MIN && row->created <= f->since) return false;
-    if (f->until != INT64_MAX && row->created >= f->until) return false;
+    if (f->until != INT64_MAX && set_ns / 1000000000 >= f->until) return false;
     for (size_t i = 0; i < f->labels.n; i++) {
         if (!image_filter_label(im, f->labels.p[i])) return false;
     }
@@ -104,7 +105,7 @@ static int collect(struct engine *en, const char *match, const struct list_filte
             row.size = image_size(en, &im, &row.broken);
         }
         row.containers = image_users(&users, &r->image);
-        if (wanted(f, &row, &im)) vec_push(out, row);
+        if (wanted(f, &row, r->set_ns, &im)) vec_push(out, row);
     }
     if (out->n > 1) qsort(out->p, out->n, sizeof *out->p, by_age);
     return 0;

@@ -174,6 +174,8 @@ static int add_filter(const char *text, struct prune_filters *f, struct err *e)
     return 0;
 }
 
+// Docker's image store counts `until` from when an image came under its name, or lost the last one, not
+// from its `created`: one built reproducibly is dated long ago, and is not old for that.
 static bool goes(const struct prune_filters *f, const struct store_ref *r,
                  const struct oci_image *im)
 {

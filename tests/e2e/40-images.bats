@@ -417,6 +417,27 @@ docker_archive() {
     dewar rmi v:1 >/dev/null
 }
 
+@test "until counts from when a name was set or lost, whatever the image says of its age" {
+    make_layers
+    local a
+    a=$(dewar image import low.tar v:1)
+    dewar image import --change 'CMD ["x"]' low.tar v:1 >/dev/null
+    [[ $(dewar inspect -f '{{.Created}}' "$a") < 2020 ]]
+    same "" "$(dewar images -q --filter until=1h)"
+    try dewar image prune -f --filter until=1h
+    ok
+    lacks Deleted
+    dewar inspect "$a" >/dev/null
+    sleep 2.1 # times are in seconds
+    [ -n "$(dewar images -q --filter dangling=true --filter until=1s)" ]
+    try dewar image prune -f --filter until=1s
+    ok
+    has "$a"
+    try dewar image prune -af --filter until=1h
+    lacks Deleted
+    dewar rmi v:1 >/dev/null
+}
+
 @test "tag checks both names and says what was meant" {
     try dewar tag "$IMG" New:1
     [ "$status" != 0 ]
