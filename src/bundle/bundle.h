@@ -43,6 +43,7 @@
 #include "base/str.h"
 
 struct bundle_context {
+    char *const *own_argv;  // as this program was called; `run` may execute it anew (sealed.h)
     const char *root;  // --root; NULL: the default
     bool systemd_cgroup;
     // A manager (one that gives --log, --pid-file or --console-socket) wants to hear of a missing

@@ -26,8 +26,10 @@
 
 bool bundle_cgroup_v2(void)
 {
+    static enum { UNKNOWN, NO, YES } known;  // a machine does not change it
     struct statfs fs;
-    return statfs(TOP, &fs) == 0 && fs.f_type == V2_MAGIC;
+    if (known == UNKNOWN) known = statfs(TOP, &fs) == 0 && fs.f_type == V2_MAGIC ? YES : NO;
+    return known == YES;
 }
 
 // "cpu,cpuacct" of "/sys/fs/cgroup/cpu,cpuacct/x"; "" on v2.
@@ -367,11 +369,31 @@ static int apply_unified(const struct strv *groups, const struct codec_json *res
 
 // --- devices ----------------------------------------------------------------------------------
 
-static int put_rule(const char *group, const struct sandbox_device_rule *r, struct err *e)
+struct rule_files {
+    int fd[2];  // devices.deny, devices.allow
+};
+static void own_rule_files(struct rule_files *f)
+{
+    for (int i = 0; i < 2; i++) own_fd(&f->fd[i]);
+}
+
+static int open_rules(const char *group, struct rule_files *f, struct err *e)
+{
+    static const char *const names[2] = {"devices.deny", "devices.allow"};
+    for (int i = 0; i < 2; i++) {
+        own(free) char *path = str_fmt("%s/%s", group, names[i]);
+        f->fd[i] = fs_open(path, O_WRONLY, 0, e);
+        if (f->fd[i] < 0) return -1;
+    }
+    return 0;
+}
+
+static int put_rule(const struct rule_files *f, const struct sandbox_device_rule *r, struct err *e)
 {
     own(str) struct str text = {0};
     sandbox_device_rule_print(r, &text);
-    return put(group, r->allow ? "devices.allow" : "devices.deny", str_sv(&text), e);
+    if (write(f->fd[r->allow], text.p, text.n) == (ssize_t)text.n) return 0;
+    return err_sys(e, "set devices.%s to '%s'", r->allow ? "allow" : "deny", str_z(&text));
 }
 
 static int apply_devices(const struct strv *groups, const struct codec_json *res, struct err *e)
@@ -388,11 +410,13 @@ static int apply_devices(const struct strv *groups, const struct codec_json *res
         own(fd) int fd = fs_open_dir(AT_FDCWD, group, e);
         return fd < 0 ? -1 : sandbox_device_rule_attach(fd, &rules, e);
     }
+    own(rule_files) struct rule_files files = {{-1, -1}};
+    if (open_rules(group, &files, e) < 0) return -1;
     for (size_t i = 0; i < rules.n; i++)
-        if (put_rule(group, &rules.p[i], e) < 0)
+        if (put_rule(&files, &rules.p[i], e) < 0)
             return err_wrap(e, "applying linux.resources.devices[%zu]", i);
     for (size_t i = 0; i < sandbox_device_rule_always_n; i++)
-        if (put_rule(group, &sandbox_device_rule_always[i], e) < 0) return -1;
+        if (put_rule(&files, &sandbox_device_rule_always[i], e) < 0) return -1;
     return 0;
 }
 
@@ -409,13 +433,17 @@ int bundle_cgroup_apply(const struct strv *groups, const struct codec_json *res,
 
 // --- making ------------------------------------------------------------------------------------
 
+struct naming {
+    const struct oci_runtime *config;
+    const char *id;
+    struct sv own_groups;  // our own /proc/self/cgroup
+    struct strv *groups;   // what is added to
+};
+
 // Where we are ourselves in a controller's tree ("" on v2): a relative path begins there.
-static void own_path(struct sv controllers, struct str *out)
+static void own_path(struct sv own_groups, struct sv controllers, struct str *out)
 {
-    struct err ignored;
-    own(str) struct str text = {0};
-    if (fs_read_at(AT_FDCWD, "/proc/self/cgroup", 65536, &text, &ignored) < 0) return;
-    for (struct sv rest = str_sv(&text); rest.p;) {
+    for (struct sv rest = own_groups; rest.p;) {
         struct sv line = sv_cut(&rest, '\n');
         sv_cut(&line, ':');
         if (!line.p) continue;
@@ -469,12 +497,13 @@ static int make_group(const char *top, const char *path, struct err *e)
 }
 
 // linux.cgroupsPath as a path below a tree: absolute ones from its top, others from where we are.
-static int group_path(const struct oci_runtime *r, const char *id, const char *top,
-                      struct sv own_in, struct str *out, struct err *e)
+static int group_path(const struct naming *m, const char *top, struct sv controllers,
+                      struct str *out, struct err *e)
 {
     own(str) struct str rel = {0}, clean = {0};
-    const char *want = r->cgroups_path && r->cgroups_path[0] ? r->cgroups_path : id;
-    if (want[0] != '/') own_path(own_in, &rel);
+    const struct oci_runtime *r = m->config;
+    const char *want = r->cgroups_path && r->cgroups_path[0] ? r->cgroups_path : m->id;
+    if (want[0] != '/') own_path(m->own_groups, controllers, &rel);
     str_addf(&rel, "/%s", want);
     fs_clean(str_sv(&rel), &clean);
     if (strcmp(str_z(&clean), "/") == 0)
@@ -503,23 +532,15 @@ static bool wanted(const struct oci_runtime *r, struct sv controllers)
     return false;
 }
 
-static int add_group(const struct oci_runtime *r, const char *id, const char *top,
-                     struct sv controllers, bool in_userns, struct strv *groups, struct err *e)
+static int add_group(const struct naming *m, const char *top, struct sv controllers, struct err *e)
 {
-    own(str) struct str path = {0}, procs = {0};
-    if (group_path(r, id, top, controllers, &path, e) < 0) return -1;
-    if (make_group(top, path.p, e) < 0) {
-        bool denied = e->sys == EACCES || e->sys == EPERM || e->sys == EROFS;
-        return in_userns && denied ? 0 : -1;
-    }
-    strv_add(groups, path.p);
-    if (get(path.p, "cgroup.procs", &procs) == 0 && procs.n)
-        return err_set(e, ERR_CONFLICT, "the control group '%s' is in use", path.p);
+    own(str) struct str path = {0};
+    if (group_path(m, top, controllers, &path, e) < 0) return -1;
+    strv_add(m->groups, path.p);
     return 0;
 }
 
-static int add_v1(const struct oci_runtime *r, const char *id, bool in_userns, struct strv *groups,
-                  struct err *e)
+static int add_v1(const struct naming *m, struct err *e)
 {
     own(strv) struct strv names = {0};
     struct err ignored;
@@ -529,9 +550,9 @@ static int add_v1(const struct oci_runtime *r, const char *id, bool in_userns, s
         struct statfs fs;
         struct stat st;
         if (fstatat(AT_FDCWD, top, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode) ||
-            statfs(top, &fs) != 0 || fs.f_type != V1_MAGIC || !wanted(r, sv_of(names.p[i])))
+            statfs(top, &fs) != 0 || fs.f_type != V1_MAGIC || !wanted(m->config, sv_of(names.p[i])))
             continue;
-        if (add_group(r, id, top, sv_of(names.p[i]), in_userns, groups, e) < 0) return -1;
+        if (add_group(m, top, sv_of(names.p[i]), e) < 0) return -1;
     }
     return 0;
 }
@@ -547,8 +568,8 @@ int bundle_cgroup_open(const struct strv *groups, struct sandbox_cgroup *out, st
     return 0;
 }
 
-static int add_scope(const struct oci_runtime *r, const char *id, const struct idmap *ids,
-                     struct bundle_scope *scope, struct strv *groups, struct err *e)
+static int add_scope(const struct naming *m, const struct idmap *ids, struct bundle_scope *scope,
+                     struct err *e)
 {
     own(free) char *group = NULL;
     if (!bundle_cgroup_v2()) {
@@ -556,20 +577,68 @@ static int add_scope(const struct oci_runtime *r, const char *id, const struct i
         return err_hint(
             e, "leave it out: groups are then made below the folder that the bundle names");
     }
-    if (bundle_scope_enter(ids, r->cgroups_path, id, scope, &group, e) < 0) return -1;
+    if (bundle_scope_enter(ids, m->config->cgroups_path, m->id, scope, &group, e) < 0) return -1;
     own(free) char *top = sv_dup(sv_part(sv_of(group), 0, (size_t)sv_rfind(sv_of(group), '/')));
     enable_v2(top);
-    strv_add(groups, group);
+    strv_add(m->groups, group);
     return 0;
 }
 
-int bundle_cgroup_make(const struct bundle_context *c, const struct oci_runtime *r, const char *id,
-                       bool in_userns, const struct idmap *ids, struct bundle_scope *scope,
+int bundle_cgroup_name(const struct bundle_context *c, const struct oci_runtime *r, const char *id,
+                       const struct idmap *ids, struct bundle_scope *scope, struct strv *groups,
+                       struct err *e)
+{
+    own(str) struct str own_groups = {0};
+    struct err ignored;
+    if (fs_read_at(AT_FDCWD, "/proc/self/cgroup", 65536, &own_groups, &ignored) < 0)
+        str_clear(&own_groups);
+    const struct naming m = {r, id, str_sv(&own_groups), groups};
+    return c->systemd_cgroup    ? add_scope(&m, ids, scope, e)
+           : bundle_cgroup_v2() ? add_group(&m, TOP, SV(""), e)
+                                : add_v1(&m, e);
+}
+
+// The folder of the whole tree that a group is in: of one controller on v1.
+static struct sv tree_of(const char *group)
+{
+    struct sv controllers = controllers_of(group);
+    return sv_part(sv_of(group), 0, sizeof TOP - 1 + (controllers.n ? 1 + controllers.n : 0));
+}
+
+// 1: it may not be made.
+static int make_one(const char *group, bool in_userns, struct err *e)
+{
+    own(str) struct str procs = {0};
+    own(free) char *top = sv_dup(tree_of(group));
+    if (make_group(top, group, e) < 0) {
+        bool denied = e->sys == EACCES || e->sys == EPERM || e->sys == EROFS;
+        return in_userns && denied ? 1 : -1;
+    }
+    if (get(group, "cgroup.procs", &procs) == 0 && procs.n)
+        return err_set(e, ERR_CONFLICT, "the control group '%s' is in use", group);
+    return 0;
+}
+
+static int make_all(bool in_userns, struct strv *groups, struct err *e)
+{
+    size_t kept = 0;
+    int rc = 0;
+    for (size_t i = 0; i < groups->n && rc >= 0; i++) {
+        rc = make_one(groups->p[i], in_userns, e);
+        char *group = take_ptr(groups->p[i]);
+        if (rc == 1)
+            free(group);
+        else
+            groups->p[kept++] = group;
+    }
+    groups->n = kept;
+    return rc < 0 ? -1 : 0;
+}
+
+int bundle_cgroup_make(const struct bundle_context *c, const struct oci_runtime *r, bool in_userns,
                        struct strv *groups, struct sandbox_cgroup *out, struct err *e)
 {
-    int rc = c->systemd_cgroup    ? add_scope(r, id, ids, scope, groups, e)
-             : bundle_cgroup_v2() ? add_group(r, id, TOP, SV(""), in_userns, groups, e)
-                                  : add_v1(r, id, in_userns, groups, e);
+    int rc = c->systemd_cgroup ? 0 : make_all(in_userns, groups, e); // a scope is there already
     if (rc == 0) rc = bundle_cgroup_apply(groups, r->resources, e);
     if (rc == 0 && !in_userns) rc = apply_devices(groups, r->resources, e);
     if (rc == 0) rc = bundle_cgroup_open(groups, out, e);

@@ -154,9 +154,22 @@ static int young_copy(int stage, const struct bundle_row *row, uint32_t index)
     return open_tree(row->fd, "", flags);
 }
 
+static int group_of(const struct bundle_row *row)
+{
+    struct mount_attr a = {.attr_set = row->attr, .propagation = MS_PRIVATE};
+    int fd = open_tree(AT_FDCWD, row->source,
+                       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+    if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &a, sizeof a) == 0) return fd;
+    int code = errno;
+    close(fd);
+    errno = code;
+    return -1;
+}
+
 static int mount_of(const struct bundle_row *row, uint32_t index, int stage, int over)
 {
     if (row->kind == BUNDLE_ROW_NEW) return bundle_enter_row(row, over);
+    if (row->kind == BUNDLE_ROW_GROUP) return group_of(row);
     return row->listed && stage >= 0 ? young_copy(stage, row, index) : row->fd;
 }
 
@@ -174,6 +187,14 @@ static int folder_in(const struct sandbox_plan *p, const char *path)
     return sandbox_enter_open_in(p->root_fd, path, O_PATH | O_DIRECTORY, 0);
 }
 
+// The parent puts us there. The namespace begins at the container's own groups.
+static void enter_groups(const struct sandbox_plan *p)
+{
+    sandbox_enter_wait(p);
+    if (p->bundle->new_cgroupns)
+        sandbox_enter_need(p, unshare(CLONE_NEWCGROUP) == 0, STEP_CGROUP);
+}
+
 static void put_link(const struct sandbox_plan *p, const struct bundle_row *row, uint32_t index)
 {
     int at = folder_in(p, row->target);
@@ -182,11 +203,17 @@ static void put_link(const struct sandbox_plan *p, const struct bundle_row *row,
     close(at);
 }
 
-static void mount_rows(const struct sandbox_plan *p, int stage)
+// Whether the way into the groups was gone already.
+static bool mount_rows(const struct sandbox_plan *p, int stage)
 {
+    bool joined = false;
     for (size_t i = 0; i < p->bundle->rows.n; i++) {
         const struct bundle_row *row = &p->bundle->rows.p[i];
         uint32_t index = (uint32_t)i;
+        if (row->in_groups && !joined) {
+            enter_groups(p);
+            joined = true;
+        }
         if (row->kind == BUNDLE_ROW_LINK) {
             put_link(p, row, index);
             continue;
@@ -215,6 +242,7 @@ static void mount_rows(const struct sandbox_plan *p, int stage)
         if (fd != row->fd) close(fd);
     }
     if (stage >= 0) close(stage);
+    return joined;
 }
 
 // --- /dev --------------------------------------------------------------------------------------
@@ -511,10 +539,9 @@ _Noreturn void bundle_enter_walk(const struct sandbox_plan *given)
     sandbox_enter_sysctls(p, proc);
     put_oom_score(p, proc);
     if (o->new_net) loopback(p);
-    mount_rows(p, stage);
+    bool joined = mount_rows(p, stage);
     fill_dev(p);
-    sandbox_enter_wait(p); // in its control groups from here on
-    if (o->new_cgroupns) sandbox_enter_need(p, unshare(CLONE_NEWCGROUP) == 0, STEP_CGROUP);
+    if (!joined) enter_groups(p);
     uint32_t pid = o->ask_hooks ? parents_turn(p) : 0;
     calls(p, false, pid);
     change_root(p);
@@ -534,7 +561,7 @@ _Noreturn void bundle_enter_walk(const struct sandbox_plan *given)
     calls(p, true, pid);
     sandbox_enter_attributes(p);
     if (p->label) sandbox_enter_label(p, proc);
-    sandbox_enter_need(p, close_range(3 + p->keep_fds, ~0U, CLOSE_RANGE_CLOEXEC) == 0, STEP_CLOSE);
+    sandbox_enter_close(p);
     sandbox_enter_restrict(p);
     sandbox_enter_execute(p);
 }

@@ -62,14 +62,17 @@ int bundle_hooks_run(const struct oci_runtime *r, enum oci_hook_kind kind,
 
 // --- bundle/cgroup.c
 // ------------------------------------------------------------------------------- Makes the
-// container's groups and applies linux.resources; folders to `groups`, descriptors of their
-// cgroup.procs to *out. With --systemd-cgroup `scope` is where we came from: bundle_scope_leave
-// when the container is in.
+// container's groups and applies linux.resources: first which folders they are, to `groups`; then
+// the folders themselves, and descriptors of their cgroup.procs to *out. A folder that a user
+// namespace may not make is left out of `groups` again. With --systemd-cgroup `scope` is where we
+// came from: bundle_scope_leave when the container is in.
 struct bundle_scope {
     char *before, *ours; // groups; NULL: none
 };
-int bundle_cgroup_make(const struct bundle_context *c, const struct oci_runtime *r, const char *id,
-                       bool in_userns, const struct idmap *ids, struct bundle_scope *scope,
+int bundle_cgroup_name(const struct bundle_context *c, const struct oci_runtime *r, const char *id,
+                       const struct idmap *ids, struct bundle_scope *scope, struct strv *groups,
+                       struct err *e);
+int bundle_cgroup_make(const struct bundle_context *c, const struct oci_runtime *r, bool in_userns,
                        struct strv *groups, struct sandbox_cgroup *out, struct err *e);
 int bundle_cgroup_apply(const struct strv *groups, const struct codec_json *resources,
                         struct err *e);
@@ -105,6 +108,7 @@ struct bundle_option {
 enum bundle_row_kind {
     BUNDLE_ROW_BIND, // fd: a detached mount
     BUNDLE_ROW_NEW,  // a new file system, made by the child in its own namespaces
+    BUNDLE_ROW_GROUP, // a bind of the folder `source` of the host's control groups
     BUNDLE_ROW_ATTR, // change what is mounted at the target
     BUNDLE_ROW_LINK, // a link named `type` to `source` in the folder `target`
 };
@@ -116,6 +120,7 @@ struct bundle_row {
     bool listed;  // a bind that the bundle has in its list: see young_copy
     bool keep_mode;  // a tmpfs takes over the mode of the folder that it covers
     bool strict;  // no links on the way: proc and sysfs
+    bool in_groups;  // once the process is in its control groups
     char *type, *source;
     VEC(struct bundle_option) options;
     uint64_t attr;
@@ -170,7 +175,8 @@ struct bundle_build { // what planning works on
     const struct bundle_run_options *options;
     const char *bundle;  // absolute
     bool in_userns;      // not in the first one: no mknod, no every file system
-    struct strv *groups;
+    const struct strv *groups;
+    bool late_groups;  // the groups are made while the child does its mounts
     int cache_fd;  // for compiled filters
 };
 void bundle_mount_words(struct codec_json *out); // every option word, for `features`

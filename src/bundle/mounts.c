@@ -201,6 +201,22 @@ static void cgroup_links(const struct bundle_build *b, struct bundle_plan *o, co
     }
 }
 
+// A bind of the i-th group. Where the child can see the host's groups it makes it, and they need not
+// be there yet.
+static int group_row(const struct bundle_build *b, struct bundle_plan *o, char *target, size_t i,
+                     const struct wishes *w, struct err *e)
+{
+    struct bundle_row *row = add_row(o, b->late_groups ? BUNDLE_ROW_GROUP : BUNDLE_ROW_BIND, target);
+    row->dir = row->in_groups = true;
+    row->attr = w->set[0] & ~ATIME;
+    row->source = str_dup(b->groups->p[i]);
+    if (b->late_groups) return 0;
+    own(fd) int fd = fs_open(row->source, O_PATH | O_DIRECTORY, 0, e);
+    if (fd < 0) return -1;
+    row->fd = sandbox_mounts_clone(fd, false, row->attr & MOUNT_ATTR_RDONLY, row->attr, NULL, e);
+    return row->fd < 0 ? -1 : 0;
+}
+
 // v1: a tmpfs with one bind of the container's own group a controller. It sees nothing above
 // itself.
 static int cgroup_rows(const struct bundle_build *b, struct bundle_plan *o, const char *target,
@@ -214,13 +230,7 @@ static int cgroup_rows(const struct bundle_build *b, struct bundle_plan *o, cons
     for (size_t i = 0; i < b->groups->n; i++) {
         struct sv rest = sv_from(sv_of(b->groups->p[i]), strlen("/sys/fs/cgroup/"));
         struct sv name = sv_cut(&rest, '/');
-        struct bundle_row *row =
-            add_row(o, BUNDLE_ROW_BIND, str_fmt("%s/%.*s", target, (int)name.n, name.p));
-        own(fd) int fd = fs_open(b->groups->p[i], O_PATH | O_DIRECTORY, 0, e);
-        if (fd < 0) return -1;
-        row->fd = sandbox_mounts_clone(fd, false, w->set[0] & MOUNT_ATTR_RDONLY, w->set[0] & ~ATIME,
-                                       NULL, e);
-        if (row->fd < 0) return -1;
+        if (group_row(b, o, str_fmt("%s/%.*s", target, (int)name.n, name.p), i, w, e) < 0) return -1;
     }
     cgroup_links(b, o, target);
     struct bundle_row *end = add_row(o, BUNDLE_ROW_ATTR, str_dup(target));
@@ -289,7 +299,8 @@ static int add_mount(const struct bundle_build *b, const struct sandbox_plan *p,
         row->kind = BUNDLE_ROW_ATTR; // nothing to do at this one: the rows behind it do it
         return cgroup_rows(b, o, target.p, &w, e);
     }
-    row->type = str_dup(strcmp(type, "cgroup") == 0 ? "cgroup2" : type);
+    row->in_groups = strcmp(type, "cgroup") == 0;
+    row->type = str_dup(row->in_groups ? "cgroup2" : type);
     row->source = str_dup(m->source && m->source[0] ? m->source : type);
     row->attr = w.set[0] | w.set[1];
     row->strict = strcmp(type, "proc") == 0 || strcmp(type, "sysfs") == 0;

@@ -21,10 +21,12 @@
 #include "bundle/bundle.h"
 #include "bundle/internal.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/doorstep.h"
 #include "sandbox/join.h"
 #include "sandbox/launch.h"
 #include "sandbox/plan.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/sealed.h"
 
 struct making {
     struct bundle_context *c;
@@ -35,6 +37,7 @@ struct making {
     struct bundle_plan *extra;
     bool ready;
     int pty;
+    int doorstep_fd;
 };
 
 // --- the bundle --------------------------------------------------------------------------------
@@ -294,6 +297,45 @@ static int cache_folder(const struct bundle_box *box)
     return fs_openat(box->root_fd, ".filters", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &ignored);
 }
 
+// Between `run` and the program nobody else can look at our process, and nothing of the bundle's is
+// executed from it: then the doorstep does what else takes a sealed copy.
+static bool is_alone(const struct oci_runtime *r)
+{
+    bool own_pids = false;
+    for (size_t i = 0; i < r->namespaces.n; i++)
+        own_pids |= strcmp(r->namespaces.p[i].type, "pid") == 0 && !r->namespaces.p[i].path;
+    bool label = (r->process.apparmor && r->process.apparmor[0]) ||
+                 (r->process.selinux && r->process.selinux[0]);
+    return own_pids && !label && !r->seccomp && !r->hooks[OCI_HOOK_CREATE_CONTAINER].n &&
+           !r->hooks[OCI_HOOK_START_CONTAINER].n;
+}
+
+// As in container/exec.c. Nothing has been made yet.
+static int protect(struct making *m, bool gate, struct err *e)
+{
+    m->doorstep_fd = gate || !is_alone(m->config) ? -1 : sandbox_doorstep_open();
+    return m->doorstep_fd >= 0 ? 0 : sandbox_sealed(m->c->own_argv, e);
+}
+
+// Making the groups takes as long as the mounts of the child, which can do them meanwhile. Where it
+// might not see the groups of the host it cannot.
+static bool may_be_late(const struct making *m, bool in_userns)
+{
+    if (in_userns || m->c->systemd_cgroup) return false;
+    vec_each(n, &m->config->namespaces) if (n->path || strcmp(n->type, "user") == 0) return false;
+    return true;
+}
+
+static int make_groups(struct making *m, bool in_userns, struct sandbox_cgroup *out, struct err *e)
+{
+    return bundle_cgroup_make(m->c, m->config, in_userns, &m->box->groups, out, e);
+}
+
+static int late_groups(struct sandbox_plan *p, struct err *e)
+{
+    return make_groups(p->on_report_arg, false, &p->cgroup, e);
+}
+
 static int launch_in(struct making *m, struct engine *en, const char *bundle, bool gate,
                      struct bundle_scope *scope, struct sandbox *out, struct err *e)
 {
@@ -312,15 +354,18 @@ static int launch_in(struct making *m, struct engine *en, const char *bundle, bo
                                    .bundle = bundle,
                                    .in_userns = in_userns(),
                                    .groups = &m->box->groups,
+                                   .late_groups = may_be_late(m, in_userns()),
                                    .cache_fd = cache};
     struct sandbox_cgroup groups = {.n = 0};
     struct idmap ids = en->ids;
     if (b.in_userns) ids.mode = IDMAP_RANGE; // whoever is root here has a user's bus
-    if (bundle_cgroup_make(m->c, m->config, m->box->id, b.in_userns, &ids, scope, &m->box->groups,
-                           &groups, e) < 0)
+    if (bundle_cgroup_name(m->c, m->config, m->box->id, &ids, scope, &m->box->groups, e) < 0 ||
+        (!b.late_groups && make_groups(m, b.in_userns, &groups, e) < 0))
         return -1;
     int rc = bundle_plan_make(en, &b, &spec, &join, &plan, &extra, e);
+    if (rc == 0) rc = sandbox_doorstep_use(&plan, m->doorstep_fd, e);
     plan.cgroup = groups;
+    if (b.late_groups) plan.before_join = late_groups;
     m->box->rootfs = str_dup(extra.rootfs);
     if (rc == 0 && extra.calls.n) {
         halves(m->box, m->config, BUNDLE_CREATING, &extra.state_head[0], &extra.state_tail);
@@ -377,7 +422,7 @@ static int make(struct making *m, bool gate, struct sandbox *s, struct err *e)
         strv_add(&m->config->process.args, "-");
         m->config->process.cwd = str_dup("/");
     }
-    if (check_terminal(m->o, &m->config->process, !gate, e) < 0 ||
+    if (check_terminal(m->o, &m->config->process, !gate, e) < 0 || protect(m, gate, e) < 0 ||
         bundle_box_make(m->c, m->o->id, m->box, e) < 0)
         return -1;
     int rc = fill_box(m->box, m->config, bundle.p, str_sv(&text), e);
@@ -393,9 +438,10 @@ int bundle_create(struct bundle_context *c, const struct bundle_run_options *o, 
 {
     own(bundle_box) struct bundle_box box = BUNDLE_BOX_NONE;
     own(oci_runtime) struct oci_runtime config = {0};
-    struct making m = {.c = c, .o = o, .box = &box, .config = &config, .pty = -1};
+    struct making m = {.c = c, .o = o, .box = &box, .config = &config, .pty = -1, .doorstep_fd = -1};
     struct sandbox s;
     int rc = make(&m, true, &s, e);
+    own_fd(&m.doorstep_fd);
     own_fd(&s.proc.fd);
     own_fd(&m.pty);
     return rc;
@@ -528,10 +574,11 @@ int bundle_run(struct bundle_context *c, const struct bundle_run_options *o, int
 {
     own(bundle_box) struct bundle_box box = BUNDLE_BOX_NONE;
     own(oci_runtime) struct oci_runtime config = {0};
-    struct making m = {.c = c, .o = o, .box = &box, .config = &config, .pty = -1};
+    struct making m = {.c = c, .o = o, .box = &box, .config = &config, .pty = -1, .doorstep_fd = -1};
     struct sandbox s;
     *out_status = 0;
     int rc = make(&m, false, &s, e);
+    own_fd(&m.doorstep_fd);
     own(fd) int pty = m.pty;
     if (rc < 0) return -1;
     poststart(&box, &config, &c->sink, e);

@@ -9,11 +9,26 @@
 #include "container/life.h"
 #include "sandbox/sealed.h"
 
+// Those whose processes one of them joins may trace what comes in, also while it still is us.
+static int protect_starts(struct cli *c, struct engine *en, struct err *e)
+{
+    for (int i = 0; i < c->argc; i++) {
+        own(record_config) struct record_config config = {0};
+        char id[RECORD_ID];
+        struct err ignored;
+        if (record_find(en, c->argv[i], id, &ignored) == 0 &&
+            record_config_load(en, id, &config, &ignored) == 0 &&
+            container_joins_processes(config.pid_mode))
+            return sandbox_sealed(c->own_argv, e);
+    }
+    return 0;
+}
+
 int cli_each_container(struct cli *c, const void *o, const struct cli_each *how, struct err *e)
 {
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     int failed = 0;
-    if (cli_engine(c, &en, e) < 0) return -1;
+    if (cli_engine(c, &en, e) < 0 || (how->starts && protect_starts(c, &en, e) < 0)) return -1;
     for (int i = 0; i < c->argc; i++) {
         char id[RECORD_ID];
         struct err bad = {0};
@@ -87,8 +102,8 @@ static int start_attached(struct cli *c, const struct start_opts *o, struct err 
     int code = 0;
     if (c->argc != 1)
         return err_set(e, ERR_USAGE, "you cannot start and attach multiple containers at once");
-    if (cli_engine(c, &en, e) < 0 || record_find(&en, c->argv[0], id, e) < 0 ||
-        record_state_load(&en, id, &s, e) < 0)
+    if (cli_engine(c, &en, e) < 0 || protect_starts(c, &en, e) < 0 ||
+        record_find(&en, c->argv[0], id, e) < 0 || record_state_load(&en, id, &s, e) < 0)
         return -1;
     int rc = record_status_alive(s.status) ? container_attach(&en, id, &a, &code, e)
                                            : container_start(&en, id, &a, &code, e);
@@ -103,7 +118,7 @@ static int start(struct cli *c, const void *options, struct err *e)
         return err_hint(e, "leave the option out to start the program from its beginning");
     }
     if (o->attach || o->interactive) return start_attached(c, o, e);
-    return cli_each_container(c, o, &(struct cli_each){.one = start_one}, e);
+    return cli_each_container(c, o, &(struct cli_each){.one = start_one, .starts = true}, e);
 }
 
 static const char *const start_aliases[] = {"container start", NULL};
@@ -182,7 +197,7 @@ static int stop(struct cli *c, const void *options, struct err *e)
 
 static int restart(struct cli *c, const void *options, struct err *e)
 {
-    return cli_each_container(c, options, &(struct cli_each){.one = restart_one}, e);
+    return cli_each_container(c, options, &(struct cli_each){.one = restart_one, .starts = true}, e);
 }
 
 static const char *const stop_aliases[] = {"container stop", NULL};

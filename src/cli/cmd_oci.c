@@ -460,10 +460,10 @@ static const struct verb_row {
     struct opt_table options;
     int (*run)(struct call *x, struct err *e);
 } verbs[] = {
-    {"create", "ID", "Make a container from a bundle, up to its program", 1, 1, true, false,
+    {"create", "ID", "Make a container from a bundle, up to its program", 1, 1, false, false,
      ROWS(create_rows), do_create},
     {"start", "ID", "Start the program of a created container", 1, 1, false, false, NONE, do_start},
-    {"run", "ID", "Create and start", 1, 1, true, false, ROWS(run_rows), do_run},
+    {"run", "ID", "Create and start", 1, 1, false, false, ROWS(run_rows), do_run},
     {"state", "ID", "Print the state as JSON", 1, 1, false, false, NONE, do_state},
     {"kill", "ID [SIGNAL]", "Send a signal, SIGTERM unless given", 1, 2, false, false,
      ROWS(kill_rows), do_kill},
@@ -566,7 +566,8 @@ static int call_verb(struct cli *c, const struct oci *o, const struct verb_row *
     struct warner w = {o, c->sink};
     struct call x = {.c = c,
                      .v = &v,
-                     .ctx = {.root = o->root,
+                     .ctx = {.own_argv = c->own_argv,
+                             .root = o->root,
                              .systemd_cgroup = o->systemd_cgroup,
                              .look_early = o->log != NULL,
                              .sink = {on_event, &w}}};

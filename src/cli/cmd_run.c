@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "container/life.h"
+#include "sandbox/sealed.h"
 
 struct opts {
     struct container_run_options run; // lists and texts go straight in
@@ -359,11 +360,14 @@ static void drop(struct container_run_options *ro)
 
 static int run(struct cli *c, const void *options, struct err *e)
 {
+    const struct opts *o = options;
     struct container_run_options ro;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     char id[RECORD_ID];
     int code = 0;
     const struct image_progress progress = cli_pull_progress(c), mapping = cli_mapping_progress(c);
+    // Those it joins may trace what comes in, also while it still is us.
+    if (container_joins_processes(o->run.pid_mode) && sandbox_sealed(c->own_argv, e) < 0) return -1;
     int rc = prepare(c, options, &ro, &en, e);
     ro.progress = ro.quiet ? NULL : &progress;
     ro.mapping = ro.quiet ? NULL : &mapping;

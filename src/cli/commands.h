@@ -33,6 +33,7 @@ struct cli_each {
     int (*one)(struct cli *c, struct engine *en, const char *id, const void *o, struct err *e);
     bool quiet;      // else the word is printed where that went well
     bool may_be_gone; // what is not there is told, and no failure
+    bool starts;  // looks first whether one joins the processes of another (sandbox/sealed.h)
 };
 int cli_each_container(struct cli *c, const void *o, const struct cli_each *how, struct err *e);
 

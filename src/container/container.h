@@ -12,6 +12,10 @@
 #include "sandbox/disk.h"
 #include "sandbox/sandbox.h"
 
+// Whether this value of --pid names another container: whoever starts it does so from a sealed copy
+// (sandbox/sealed.h).
+bool container_joins_processes(const char *pid_mode);
+
 // --health-*: what is given replaces the image's HEALTHCHECK field by field.
 struct container_health_options {
     const char *cmd;

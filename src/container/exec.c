@@ -3,20 +3,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/own.h"
 #include "container/client.h"
+#include "container/container.h"
 #include "container/start.h"
 #include "oci/image.h"
 #include "record/events.h"
 #include "record/record.h"
 #include "record/state.h"
+#include "sandbox/caps.h"
+#include "sandbox/doorstep.h"
 #include "sandbox/join.h"
 #include "sandbox/parse.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/sealed.h"
 
 #define PROGRAM_SHOWN 2000 // characters of it in an event
 
@@ -130,6 +135,29 @@ static int follow(struct sandbox *box, const struct container_exec_options *o, i
     return 1;
 }
 
+// Whether somebody inside could look at our process before it executed the doorstep (doorstep.h).
+// Ids of the container's own give no right over it.
+static bool may_be_traced(struct engine *en, const char *id, const struct record_config *c,
+                          const struct sandbox_spec *s)
+{
+    struct err ignored;
+    uint64_t caps;
+    bool alone = !container_joins_processes(c->pid_mode) && !s->host_pid;
+    return !alone || s->privileged || sandbox_caps_plan(s, &caps, &ignored) < 0 ||
+           caps >> CAP_SYS_PTRACE & 1 || record_tracers(en, id);
+}
+
+// Our program file out of reach for who is inside: by the doorstep (*out), or by a sealed copy that
+// begins anew.
+static int protect(struct engine *en, const char *id, const struct record_config *c,
+                   const struct container_exec_options *o, const struct sandbox_spec *s, int *out,
+                   struct err *e)
+{
+    *out = may_be_traced(en, id, c, s) ? -1 : sandbox_doorstep_open();
+    if (*out < 0 && sandbox_sealed(o->own_argv, e) < 0) return -1;
+    return o->privileged ? record_tracers_note(en, id, e) : 0;
+}
+
 int container_exec(struct engine *en, const char *id, const struct container_exec_options *o,
                    int *out_code, struct err *e)
 {
@@ -139,10 +167,15 @@ int container_exec(struct engine *en, const char *id, const struct container_exe
     if (o->tty && o->interactive && !o->detach && !isatty(0))
         return err_set(e, ERR_USAGE, "the input device is not a TTY");
     own(fd) int init = record_init_open(en, id, &s, e);
-    if (init < 0 || record_config_load(en, id, &c, e) < 0 || make_spec(en, &c, o, &spec, e) < 0)
+    own(fd) int doorstep = -1;
+    if (init < 0 || record_config_load(en, id, &c, e) < 0 || make_spec(en, &c, o, &spec, e) < 0 ||
+        protect(en, id, &c, o, &spec, &doorstep, e) < 0)
         return -1;
-    struct sandbox_join_options join = {
-        .pid = s.pid, .pidfd = init, .spec = &spec, .cgroup = s.cgroup};
+    struct sandbox_join_options join = {.pid = s.pid,
+                                        .pidfd = init,
+                                        .spec = &spec,
+                                        .cgroup = s.cgroup,
+                                        .doorstep_fd = doorstep};
     struct sandbox_stdio io = {o->interactive ? 0 : -1, 1, 2};
     if (o->detach || o->tty) io = (struct sandbox_stdio){-1, -1, -1};
     struct sandbox box;

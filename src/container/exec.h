@@ -2,14 +2,15 @@
 // Another program in a container that runs: it joins the container's namespaces and control group
 // with the container's own environment, user, capabilities and filter, and is our child.
 //
-// The caller must run from a copy that nobody in the container can write: sandbox_sealed
-// (sealed.h), before anything is opened.
+// Where somebody inside may trace what comes in, this program is executed anew from a copy that
+// nobody there can write (sealed.h); so nothing may have been read or written before.
 #pragma once
 
 #include "base/engine.h"
 #include "base/vec.h"
 
 struct container_exec_options {
+    char *const *own_argv; // as this program was called
     struct strv args;
     struct strv env; // "K=V"; "K" copies the caller's
     struct strv env_files;

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "container/container.h"
 #include "container/others.h"
 #include "record/message.h"
 #include "record/state.h"
@@ -46,6 +47,11 @@ struct other {
 static const char *other_id(const char *mode)
 {
     return mode && strncmp(mode, "container:", 10) == 0 ? mode + 10 : NULL;
+}
+
+bool container_joins_processes(const char *pid_mode)
+{
+    return other_id(pid_mode) != NULL;
 }
 
 static void list_others(const struct record_config *c, struct sandbox_spec *s,
@@ -228,7 +234,9 @@ static int join_one(struct engine *en, const struct other *o, struct sandbox_spe
     }
     if (en->ids.mode != IDMAP_ROOT && !is_in_ours(state.pid)) return not_ours(o, e);
     own(free) char *path = str_fmt("/proc/%d/ns/%s", (int)state.pid, sandbox_join_name(o->which));
-    if (sandbox_join_open(s->join, o->which, path, e) < 0) return -1;
+    if (sandbox_join_open(s->join, o->which, path, e) < 0 ||
+        (o->which == JOIN_PID && record_tracers_note(en, o->id, e) < 0))
+        return -1;
     if (o->which == JOIN_IPC && take_ipc_mounts(init, state.pid, s, e) < 0) return -1;
     // It was its namespace, and not that of one who got its number since.
     struct pollfd p = {.fd = init, .events = POLLIN};

@@ -22,6 +22,7 @@
 #include "record/record.h"
 #include "sandbox/parse.h"
 
+#define TRACERS "tracers" // a file of the run folder
 #define STATE_MAX 65536
 #define HEAD_MAX 8192 // of the first line, mostly under 500 bytes
 #define KILLED "the container's monitor was killed; the exit status is unknown"
@@ -54,6 +55,20 @@ int record_run_dir(struct engine *en, const char *id, struct err *e)
 {
     int fd = open_folder(en->run_fd, id);
     return fd >= 0 ? fd : not_running(id, e);
+}
+
+int record_tracers_note(struct engine *en, const char *id, struct err *e)
+{
+    own(fd) int dir = record_run_dir(en, id, e);
+    if (dir < 0) return -1;
+    own(fd) int fd = fs_openat(dir, TRACERS, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600, e);
+    return fd < 0 ? err_wrap(e, "noting who may trace container %.12s", id) : 0;
+}
+
+bool record_tracers(struct engine *en, const char *id)
+{
+    own(fd) int dir = open_folder(en->run_fd, id);
+    return dir < 0 || fs_exists(dir, TRACERS);
 }
 
 // Somebody who only looks holds the lock for a moment: that is no reason to give up.

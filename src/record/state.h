@@ -22,6 +22,7 @@
 //                                whoever starts it
 //     state                      one line of JSON, replaced by rename: what is true now
 //     sock                       the monitor's socket: message.h
+//     tracers                    empty; there when others may trace its processes
 //   events, events.1             what happened (event log, store/event.h)
 //
 // Life: a folder in the store without a live run folder is created, exited or dead. The monitor
@@ -252,6 +253,10 @@ int record_lock(struct engine *en, const char *id, struct err *e);
 int record_dir(struct engine *en, const char *id, struct err *e);
 // run/containers/<id> of a live container.
 int record_run_dir(struct engine *en, const char *id, struct err *e);
+// Notes that somebody who does not come from its record shares the process namespace of a live
+// container and may trace what is in it. Kept until it ends.
+int record_tracers_note(struct engine *en, const char *id, struct err *e);
+bool record_tracers(struct engine *en, const char *id);
 
 // Frees what containers with --rm left behind when their monitor was killed, and notes how the others
 // ended. Cheap when there is nothing to do: every command that uses containers begins with it. Before

@@ -14,7 +14,6 @@
 // wants CAP_SYS_ADMIN for that, so one capset follows the filter.
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <net/if.h>
@@ -438,9 +437,7 @@ _Noreturn void sandbox_enter_run(const struct sandbox_plan *p)
     name_host(p);
     sandbox_enter_stdio(p, v.dev);
     sandbox_enter_limit(p);
-    sandbox_enter_need(p, close_range(3 + p->keep_fds, ~0U, CLOSE_RANGE_CLOEXEC) == 0, STEP_CLOSE);
-    // For the doorstep, which closes it when it executes the program.
-    sandbox_enter_need(p, fcntl(p->status_fd, F_SETFD, 0) == 0, STEP_CLOSE);
+    sandbox_enter_close(p);
     sandbox_enter_restrict(p);
     sandbox_enter_execute(p);
 }

@@ -44,6 +44,7 @@ void sandbox_enter_send_fd(const struct sandbox_plan *p, enum report_kind kind, 
 void sandbox_enter_limit(const struct sandbox_plan *p);
 void sandbox_enter_attributes(const struct sandbox_plan *p);
 void sandbox_enter_label(const struct sandbox_plan *p, int proc);
+void sandbox_enter_close(const struct sandbox_plan *p); // at exec: what is not the program's
 void sandbox_enter_restrict(const struct sandbox_plan *p);
 void sandbox_enter_look(
     const struct sandbox_plan *p); // reports now what sandbox_enter_execute would not find

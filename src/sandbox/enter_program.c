@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
@@ -114,6 +115,14 @@ void sandbox_enter_limit(const struct sandbox_plan *p)
     if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0 && errno != ENOSYS &&
         errno != EPERM && errno != EDQUOT)
         sandbox_enter_fail(p, STEP_KEYRING, 0);
+}
+
+void sandbox_enter_close(const struct sandbox_plan *p)
+{
+    sandbox_enter_need(p, close_range(3 + p->keep_fds, ~0U, CLOSE_RANGE_CLOEXEC) == 0, STEP_CLOSE);
+    // The doorstep closes it when it executes the program.
+    if (p->doorstep_fd >= 0)
+        sandbox_enter_need(p, fcntl(p->status_fd, F_SETFD, 0) == 0, STEP_CLOSE);
 }
 
 void sandbox_enter_attributes(const struct sandbox_plan *p)

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <linux/magic.h>
 #include <linux/nsfs.h>
 #include <linux/openat2.h>
@@ -26,6 +25,7 @@
 #include "base/own.h"
 #include "sandbox/caps.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/doorstep.h"
 #include "sandbox/enter.h"
 #include "sandbox/launch.h"
 #include "sandbox/plan.h"
@@ -164,6 +164,13 @@ static pid_t fork_sibling(uint64_t flags)
     return (pid_t)syscall(SYS_clone3, &args, sizeof args);
 }
 
+// Whose child nobody knows must not become the program. One that changes nothing but itself on its way
+// there asks at the end of it, when the answer has long come.
+static bool waits_late(const struct sandbox_plan *p)
+{
+    return p->guest && !p->parent_joins;
+}
+
 static _Noreturn void go_between(const struct sandbox_plan *p, int pid_fd)
 {
     uint32_t which = 0;
@@ -178,7 +185,7 @@ static _Noreturn void go_between(const struct sandbox_plan *p, int pid_fd)
     pid_t pid = fork_sibling(p->clone_flags);
     if (pid == 0) {
         close(pid_fd);
-        sandbox_enter_wait(p); // whose child nobody knows goes no further
+        if (!waits_late(p)) sandbox_enter_wait(p);
         sandbox_enter_run(p);
     }
     if (pid < 0) sandbox_enter_fail(p, STEP_NONE, 0);
@@ -208,16 +215,14 @@ pid_t sandbox_join_fork(const struct sandbox_plan *p, struct proc *out, struct e
     ssize_t n;
     do n = read(rd, &pid, sizeof pid);
     while (n < 0 && errno == EINTR);
-    if (proc_wait(&between, &status, e) < 0) return -1;
     *out = PROC_NONE;
-    if (n == (ssize_t)sizeof pid) {
-        if (adopt(pid, out, e) < 0) return -1;
+    int rc = n == (ssize_t)sizeof pid ? adopt(pid, out, e) : 0;
+    if (out->fd >= 0)
         send(p->peer_fd, "x", 1, MSG_NOSIGNAL);  // where it has ended, its report says why
-        return 0;
-    }
-    // The reason is on the status socket, or it was killed. Its child, if there is one, ends.
-    shutdown(p->peer_fd, SHUT_WR);
-    return 0;
+    else
+        shutdown(p->peer_fd, SHUT_WR);  // its report, or it was killed: its child, if any, ends
+    struct err late;
+    return proc_wait(&between, &status, rc < 0 ? &late : e) < 0 ? -1 : rc;
 }
 
 // --- the program -------------------------------------------------------------------------------
@@ -238,7 +243,8 @@ static _Noreturn void walk(const struct sandbox_plan *p)
     sandbox_enter_limit(p);
     sandbox_enter_attributes(p);
     if (p->label) sandbox_enter_label(p, sandbox_enter_new_fs("proc", 0));
-    sandbox_enter_need(p, close_range(3 + p->keep_fds, ~0U, CLOSE_RANGE_CLOEXEC) == 0, STEP_CLOSE);
+    if (waits_late(p)) sandbox_enter_wait(p);
+    sandbox_enter_close(p);
     sandbox_enter_restrict(p);
     sandbox_enter_execute(p);
 }
@@ -279,7 +285,8 @@ int sandbox_join_start(struct engine *en, const struct sandbox_join_options *j,
     sandbox_join_plan(&plan, &join, j->pid);
     const struct root root = {root_fd, "the container"};
     if (sandbox_caps_plan(j->spec, &plan.caps, e) < 0 ||
-        sandbox_plan_process(&plan, &root, NULL, io, e) < 0)
+        sandbox_plan_process(&plan, &root, NULL, io, e) < 0 ||
+        sandbox_doorstep_use(&plan, j->doorstep_fd, e) < 0)
         return -1;
     if (j->cgroup && j->cgroup[0] && sandbox_cgroup_open(j->cgroup, j->pid, &plan.cgroup, e) < 0)
         return -1;

@@ -19,8 +19,9 @@
 // nothing of the container's. A namespace is entered through a pidfd or a descriptor, never through
 // a number. The program is our child: its pidfd and its exit status are ours.
 //
-// Whoever calls this while something hostile runs in the container must run from a copy of the
-// program that nobody inside can write: sandbox_sealed (sealed.h).
+// Whoever calls this while something hostile runs in the container gives a doorstep (doorstep.h) or,
+// where somebody inside may trace processes of ours, runs from a copy of the program that nobody
+// inside can write: sandbox_sealed (sealed.h).
 #pragma once
 
 #include <stdbool.h>
@@ -79,6 +80,7 @@ struct sandbox_join_options {
     // container's already. The working directory must be there.
     const struct sandbox_spec *spec;
     const char *cgroup; // as in sandbox.cgroup; NULL or "": none
+    int doorstep_fd;    // doorstep.h, borrowed; 0 or -1: we run from a sealed copy, or need none
 };
 // Starts a program in a container and returns when it was executed. As sandbox_start; wait
 // with sandbox_wait (the container's control group stays). engine_enter is not needed.

@@ -16,10 +16,10 @@
 
 #include "base/event.h"
 #include "base/own.h"
-#include "doorstep_program.h"
 #include "oci/image.h"
 #include "sandbox/caps.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/doorstep.h"
 #include "sandbox/join.h"
 #include "sandbox/mounts.h"
 #include "sandbox/parse.h"
@@ -237,24 +237,6 @@ static int fill_dev(struct sandbox_plan *p, int dev, struct err *e)
     return 0;
 }
 
-// The container's own copy of the program that its first process executes before its own. Readable
-// by nobody who lacks the capability for that, so that it cannot be traced either.
-static int plan_doorstep(struct sandbox_plan *p, struct err *e)
-{
-    const struct sv program = {(const char *)doorstep_program, sizeof doorstep_program};
-    own(fd) int fd = fs_openat(p->scratch_fd, "doorstep", O_WRONLY | O_CREAT | O_EXCL, 0111, e);
-    if (fd < 0 || fs_write_all(fd, program.p, program.n, e) < 0) return -1;
-    close(take_fd(fd));  // what is open for writing cannot be executed
-    p->doorstep_fd = fs_openat(p->scratch_fd, "doorstep", O_PATH, 0, e);
-    size_t n = 0, args = 0;
-    while (p->argv[args]) args++;
-    p->doorstep_argv = mem_alloc((p->candidates.n + args + 2) * sizeof *p->doorstep_argv);
-    n++;  // the head, which the child writes
-    for (size_t i = 0; i < p->candidates.n; i++) p->doorstep_argv[n++] = p->candidates.p[i];
-    for (size_t i = 0; i < args; i++) p->doorstep_argv[n++] = p->argv[i];
-    return p->doorstep_fd < 0 ? -1 : 0;
-}
-
 // One tmpfs serves /dev, the engine's files and the empty folder that masks others: a super block
 // each would be most of what a start costs.
 int sandbox_plan_scratch(struct engine *en, struct sandbox_plan *p, const struct root *root,
@@ -273,7 +255,7 @@ int sandbox_plan_scratch(struct engine *en, struct sandbox_plan *p, const struct
     if (rc == 0) rc = give(p, p->scratch_fd, "empty", e);
     if (rc == 0) rc = fill_dev(p, dev, e);
     if (rc == 0) rc = engine_files(p, root, e);
-    if (rc == 0) rc = plan_doorstep(p, e);
+    if (rc == 0) rc = sandbox_doorstep_put(p, e);
     umask(old);
     return rc;
 }

@@ -176,6 +176,7 @@ struct sandbox_plan {
     // Entering a v1 group waits for all processors, which takes longer than all the mounts: the
     // parent does it meanwhile, and the child asks for the result (enter_wait).
     bool parent_joins;
+    int (*before_join)(struct sandbox_plan *p, struct err *e);  // makes them; NULL: they are there
     const struct idmap_side *map_uid, *map_gid;  // of the new user namespace; NULL: from `ids`
     bool guest;  // one more program in a container that runs
     const struct sandbox_join *join;             // namespaces to enter first; NULL: none. Borrowed
@@ -194,7 +195,7 @@ struct sandbox_plan {
     int sys_fd;       // detached read-only bind of the host's /sys; -1: a new sysfs
     int proc_fd;      // detached bind of the host's /proc (host_pid in user mode); -1: a new proc
     int shm_fd, pts_fd;
-    int doorstep_fd;  // helper/doorstep.c in the scratch tmpfs; -1: executed from a sealed copy
+    int doorstep_fd;  // executed before the program (doorstep.h); -1: we run from a sealed copy
     bool cgroup2;     // mount a cgroup2 on /sys/fs/cgroup
     bool shows_groups;  // or the folder cgroup/ of the scratch tmpfs, and these in it
     VEC(struct sandbox_plan_group) groups;

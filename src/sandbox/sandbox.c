@@ -305,8 +305,9 @@ static int map_child(const struct sandbox_plan *p, pid_t pid, int fd, struct err
     return err_sys(e, "begin the container's user namespace");
 }
 
-static int join_groups(const struct sandbox_plan *p, pid_t pid, int fd, struct err *e)
+static int join_groups(struct sandbox_plan *p, pid_t pid, int fd, struct err *e)
 {
+    if (p->before_join && p->before_join(p, e) < 0) return -1;
     if (sandbox_cgroup_move(p->en, &p->cgroup, pid, e) < 0) return -1;
     send(fd, "x", 1, MSG_NOSIGNAL);  // where it has ended, its report says why
     return 0;

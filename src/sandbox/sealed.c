@@ -51,17 +51,33 @@ static int read_only_mount(void)
     return -1;
 }
 
-static int sealed_memory(int exe, struct err *e)
+int sandbox_sealed_memory(const char *name, struct err *e)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+    if (fd < 0 && errno == EINVAL) fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    return fd < 0 ? err_sys(e, "make a copy of the program in memory") : fd;
+}
+
+int sandbox_seal(int fd, struct err *e)
+{
+    return fcntl(fd, F_ADD_SEALS, SEALS) == 0 ? 0 : err_sys(e, "seal the copy of the program");
+}
+
+static int copy_in_memory(int exe, struct err *e)
 {
     struct stat st;
-    int fd = memfd_create("dewar", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-    if (fd < 0 && errno == EINVAL) fd = memfd_create("dewar", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    own(fd) int copy = fd;
-    if (copy < 0) return err_sys(e, "make a copy of the program in memory");
+    own(fd) int copy = sandbox_sealed_memory("dewar", e);
+    if (copy < 0) return -1;
     if (fstat(exe, &st) != 0) return err_sys(e, "stat the program");
-    if (fs_copy_bytes(exe, copy, (uint64_t)st.st_size, e) < 0) return -1;
-    if (fcntl(copy, F_ADD_SEALS, SEALS) != 0) return err_sys(e, "seal the copy of the program");
+    if (fs_copy_bytes(exe, copy, (uint64_t)st.st_size, e) < 0 || sandbox_seal(copy, e) < 0) return -1;
     return take_fd(copy);
+}
+
+bool sandbox_exposed(void)
+{
+    struct err ignored;
+    own(fd) int exe = fs_open("/proc/self/exe", O_RDONLY, 0, &ignored);
+    return exe < 0 || (!is_sealed(exe) && could_write(exe));
 }
 
 static char **environment(void)
@@ -84,7 +100,7 @@ int sandbox_sealed(char *const *argv, struct err *e)
     if (exe < 0) return -1;
     if (is_sealed(exe) || !could_write(exe)) return 0;
     own(fd) int copy = geteuid() == 0 ? read_only_mount() : -1;
-    if (copy < 0) copy = sealed_memory(exe, e);
+    if (copy < 0) copy = copy_in_memory(exe, e);
     if (copy < 0) return -1;
     char **env = environment();
     syscall(SYS_execveat, copy, "", argv, env, AT_EMPTY_PATH);

@@ -9,9 +9,17 @@
 //   neither        nothing to do: whoever is in the container could not write the file anyway
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 // Executes this program again from such a copy, with the same arguments, unless it runs from one or
 // needs none. Call it first, before anything is opened. Where it was installed is told by
 // ENGINE_SELF in the environment (engine_helper).
 int sandbox_sealed(char *const *argv, struct err *e);
+// Whether it needs one: whoever is in a container could write the file that it runs from.
+bool sandbox_exposed(void);
+
+// A file in memory, closed at exec, to be written and then sealed for good.
+int sandbox_sealed_memory(const char *name, struct err *e);
+int sandbox_seal(int fd, struct err *e);

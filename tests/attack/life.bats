@@ -3,6 +3,7 @@
 # Hostile containers and images against the commands that look after what runs: exec, ps, inspect,
 # logs. A name in front is an attack of the table in the security notes; its legal twin stands with it.
 load ../e2e/helpers
+load trojan
 
 EXECS=${EXECS:-150}
 D() { dewar run -d -q --network none "$@"; }
@@ -38,6 +39,82 @@ wait_for() {
     # The twin: a program of the container's own is seen.
     dewar exec -d -e SHOWN=1 "$id" sleep 1000
     wait_for dewar exec "$id" sh -c 'cat /proc/*/environ 2>/dev/null | tr "\0" "\n" | grep SHOWN'
+}
+
+# Opens dewar's program file when a process shows it, and writes it as soon as nobody executes it.
+WATCH='while :; do for p in /proc/[0-9]*; do
+    [ "$(stat -Lc %d:%i $p/exe)" = "$(cat /hits/dewar)" ] || continue
+    (exec 9<$p/exe && echo $p >>/hits/opened && for _ in 1 2 3 4 5 6 7 8 9; do
+        (echo x >>/proc/self/fd/9) && { echo $p >>/hits/written; break; }; sleep 0.2; done) &
+    done; done 2>/dev/null'
+watched() { # slowly past whoever looks
+    : >hits/opened
+    : >hits/written
+    strace -qq -f -o trace -e trace=capset -e inject=capset:delay_enter=150000 "$MINE" "$@" </dev/null
+    sleep 2 # for its trying again and again
+    ! test -s hits/written || { echo "written by way of: $*" >&2; return 1; }
+    same "$(sha256sum <"$MINE")" "$SUM"
+}
+
+@test "A1: who may trace what joins a container gets hold of a copy alone; twin: others of nothing" {
+    need_root
+    need_program strace strace
+    local original=$DEWAR verb
+    local -a watcher=(-v "$PWD/hits:/hits" "$IMG" sh -c "$WATCH")
+    mkdir -m 777 hits
+    my_dewar
+    MINE=$DEWAR DEWAR=$original # the monitors' is always executed
+    stat -c %d:%i "$MINE" >hits/dewar
+    plain=$(D $IMG sleep 1000)
+    alone=$(D "${watcher[@]}")
+    tracer=$(D --cap-add SYS_PTRACE "${watcher[@]}")
+    watched exec "$alone" true
+    test ! -s hits/opened
+    watched exec "$tracer" true
+    test -s hits/opened
+    watched run --rm -q --network none --pid "container:$tracer" $IMG true
+    test -s hits/opened
+    joined=$(dewar create --network none --pid "container:$tracer" $IMG true)
+    for verb in start restart; do
+        watched "$verb" "$joined"
+        test -s hits/opened
+    done
+    dewar rm -f "$tracer" "$alone" >/dev/null
+    # Those that come later: with a container of their own, or by a privileged exec.
+    watched exec "$plain" true
+    test ! -s hits/opened
+    guest=$(D --pid "container:$plain" --cap-add SYS_PTRACE "${watcher[@]}")
+    watched exec "$plain" true
+    test -s hits/opened
+    dewar rm -f "$guest" "$plain" >/dev/null
+    plain=$(D -v "$PWD/hits:/hits" $IMG sleep 1000)
+    dewar exec -d --privileged "$plain" sh -c "$WATCH"
+    watched exec "$plain" true
+    test -s hits/opened
+}
+
+@test "A1: a program of exec that is whatever executes it cannot write dewar" {
+    mkdir root && tar -xf "$BATS_RUN_TMPDIR/rootfs-$(id -u).tar" -C root --no-same-owner
+    trojan root
+    cp "$TOOLS/probe" root/then
+    tar -C root --owner=0 --group=0 --numeric-owner -c . | dewar image import - hostile:1 >/dev/null
+    local original=$DEWAR how
+    local -a more=()
+    ! is_root || more=(--cap-add SYS_PTRACE)
+    my_dewar
+    MINE=$DEWAR DEWAR=$original # the monitors' is always executed
+    for how in "" "-u 1234" --privileged; do
+        for id in $(D hostile:1 sleep 1000) $(D "${more[@]}" hostile:1 sleep 1000); do
+            # shellcheck disable=SC2086
+            timeout -s KILL 3 "$MINE" exec $how "$id" /evil >"out-$id" 2>&1 </dev/null || true
+            sleep 0.2 # for its trying again and again
+            same "$(sha256sum <"$MINE")" "$SUM"
+            # shellcheck disable=SC2086
+            try "$MINE" exec $how "$id" /good
+            ok && has good || return 1
+            dewar rm -f "$id" >/dev/null
+        done
+    done
 }
 
 @test "A2: a working folder of exec is inside; twin: an absolute link of the image's" {
