@@ -199,6 +199,14 @@ static int put_folder(struct tree *t, int dirfd, const char *name, struct codec_
     return walk(t, fd, slashed, e);
 }
 
+// Whoever unpacks the layer would remove a file instead of making this one.
+static int not_keepable(const char *name, struct err *e)
+{
+    err_set(e, ERR_INPUT, "'/%s' cannot be kept: in a layer a name that begins with '.wh.' removes a file",
+            name);
+    return err_hint(e, "give it another name");
+}
+
 static int put_one(struct tree *t, int dirfd, const char *folder, const char *name, struct err *e)
 {
     struct stat st;
@@ -208,6 +216,7 @@ static int put_one(struct tree *t, int dirfd, const char *folder, const char *na
         return err_sys(e, "stat '%s%s'", folder, name);
     }
     own(free) char *full = str_fmt("%s%s", folder, name);
+    if (t->opt->whiteouts && sv_starts(sv_of(name), ".wh.")) return not_keepable(full, e);
     struct codec_tar_entry entry = {.name = full, .mode = st.st_mode & 07777,
                                     .uid = unshift(t->opt->uid, st.st_uid),
                                     .gid = unshift(t->opt->gid, st.st_gid),

@@ -376,6 +376,19 @@ END
     same new "$(inside ls /d)"
     ! inside test -e /gone || return 1
 }
+@test "a name that would remove a file wherever the layer is unpacked is refused" {
+    for line in 'RUN mkdir /d && touch /d/.wh.passwd' 'COPY .wh.x /' 'RUN mkdir /.wh..wh..opq'; do
+        touch .wh.x
+        printf 'FROM busybox:test\n%s\n' "$line" >Dockerfile
+        try dewar build -q .
+        fails 1 Dockerfile:2 && err_has "a name that begins with '.wh.'" && err_has 'hint: give it another name' || return 1
+    done
+    # legal twin: names that only look alike
+    printf 'FROM busybox:test\nRUN touch /.whale /x.wh.y /.WH.z\n' >Dockerfile
+    dewar build -q -o out .
+    [ -e out/.whale ] && [ -e out/x.wh.y ] && [ -e out/.WH.z ] || return 1
+    store_is_clean
+}
 @test "nothing changed means no layer" {
     printf 'FROM busybox:test\nRUN true\nRUN touch /tmp/x && rm /tmp/x\nRUN chmod 1777 /tmp\n' >Dockerfile
     make
