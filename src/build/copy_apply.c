@@ -241,9 +241,11 @@ static int copy_folder(struct copier *c, const struct build_node *n, const char 
     bool fresh = there < 0;
     int fd = -1;
     struct stat st;
-    if (!fresh && (fstat(there, &st) != 0 || !S_ISDIR(st.st_mode)))
-        return err_set(e, ERR_INPUT, "cannot copy a folder to '%s', which is a %s", dest,
-                       fs_type_name(st.st_mode));
+    if (!fresh && (fstat(there, &st) != 0 || !S_ISDIR(st.st_mode))) {
+        err_set(e, ERR_INPUT, "cannot copy a folder to '%s', which is a %s", dest,
+                fs_type_name(st.st_mode));
+        return err_hint(e, "name a folder as the destination, or remove the file first");
+    }
     if (fs_in_mkdirs(c->into, dest, 0755, &made_by, &fd, e) < 0) return -1;
     return copy_contents(c, n, fd, fresh, dest, e);
 }

@@ -10,6 +10,7 @@
 #include "base/own.h"
 #include "build/copy.h"
 #include "build/glob.h"
+#include "build/suggest.h"
 
 #define LINKS_MAX 40
 
@@ -93,6 +94,19 @@ static const char *elsewhere(const struct build_tree *t, const char *path)
     return NULL;
 }
 
+// A name in the folder that was asked for, nearly spelt like it. `names` keeps it.
+static const char *misspelt(const struct build_tree *t, const char *path, struct strv *names)
+{
+    size_t folder = (size_t)(last_of(path) - path);
+    vec_each(n, &t->nodes)
+    {
+        bool beside = (size_t)(last_of(n->path) - n->path) == folder;
+        if (beside && n->path[0] && strncmp(n->path, path, folder) == 0)
+            strv_add(names, last_of(n->path));
+    }
+    return build_suggest_find(sv_of(last_of(path)), names);
+}
+
 static int missing(const struct build_tree *t, const char *path, const struct build_ignore *ignore,
                    const char *ignore_label, struct err *e)
 {
@@ -111,7 +125,11 @@ static int missing(const struct build_tree *t, const char *path, const struct bu
     }
     const char *other = elsewhere(t, path);
     if (other) return err_hint(e, "did you mean './%s'?", other);
-    return -1;
+    own(strv) struct strv names = {0};
+    const char *near = misspelt(t, path, &names);
+    if (!near && strchr(path, ' '))
+        return err_hint(e, "a value with blanks is one name: write each source as a word of its own");
+    return near ? err_hint(e, "did you mean './%.*s%s'?", (int)(last_of(path) - path), path, near) : -1;
 }
 
 // --exclude is relative to the source: the name of what a wildcard found, or of a file.

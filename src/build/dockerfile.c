@@ -99,8 +99,10 @@ static int parse_flag(struct build_instr *in, struct sv word, struct err *e)
     const struct build_flag_def *d = in->def->flags;
     while (d->name && !sv_eqz(name, d->name)) d++;
     if (!d->name) return unknown_flag(in->def, name, e);
-    if (d->kind != BUILD_FLAG_LIST && build_instr_flag(in, d->name))
-        return err_set(e, ERR_INPUT, "the flag '--%s' is given twice", d->name);
+    if (d->kind != BUILD_FLAG_LIST && build_instr_flag(in, d->name)) {
+        err_set(e, ERR_INPUT, "the flag '--%s' is given twice", d->name);
+        return err_hint(e, "leave one of them out");
+    }
     struct build_flag f = {.def = d};
     if (flag_value(d, value.p != NULL, value, &f, e) < 0) return -1;
     vec_push(&in->flags, f);
@@ -198,8 +200,10 @@ static int parse_sub(struct build_instr *in, struct sv rest, char escape, bool n
     word = build_lex_word(&word);
     if (nested || sv_eq_nocase(word, SV("ONBUILD")))
         return err_set(e, ERR_INPUT, "ONBUILD ONBUILD is not allowed");
-    if (sv_eq_nocase(word, SV("FROM")) || sv_eq_nocase(word, SV("MAINTAINER")))
-        return err_set(e, ERR_INPUT, "%.*s is not allowed behind ONBUILD", (int)word.n, word.p);
+    if (sv_eq_nocase(word, SV("FROM")) || sv_eq_nocase(word, SV("MAINTAINER"))) {
+        err_set(e, ERR_INPUT, "%.*s is not allowed behind ONBUILD", (int)word.n, word.p);
+        return err_hint(e, "%s", in->def->usage);
+    }
     in->sub = mem_alloc(sizeof *in->sub);
     return parse_line(rest, escape, true, in->sub, e);
 }

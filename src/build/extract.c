@@ -64,7 +64,10 @@ bool build_extract_sniff(int fd)
 static int local_name(struct extract *x, const char *name, struct str *out, struct err *e)
 {
     struct sv rest = sv_of(name);
-    if (sv_starts(rest, "/")) return err_set(e, ERR_INPUT, "entry '%s' has an absolute name", name);
+    if (sv_starts(rest, "/")) {
+        err_set(e, ERR_INPUT, "entry '%s' has an absolute name", name);
+        return err_hint(e, "pack the archive without tar's option -P");
+    }
     str_addz(out, x->opt->dest);
     while (rest.p) {
         struct sv part = sv_cut(&rest, '/');

@@ -96,8 +96,9 @@ static int add_paths(const struct build_instr *in, const struct build_expand *x,
     struct err ignored = {0};
     if (!in->json && build_heredoc_word(sv_of(dest), &h, &ignored) == 1) {
         build_heredoc_fini(&h);
-        return err_set(e, ERR_INPUT, "%s cannot take the heredoc '%s' as its destination",
-                       in->def->name, dest);
+        err_set(e, ERR_INPUT, "%s cannot take the heredoc '%s' as its destination",
+                in->def->name, dest);
+        return err_hint(e, "the destination stands last: %s %s /path", in->def->name, dest);
     }
     if (build_instr_expand(x, dest, &out->dest, e) < 0) return -1;
     for (size_t i = 0; i + 1 < in->words.n; i++)

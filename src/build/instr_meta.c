@@ -185,8 +185,10 @@ static int health_retries(const struct build_instr *in, int64_t *out, struct err
 {
     const char *text = build_instr_flag(in, "retries");
     if (!text || !*text) return 0;
-    if (!num_i64(sv_of(text), out) || *out < 0 || *out > INT32_MAX)
-        return err_set(e, ERR_INPUT, "--retries is '%s', not a number of 0 or more", text);
+    if (!num_i64(sv_of(text), out) || *out < 0 || *out > INT32_MAX) {
+        err_set(e, ERR_INPUT, "--retries is '%s', not a number of 0 or more", text);
+        return err_hint(e, "write --retries=3");
+    }
     return 0;
 }
 

@@ -190,6 +190,7 @@ struct build_source {
     struct build_tree own;          // for layers
     struct build_state state;
     struct oci_digest chain;        // of the layers
+    char *label;                    // for messages: "stage 'a'"
 };
 int build_source_open(struct build_work *w, const char *from, struct build_source *out,
                       struct err *e);

@@ -56,6 +56,12 @@ static int plan_one(struct build_work *w, const struct build_mount *m, struct bu
     if (m->target) absolute(w, m->target, &s->target);
     if (s->target && strcmp(s->target, "/") == 0)
         return err_set(e, ERR_INPUT, "a mount cannot have the target '/'");
+    for (size_t i = 0; s->target && i + 1 < out->v.n; i++) {
+        const char *other = out->v.p[i].target;
+        if (!other || strcmp(other, s->target) != 0) continue;
+        err_set(e, ERR_INPUT, "two mounts on '%s'", s->target);
+        return err_hint(e, "give each a target of its own");
+    }
     if (m->type == BUILD_MOUNT_BIND) return plan_bind(w, s, e);
     if (m->type == BUILD_MOUNT_CACHE) build_cacheexport_note(w, 'm', m->id);
     // Waits for the stage now: a step that waits must not hold a token.
@@ -194,10 +200,10 @@ struct secret_option {
     struct sv id, file, env;
 };
 
-// --secret id=x[,src=file|env=VAR][,type=file|env]
+// --secret id=x[,src=file|env=VAR][,type=file|env]; with type=env the variable may stand behind src.
 static int parse_secret(const char *text, struct secret_option *out, struct err *e)
 {
-    struct sv rest = sv_of(text);
+    struct sv rest = sv_of(text), type = {0};
     *out = (struct secret_option){0};
     while (rest.p) {
         struct sv value = sv_cut(&rest, ','), key = sv_cut(&value, '=');
@@ -207,10 +213,16 @@ static int parse_secret(const char *text, struct secret_option *out, struct err 
             out->file = value;
         } else if (sv_eqz(key, "env")) {
             out->env = value;
-        } else if (!sv_eqz(key, "type") || !(sv_eqz(value, "file") || sv_eqz(value, "env"))) {
+        } else if (sv_eqz(key, "type") && (sv_eqz(value, "file") || sv_eqz(value, "env"))) {
+            type = value;
+        } else {
             err_set(e, ERR_USAGE, "--secret '%s': '%.*s' is not known", text, (int)key.n, key.p);
             return err_hint(e, "the form is id=NAME[,src=FILE|env=VARIABLE]");
         }
+    }
+    if (sv_eqz(type, "env") && !out->env.n) {
+        out->env = out->file.n ? out->file : out->id;
+        out->file = (struct sv){0};
     }
     if (out->id.n) return 0;
     err_set(e, ERR_USAGE, "--secret '%s' has no id", text);

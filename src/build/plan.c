@@ -114,6 +114,7 @@ long build_plan_context(const struct build_job *job, const char *name)
 static int cut_stages(struct build_job *job, struct err *e)
 {
     struct build_stage *s = NULL;
+    if (build_dockerfile_check_order(&job->file, e) < 0) return -1;
     vec_each(in, &job->file.instrs)
     {
         if (in->def->id == BUILD_FROM) {
@@ -129,16 +130,10 @@ static int cut_stages(struct build_job *job, struct err *e)
             s->shown = s->name ? str_dup(s->name) : str_fmt("stage-%zu", index);
         } else if (s) {
             vec_push(&s->steps, in);
-        } else if (in->def->id == BUILD_ARG) {
-            if (read_globals(job, in, e) < 0) return -1;
-        } else {
-            err_set(e, ERR_INPUT, "%s:%u: no build stage yet: the first instruction must be FROM",
-                    job->file.label, in->first_line);
+        } else if (read_globals(job, in, e) < 0) {
             return -1;
         }
     }
-    if (job->stages.n == 0)
-        return err_set(e, ERR_INPUT, "%s: there is no FROM", job->file.label);
     return 0;
 }
 
@@ -243,8 +238,10 @@ static int need_from(struct build_job *job, struct build_stage *s, const char *f
     if (build_plan_context(job, from) >= 0) return 0;
     long i = build_plan_stage(job, from, s->index);
     if (i >= 0) return need(job, (size_t)i, e);
-    if (build_plan_stage(job, from, job->stages.n) >= 0)
-        return err_set(e, ERR_INPUT, "stage '%s' comes later in the file (or is this one)", from);
+    if (build_plan_stage(job, from, job->stages.n) >= 0) {
+        err_set(e, ERR_INPUT, "stage '%s' comes later in the file (or is this one)", from);
+        return err_hint(e, "a stage takes files from stages above it: move that one up");
+    }
     if (build_plan_is_number(from)) {
         err_set(e, ERR_INPUT, "there is no stage %s above: numbers count the stages from 0", from);
         return err_hint(e, "give the stage a name with FROM ... AS name, and use that");

@@ -57,7 +57,8 @@ int build_source_open(struct build_work *w, const char *from, struct build_sourc
         rc = from_image(w, context >= 0 ? job->contexts.p[context].image : from, out, e);
     }
     out->chain = out->state.chain;
-    out->own.root.label = from;
+    out->label = stage >= 0 ? str_fmt("stage '%s'", from) : str_fmt("the image '%s'", from);
+    out->own.root.label = out->label;
     return rc;
 }
 
@@ -67,6 +68,7 @@ void build_source_close(struct build_work *w, struct build_source *s)
     if (s->own.root.fd >= 0) close(s->own.root.fd);
     build_tree_fini(&s->own);
     build_state_fini(&s->state);
+    free(s->label);
 }
 
 int build_source_scan(struct build_work *w, struct build_source *s, const struct build_copy *spec,

@@ -229,7 +229,11 @@ static int run_sandbox(struct build_work *w, struct sandbox_spec *spec, struct s
     own(fd) int err_wr = err[1];
     struct sandbox_stdio io = {-1, out_wr, err_wr};
     struct sandbox box = {.pty_fd = -1};
-    if (sandbox_start(w->job->en, spec, &io, stubs, &box, e) < 0) return -1;
+    if (sandbox_start(w->job->en, spec, &io, stubs, &box, e) < 0) {
+        if (e->kind == ERR_NO_PROGRAM && !e->hint[0])
+            err_hint(e, "is it installed in this stage? the JSON form runs a program, no shell");
+        return -1;
+    }
     close(take_fd(out_wr));
     close(take_fd(err_wr));
     struct output o = {.w = w, .tail = {.max = 65536 * 2}};

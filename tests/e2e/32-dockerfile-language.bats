@@ -181,6 +181,34 @@ END
     fails 1 "no option 'bind-propagation'"
 }
 
+@test "each slip shows its line with a caret and says what to do instead" {
+    mkdir -p d && touch a d/x
+    while IFS='|' read -r line text hint; do
+        printf 'FROM busybox:test\nRUN touch /f\n%b\n' "$line" >Dockerfile
+        try dewar build .
+        fails 1 Dockerfile:3 && err_has "$text" && err_has "hint: $hint" && grep -q '^ *| *^' <<<"$stderr" ||
+            { echo "at: $line"; return 1; }
+    done <<'END'
+COPY --chown=1 --chown=2 a /b|is given twice|leave one of them out
+HEALTHCHECK --retries=-1 CMD x|not a number|write --retries
+ONBUILD FROM x|not allowed behind ONBUILD|ONBUILD INSTRUCTION
+COPY a <<EOF\nx\nEOF|as its destination|the destination stands last
+COPY --from=b /x /y\nFROM scratch AS b\nCOPY --from=0 /f /|comes later|a stage takes files
+COPY d /f|cannot copy a folder to '/f'|name a folder
+RUN --mount=type=tmpfs,target=/t --mount=type=cache,target=/u/../t/ true|two mounts on '/t'|give each a target
+RUN ["nope"]|not found in the container's PATH|is it installed
+END
+    printf 'FROM scratch\nARG L="a d"\nCOPY $L /e/\n' >Dockerfile
+    try dewar build .
+    fails 1 "'a d' is not in the build context" && err_has 'hint: a value with blanks is one name' || return 1
+    printf 'FROM busybox:test AS one\nFROM scratch\nCOPY --from=one /nope /\n' >Dockerfile
+    try dewar build .
+    fails 1 "'nope' is not in stage 'one'"
+    printf 'ARG a\n' >Dockerfile
+    try dewar build .
+    fails 1 "has no FROM, so there is nothing to build"
+    err_has 'hint: begin a stage with FROM'
+}
 @test "--call=check finds slips and fails only when asked to" {
     printf 'secret*\n' >.dockerignore
     dockerfile <<'END'

@@ -182,6 +182,13 @@ nowhere() {
     ok
     lacks value
 }
+@test "secret: type=env takes the variable's name from src, from env or from the id" {
+    one 'RUN --mount=type=secret,id=MINE test "$(cat /run/secrets/MINE)" = abc'
+    for given in id=MINE,type=env,src=OTHER id=MINE,type=env,env=OTHER; do OTHER=abc dewar build -q --no-cache --secret $given .; done
+    MINE=abc dewar build -q --no-cache --secret id=MINE,type=env .
+    build --no-cache --secret id=MINE,type=env,src=NOSUCH .
+    fails 1 "the variable 'NOSUCH' is not set"
+}
 @test "secret: optional unless required; a file or variable that is not there is an error" {
     one 'RUN --mount=type=secret,id=s ! test -e /run/secrets/s'
     build . && ok

@@ -149,6 +149,19 @@ names() { dewar build -q -o type=tar,dest=- "${@:-.}" | tar -t | LC_ALL=C sort |
     err_has ./docker/environment.yml
     err_has Dockerfile:2
 }
+@test "a misspelt file: did you mean" {
+    mkdir -p conf && touch conf/requirements.txt conf/other requirements.in
+    printf 'FROM scratch\nCOPY conf/requirments.txt /\n' >Dockerfile
+    try dewar build .
+    fails 1 "did you mean './conf/requirements.txt'?"
+    printf 'FROM scratch\nCOPY Requirements.IN /\n' >Dockerfile
+    try dewar build .
+    fails 1 "did you mean './requirements.in'?"
+    printf 'FROM scratch\nCOPY unlike /\n' >Dockerfile
+    try dewar build .
+    fails 1 "'unlike' is not in the build context"
+    ! grep -q 'did you mean' <<<"$stderr" || return 1
+}
 @test "a file that .dockerignore leaves out: which line" {
     touch raw.csv && printf '# data\n\n*.csv\n' >.dockerignore
     printf 'FROM scratch\nCOPY raw.csv /\n' >Dockerfile

@@ -176,3 +176,18 @@ docker_here() {
     two=$(other s1 images -q --no-trunc | grep -v "$(image_id x/out:1)")
     same "$(other s1 run --rm --network none "$two" ls /d)" z
 }
+
+@test "skopeo finds what build -o writes by the tag, as BuildKit's, and what image copy writes by name and tag" {
+    need_program skopeo
+    mkdir c && printf 'FROM busybox:test\nCMD ["x"]\n' >c/Dockerfile
+    dewar build -q -t foo:1 -t r.example.org/a/b:two -o type=oci,dest=build.tar -o type=docker,dest=docker.tar c
+    dewar save --format oci-archive -o save.tar foo:1
+    dewar image copy foo:1 oci-archive:copy.tar:foo:1
+    dewar image copy foo:1 oci:layout:foo:1
+    for place in oci-archive:build.tar:1 oci-archive:build.tar:two oci-archive:save.tar:1 oci-archive:save.tar oci-archive:copy.tar:foo:1 \
+        oci:layout:foo:1 docker-archive:docker.tar:foo:1 docker-archive:docker.tar:r.example.org/a/b:two; do
+        run -0 env XDG_RUNTIME_DIR="$HOME" skopeo inspect --config --raw "$place"
+        same "sha256:$(printf %s "$output" | sha256sum | cut -c1-64)" "$(image_id foo:1)" || { echo "$place"; return 1; }
+    done
+    dewar rmi foo:1 r.example.org/a/b:two >/dev/null
+}
