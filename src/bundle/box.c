@@ -25,7 +25,7 @@ void bundle_box_fini(struct bundle_box *b)
     own_fd(&b->root_fd);
     own_fd(&b->dir_fd);
     own_fd(&b->lock_fd);
-    char *texts[] = {b->version, b->bundle, b->rootfs, b->created, b->boot};
+    char *texts[] = {b->version, b->bundle, b->rootfs, b->created, b->boot, b->scope};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free(texts[i]);
     strv_fini(&b->groups);
     codec_json_free(b->json);
@@ -117,6 +117,7 @@ static int load(struct bundle_box *b, struct err *e)
         {"rootfs", CODEC_FIELD_TEXT, offsetof(struct bundle_box, rootfs), false},
         {"created", CODEC_FIELD_TEXT, offsetof(struct bundle_box, created), false},
         {"boot", CODEC_FIELD_TEXT, offsetof(struct bundle_box, boot), false},
+        {"scope", CODEC_FIELD_TEXT, offsetof(struct bundle_box, scope), false},
         {"pid", CODEC_FIELD_INT, offsetof(struct bundle_box, pid), true},
         {"startTime", CODEC_FIELD_INT, offsetof(struct bundle_box, start_time), true},
         {"owner", CODEC_FIELD_INT, offsetof(struct bundle_box, owner), false},
@@ -162,6 +163,7 @@ int bundle_box_save(struct bundle_box *b, const struct codec_json *annotations, 
     codec_json_set(j, "owner", codec_json_new_int(b->owner));
     codec_json_set(j, "hooks", codec_json_new_bool(b->has_hooks));
     codec_json_set(j, "groups", codec_json_new_strv(&b->groups));
+    codec_json_set_text(j, "scope", b->scope);
     if (annotations) codec_json_set(j, "annotations", codec_json_copy(annotations));
     codec_json_free(b->json);
     b->json = j;

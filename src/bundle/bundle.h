@@ -55,6 +55,7 @@ struct bundle_context {
 struct bundle_run_options {
     const char *bundle, *pid_file, *console_socket, *id;
     int64_t preserve_fds;
+    int64_t listen_fds;  // so many of those are sockets of a service: the program is told
     bool no_pivot, no_new_keyring, detach, keep;
 };
 int bundle_create(struct bundle_context *c, const struct bundle_run_options *o, struct err *e);
@@ -72,6 +73,7 @@ int bundle_update(struct bundle_context *c, const char *id, struct sv resources,
 struct bundle_exec_options {
     const char *id, *process_file, *pid_file, *console_socket, *cwd, *user, *apparmor, *label;
     const struct strv *env, *caps, *groups;
+    const struct strv *cgroups;  // "[CONTROLLER:]PATH" below the container's
     char *const *argv;
     int argc;
     int64_t preserve_fds;

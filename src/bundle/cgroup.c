@@ -33,29 +33,30 @@ bool bundle_cgroup_v2(void)
 }
 
 // "cpu,cpuacct" of "/sys/fs/cgroup/cpu,cpuacct/x"; "" on v2.
-static struct sv controllers_of(const char *group)
+struct sv bundle_cgroup_controllers(const char *group)
 {
     if (bundle_cgroup_v2() || strncmp(group, TOP "/", sizeof TOP) != 0) return SV("");
     struct sv rest = sv_of(group + sizeof TOP);
     return sv_cut(&rest, '/');
 }
 
-static bool in_list(struct sv list, const char *name)
+bool bundle_cgroup_lists(struct sv list, const char *name)
 {
     while (list.p && list.n)
         if (sv_eqz(sv_cut(&list, ','), name)) return true;
     return false;
 }
 
-static const char *group_of(const struct strv *groups, const char *controller)
+const char *bundle_cgroup_of(const struct strv *groups, const char *controller)
 {
     for (size_t i = 0; i < groups->n; i++)
-        if (bundle_cgroup_v2() || in_list(controllers_of(groups->p[i]), controller))
+        if (bundle_cgroup_v2() ||
+            bundle_cgroup_lists(bundle_cgroup_controllers(groups->p[i]), controller))
             return groups->p[i];
     return NULL;
 }
 
-static int put(const char *group, const char *file, struct sv value, struct err *e)
+int bundle_cgroup_put(const char *group, const char *file, struct sv value, struct err *e)
 {
     own(free) char *path = str_fmt("%s/%s", group, file);
     int fd = open(path, O_WRONLY | O_CLOEXEC);  // lint: raw-path: our own group
@@ -68,7 +69,7 @@ static int put(const char *group, const char *file, struct sv value, struct err 
     return -1;
 }
 
-static int get(const char *group, const char *file, struct str *out)
+int bundle_cgroup_get(const char *group, const char *file, struct str *out)
 {
     struct err ignored;
     own(free) char *path = str_fmt("%s/%s", group, file);
@@ -104,13 +105,15 @@ static const struct limit {
     {"network", "classID", "net_cls", "net_cls.classid", NULL, PLAIN},
 };
 
-static int64_t weight_of(enum form form, int64_t v)
+int64_t bundle_cgroup_weight(int64_t shares) // 2..262144 to 1..10000
 {
-    if (form == WEIGHT) {  // 2..262144 to 1..10000
-        int64_t s = v < 2 ? 2 : v > 262144 ? 262144 : v;
-        return 1 + (s - 2) * 9999 / 262142;
-    }
-    int64_t w = v < 10 ? 10 : v > 1000 ? 1000 : v;  // 10..1000 to 1..10000
+    int64_t s = shares < 2 ? 2 : shares > 262144 ? 262144 : shares;
+    return 1 + (s - 2) * 9999 / 262142;
+}
+
+int64_t bundle_cgroup_io_weight(int64_t weight) // 10..1000 to 1..10000
+{
+    int64_t w = weight < 10 ? 10 : weight > 1000 ? 1000 : weight;
     return 1 + (w - 10) * 9999 / 990;
 }
 
@@ -119,7 +122,8 @@ static void value_text(const struct limit *l, const struct codec_json *part,
 {
     int64_t n = codec_json_int(v);
     if (l->form == SWAP && v2 && n > 0) n -= codec_json_int(codec_json_get(part, "limit"));
-    if (v2 && (l->form == WEIGHT || l->form == IO_WEIGHT)) n = weight_of(l->form, n);
+    if (v2 && l->form == WEIGHT) n = bundle_cgroup_weight(n);
+    if (v2 && l->form == IO_WEIGHT) n = bundle_cgroup_io_weight(n);
     bool none = l->form == OR_MAX || l->form == SWAP ? n < 0 : false;
     if (strcmp(l->part, "pids") == 0) none = n <= 0;
     if (l->form == TEXT)
@@ -132,7 +136,7 @@ static void value_text(const struct limit *l, const struct codec_json *part,
         str_addf(out, "%lld", (long long)n);
 }
 
-static int no_controller(const char *what, const char *controller, struct err *e)
+int bundle_cgroup_absent(const char *what, const char *controller, struct err *e)
 {
     err_set(e, ERR_UNSUPPORTED,
             "linux.resources: %s cannot be applied: the cgroup controller '%s' is not available",
@@ -183,14 +187,14 @@ static int apply_one(const struct strv *groups, const struct limit *l,
     own(str) struct str text = {0};
     if (check_type(l, v, e) < 0) return -1;
     value_text(l, part, v, v2, &text);
-    const char *file = v2 ? l->v2 : l->v1, *group = group_of(groups, l->controller);
+    const char *file = v2 ? l->v2 : l->v1, *group = bundle_cgroup_of(groups, l->controller);
     // Zero is "not set" in what Docker and podman write; files without a v2 form have other rows.
     bool empty = text.n == 0 || (sv_eqz(str_sv(&text), "0") && l->form != FLAG &&
                                  l->form != PLAIN && l->form != TEXT);
     if (empty || !file || (l->form == FLAG && !codec_json_bool(v))) return 0;
     if (l->form == PLAIN && codec_json_int(v) == 0 && strcmp(l->key, "swappiness") != 0) return 0;
-    if (!group) return no_controller(l->key, l->controller, e);
-    return put(group, file, str_sv(&text), e);
+    if (!group) return bundle_cgroup_absent(l->key, l->controller, e);
+    return bundle_cgroup_put(group, file, str_sv(&text), e);
 }
 
 // Both memory limits bound each other: which one may go first depends on where they come from.
@@ -222,14 +226,14 @@ static int apply_cpu_max(const struct strv *groups, const struct codec_json *res
     int64_t quota = codec_json_int(codec_json_get(cpu, "quota"));
     int64_t period = codec_json_int(codec_json_get(cpu, "period"));
     if (!bundle_cgroup_v2() || (!quota && !period)) return 0;
-    if (!groups->n) return no_controller("quota", "cpu", e);
+    if (!groups->n) return bundle_cgroup_absent("quota", "cpu", e);
     own(str) struct str text = {0};
     if (quota > 0)
         str_addf(&text, "%lld", (long long)quota);
     else
         str_addz(&text, "max");
     if (period) str_addf(&text, " %lld", (long long)period);
-    return put(groups->p[0], "cpu.max", str_sv(&text), e);
+    return bundle_cgroup_put(groups->p[0], "cpu.max", str_sv(&text), e);
 }
 
 static int apply_block(const struct strv *groups, const struct codec_json *res, struct err *e)
@@ -247,7 +251,7 @@ static int apply_block(const struct strv *groups, const struct codec_json *res, 
         int64_t major, minor, value;
     };
     const struct codec_json *io = codec_json_get(res, "blockIO"), *list;
-    const char *group = group_of(groups, "blkio");
+    const char *group = bundle_cgroup_of(groups, "blkio");
     for (size_t i = 0; io && i < sizeof rows / sizeof *rows; i++) {
         const struct codec_field fields[] = {
             {"major", CODEC_FIELD_INT, offsetof(struct row, major), true},
@@ -262,8 +266,9 @@ static int apply_block(const struct strv *groups, const struct codec_json *res, 
             bool v2 = bundle_cgroup_v2();
             str_addf(&text, "%lld:%lld %s%lld", (long long)r.major, (long long)r.minor,
                      v2 ? rows[i].v2 : "", (long long)r.value);
-            if (!group) return no_controller(rows[i].key, "blkio", e);
-            if (put(group, v2 ? (i ? "io.max" : "io.weight") : rows[i].v1, str_sv(&text), e) < 0)
+            if (!group) return bundle_cgroup_absent(rows[i].key, "blkio", e);
+            const char *file = !v2 ? rows[i].v1 : i ? "io.max" : "io.weight";
+            if (bundle_cgroup_put(group, file, str_sv(&text), e) < 0)
                 return err_wrap(e, "applying linux.resources.blockIO.%s", rows[i].key);
         }
     }
@@ -280,19 +285,19 @@ static int apply_huge(const struct strv *groups, const struct codec_json *res, s
         {"pageSize", CODEC_FIELD_TEXT, offsetof(struct row, size), true},
         {"limit", CODEC_FIELD_INT, offsetof(struct row, limit), true}};
     const struct codec_json *list;
-    const char *group = group_of(groups, "hugetlb");
+    const char *group = bundle_cgroup_of(groups, "hugetlb");
     if (get_part(res, "hugepageLimits", CODEC_JSON_ARRAY, &list, e) < 0) return -1;
     for (size_t i = 0; i < codec_json_len(list); i++) {
         struct row r = {0};
         int rc = codec_json_decode(codec_json_at(list, i), "hugepageLimits", rows, 2, &r, e);
         own(free) char *size = r.size;
         if (rc < 0) return -1;
-        if (!group) return no_controller("hugepageLimits", "hugetlb", e);
+        if (!group) return bundle_cgroup_absent("hugepageLimits", "hugetlb", e);
         if (strchr(size, '/')) return err_set(e, ERR_INPUT, "hugepageLimits: bad page size");
         own(free) char *file =
             str_fmt("hugetlb.%s.%s", size, bundle_cgroup_v2() ? "max" : "limit_in_bytes");
         own(free) char *value = str_fmt("%llu", (unsigned long long)r.limit);
-        if (put(group, file, sv_of(value), e) < 0) return -1;
+        if (bundle_cgroup_put(group, file, sv_of(value), e) < 0) return -1;
     }
     return 0;
 }
@@ -307,16 +312,16 @@ static int apply_priorities(const struct strv *groups, const struct codec_json *
         {"name", CODEC_FIELD_TEXT, offsetof(struct row, name), true},
         {"priority", CODEC_FIELD_INT, offsetof(struct row, priority), true}};
     const struct codec_json *list, *network = codec_json_get(res, "network");
-    const char *group = bundle_cgroup_v2() ? NULL : group_of(groups, "net_prio");
+    const char *group = bundle_cgroup_v2() ? NULL : bundle_cgroup_of(groups, "net_prio");
     if (get_part(network, "priorities", CODEC_JSON_ARRAY, &list, e) < 0) return -1;
     for (size_t i = 0; i < codec_json_len(list); i++) {
         struct row r = {0};
         int rc = codec_json_decode(codec_json_at(list, i), "network.priorities", rows, 2, &r, e);
         own(free) char *name = r.name;
         if (rc < 0) return -1;
-        if (!group) return no_controller("network.priorities", "net_prio", e);
+        if (!group) return bundle_cgroup_absent("network.priorities", "net_prio", e);
         own(free) char *value = str_fmt("%s %lld", name, (long long)r.priority);
-        if (put(group, "net_prio.ifpriomap", sv_of(value), e) < 0) return -1;
+        if (bundle_cgroup_put(group, "net_prio.ifpriomap", sv_of(value), e) < 0) return -1;
     }
     return 0;
 }
@@ -327,7 +332,7 @@ static int apply_rdma(const struct strv *groups, const struct codec_json *res, s
         const char *key, *word;
     } parts[] = {{"hcaHandles", "hca_handle"}, {"hcaObjects", "hca_object"}};
     const struct codec_json *list = codec_json_get(res, "rdma");
-    const char *group = group_of(groups, "rdma"), *key;
+    const char *group = bundle_cgroup_of(groups, "rdma"), *key;
     void *it = NULL;
     struct codec_json *v;
     while (list && codec_json_next(list, &it, &key, &v)) {
@@ -341,8 +346,8 @@ static int apply_rdma(const struct strv *groups, const struct codec_json *res, s
                                parts[i].key);
             str_addf(&text, " %s=%lld", parts[i].word, (long long)codec_json_int(n));
         }
-        if (!group) return no_controller("rdma", "rdma", e);
-        if (put(group, "rdma.max", str_sv(&text), e) < 0) return -1;
+        if (!group) return bundle_cgroup_absent("rdma", "rdma", e);
+        if (bundle_cgroup_put(group, "rdma.max", str_sv(&text), e) < 0) return -1;
     }
     return 0;
 }
@@ -362,7 +367,7 @@ static int apply_unified(const struct strv *groups, const struct codec_json *res
             return err_set(e, ERR_INPUT, "linux.resources.unified: '%s' names no setting", key);
         if (codec_json_type(v) != CODEC_JSON_TEXT)
             return err_set(e, ERR_INPUT, "linux.resources.unified: '%s' must be a text", key);
-        if (put(groups->p[0], key, codec_json_text(v), e) < 0) return -1;
+        if (bundle_cgroup_put(groups->p[0], key, codec_json_text(v), e) < 0) return -1;
     }
     return 0;
 }
@@ -399,31 +404,51 @@ static int put_rule(const struct rule_files *f, const struct sandbox_device_rule
 static int apply_devices(const struct strv *groups, const struct codec_json *res, struct err *e)
 {
     const struct codec_json *list;
-    const char *group = group_of(groups, "devices");
+    const char *group = bundle_cgroup_of(groups, "devices");
     own(sandbox_device_rules) struct sandbox_device_rules rules = {0};
     if (get_part(res, "devices", CODEC_JSON_ARRAY, &list, e) < 0 ||
         bundle_devices_read(list, &rules, e) < 0)
         return -1;
     if (!rules.n) return 0;
-    if (!group) return no_controller("devices", "devices", e);
+    if (!group) return bundle_cgroup_absent("devices", "devices", e);
     if (bundle_cgroup_v2()) {
         own(fd) int fd = fs_open_dir(AT_FDCWD, group, e);
         return fd < 0 ? -1 : sandbox_device_rule_attach(fd, &rules, e);
     }
+    own(sandbox_device_rules) struct sandbox_device_rules lines = {0};
     own(rule_files) struct rule_files files = {{-1, -1}};
+    if (sandbox_device_rule_v1(&rules, &lines, e) < 0)
+        return err_wrap(e, "applying linux.resources.devices");
     if (open_rules(group, &files, e) < 0) return -1;
-    for (size_t i = 0; i < rules.n; i++)
-        if (put_rule(&files, &rules.p[i], e) < 0)
-            return err_wrap(e, "applying linux.resources.devices[%zu]", i);
+    for (size_t i = 0; i < lines.n; i++)
+        if (put_rule(&files, &lines.p[i], e) < 0)
+            return err_wrap(e, "applying linux.resources.devices");
     for (size_t i = 0; i < sandbox_device_rule_always_n; i++)
         if (put_rule(&files, &sandbox_device_rule_always[i], e) < 0) return -1;
     return 0;
 }
 
+// v1 refuses a limit below what is in use; v2 kills until it fits, unless one looks before.
+static int check_memory(const struct strv *groups, const struct codec_json *res, struct err *e)
+{
+    uint64_t used;
+    own(str) struct str text = {0};
+    const struct codec_json *mem = codec_json_get(res, "memory");
+    int64_t limit = codec_json_int(codec_json_get(mem, "limit"));
+    if (!codec_json_bool(codec_json_get(mem, "checkBeforeUpdate")) || !bundle_cgroup_v2() ||
+        !groups->n || limit <= 0 || bundle_cgroup_get(groups->p[0], "memory.current", &text) < 0 ||
+        !num_u64_max(sv_trim(str_sv(&text)), INT64_MAX, &used) || (int64_t)used <= limit)
+        return 0;
+    return err_set(e, ERR_CONFLICT,
+                   "linux.resources.memory.limit: %lld is less than the %lld in use",
+                   (long long)limit, (long long)used);
+}
+
 int bundle_cgroup_apply(const struct strv *groups, const struct codec_json *res, struct err *e)
 {
     if (!res) return 0;
-    if (check_parts(res, e) < 0 || apply_limits(groups, res, e) < 0 ||
+    if (check_parts(res, e) < 0 || check_memory(groups, res, e) < 0 ||
+        apply_limits(groups, res, e) < 0 ||
         apply_cpu_max(groups, res, e) < 0 || apply_block(groups, res, e) < 0 ||
         apply_huge(groups, res, e) < 0 || apply_priorities(groups, res, e) < 0 ||
         apply_rdma(groups, res, e) < 0)
@@ -463,9 +488,9 @@ static int fill_cpuset(const char *group, struct err *e)
     *strrchr(parent, '/') = '\0';
     for (int i = 0; i < 2; i++) {
         own(str) struct str have = {0}, above = {0};
-        if (get(group, files[i], &have) < 0 || sv_trim(str_sv(&have)).n) continue;
-        if (get(parent, files[i], &above) < 0) continue;
-        if (put(group, files[i], sv_trim(str_sv(&above)), e) < 0) return -1;
+        if (bundle_cgroup_get(group, files[i], &have) < 0 || sv_trim(str_sv(&have)).n) continue;
+        if (bundle_cgroup_get(parent, files[i], &above) < 0) continue;
+        if (bundle_cgroup_put(group, files[i], sv_trim(str_sv(&above)), e) < 0) return -1;
     }
     return 0;
 }
@@ -476,14 +501,15 @@ static void enable_v2(const char *group)
                                         "+io",  "+hugetlb", "+rdma"};
     struct err ignored;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        put(group, "cgroup.subtree_control", sv_of(names[i]), &ignored);
+        bundle_cgroup_put(group, "cgroup.subtree_control", sv_of(names[i]), &ignored);
 }
 
 static int make_group(const char *top, const char *path, struct err *e)
 {
     own(str) struct str at = {0};
     str_addz(&at, top);
-    bool cpuset = in_list(controllers_of(path), "cpuset"), v2 = bundle_cgroup_v2();
+    bool v2 = bundle_cgroup_v2();
+    bool cpuset = bundle_cgroup_lists(bundle_cgroup_controllers(path), "cpuset");
     for (struct sv rest = sv_of(path + strlen(top) + 1); rest.p;) {
         struct sv name = sv_cut(&rest, '/');
         if (!name.n) continue;
@@ -517,17 +543,19 @@ static bool wanted(const struct oci_runtime *r, struct sv controllers)
     if (r->cgroups_path && r->cgroups_path[0]) return true;
     // Who looks at them from inside looks for all of them.
     vec_each(m, &r->mounts) if (m->type && strcmp(m->type, "cgroup") == 0) return true;
-    if (in_list(controllers, "freezer")) return true;
-    if (codec_json_len(codec_json_get(r->resources, "devices")) && in_list(controllers, "devices"))
+    if (bundle_cgroup_lists(controllers, "freezer")) return true;
+    if (codec_json_len(codec_json_get(r->resources, "devices")) &&
+        bundle_cgroup_lists(controllers, "devices"))
         return true;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         if (codec_json_get(r->resources, limits[i].part) &&
-            in_list(controllers, limits[i].controller))
+            bundle_cgroup_lists(controllers, limits[i].controller))
             return true;
     static const char *const others[][2] = {
         {"hugepageLimits", "hugetlb"}, {"network", "net_prio"}, {"rdma", "rdma"}};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (codec_json_get(r->resources, others[i][0]) && in_list(controllers, others[i][1]))
+        if (codec_json_get(r->resources, others[i][0]) &&
+            bundle_cgroup_lists(controllers, others[i][1]))
             return true;
     return false;
 }
@@ -601,7 +629,7 @@ int bundle_cgroup_name(const struct bundle_context *c, const struct oci_runtime 
 // The folder of the whole tree that a group is in: of one controller on v1.
 static struct sv tree_of(const char *group)
 {
-    struct sv controllers = controllers_of(group);
+    struct sv controllers = bundle_cgroup_controllers(group);
     return sv_part(sv_of(group), 0, sizeof TOP - 1 + (controllers.n ? 1 + controllers.n : 0));
 }
 
@@ -614,7 +642,7 @@ static int make_one(const char *group, bool in_userns, struct err *e)
         bool denied = e->sys == EACCES || e->sys == EPERM || e->sys == EROFS;
         return in_userns && denied ? 1 : -1;
     }
-    if (get(group, "cgroup.procs", &procs) == 0 && procs.n)
+    if (bundle_cgroup_get(group, "cgroup.procs", &procs) == 0 && procs.n)
         return err_set(e, ERR_CONFLICT, "the control group '%s' is in use", group);
     return 0;
 }
@@ -644,136 +672,4 @@ int bundle_cgroup_make(const struct bundle_context *c, const struct oci_runtime 
     if (rc == 0) rc = bundle_cgroup_open(groups, out, e);
     if (rc < 0) bundle_cgroup_remove(groups);
     return rc;
-}
-
-// --- life --------------------------------------------------------------------------------------
-
-// The last processes may still be on their way out.
-static void remove_group(const char *path, int levels)
-{
-    own(strv) struct strv names = {0};
-    struct err ignored;
-    if (levels && unlinkat(AT_FDCWD, path, AT_REMOVEDIR) != 0 && errno != ENOENT) {
-        if (fs_list(AT_FDCWD, path, &names, &ignored) < 0) return;
-        for (size_t i = 0; i < names.n; i++) {
-            own(free) char *sub = str_fmt("%s/%s", path, names.p[i]);
-            struct stat st;
-            if (fstatat(AT_FDCWD, sub, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
-                remove_group(sub, levels - 1);
-        }
-        for (int i = 0; i < 100 && unlinkat(AT_FDCWD, path, AT_REMOVEDIR) != 0 && errno == EBUSY;
-             i++)
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    }
-}
-
-void bundle_cgroup_remove(const struct strv *groups)
-{
-    for (size_t i = 0; i < groups->n; i++) remove_group(groups->p[i], LEVELS_MAX);
-}
-
-bool bundle_cgroup_frozen(const struct strv *groups)
-{
-    own(str) struct str text = {0};
-    const char *g = group_of(groups, "freezer");
-    if (!g) return false;
-    if (!bundle_cgroup_v2())
-        return get(g, "freezer.state", &text) == 0 && !sv_starts(str_sv(&text), "THAWED");
-    return get(g, "cgroup.freeze", &text) == 0 && sv_starts(str_sv(&text), "1");
-}
-
-static bool settled(const char *g, bool frozen)
-{
-    own(str) struct str text = {0};
-    if (bundle_cgroup_v2())
-        return get(g, "cgroup.events", &text) == 0 &&
-               strstr(str_z(&text), frozen ? "frozen 1" : "frozen 0") != NULL;
-    return get(g, "freezer.state", &text) == 0 &&
-           sv_starts(str_sv(&text), frozen ? "FROZEN" : "THAWED");
-}
-
-int bundle_cgroup_freeze(const struct strv *groups, bool frozen, struct err *e)
-{
-    const char *g = group_of(groups, "freezer");
-    if (!g) return no_controller("pause", "freezer", e);
-    for (int i = 0; i < 1000; i++) {
-        int rc = bundle_cgroup_v2()
-                     ? put(g, "cgroup.freeze", frozen ? SV("1") : SV("0"), e)
-                     : put(g, "freezer.state", frozen ? SV("FROZEN") : SV("THAWED"), e);
-        if (rc < 0) return -1;
-        if (settled(g, frozen)) return 0;
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    }
-    return err_set(e, ERR_SYSTEM, "the container's processes did not freeze within a second");
-}
-
-// Those of the groups below as well: a container may have made some of its own.
-static void add_pids(const char *group, int levels, struct codec_json *out)
-{
-    struct err ignored;
-    own(str) struct str text = {0};
-    own(strv) struct strv names = {0};
-    if (get(group, "cgroup.procs", &text) < 0) return;
-    for (struct sv rest = str_sv(&text); rest.p;) {
-        uint64_t pid;
-        if (num_u64_max(sv_cut(&rest, '\n'), INT32_MAX, &pid) && pid)
-            codec_json_add(out, codec_json_new_int((int64_t)pid));
-    }
-    if (!levels || fs_list(AT_FDCWD, group, &names, &ignored) < 0) return;
-    for (size_t i = 0; i < names.n; i++) {
-        own(free) char *sub = str_fmt("%s/%s", group, names.p[i]);
-        struct stat st;
-        if (fstatat(AT_FDCWD, sub, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
-            add_pids(sub, levels - 1, out);
-    }
-}
-
-int bundle_cgroup_pids(const struct strv *groups, struct codec_json *out, struct err *e)
-{
-    if (!groups->n) return err_set(e, ERR_UNSUPPORTED, "the container has no control group");
-    add_pids(groups->p[0], LEVELS_MAX, out);
-    return 0;
-}
-
-// Frozen while it goes on, so that nothing forks away from under the list.
-int bundle_cgroup_signal(const struct strv *groups, int sig, struct err *e)
-{
-    struct err ignored;
-    own(codec_json) struct codec_json *pids = codec_json_new_array();
-    bool froze = !bundle_cgroup_frozen(groups) && bundle_cgroup_freeze(groups, true, &ignored) == 0;
-    int rc = bundle_cgroup_pids(groups, pids, e);
-    for (size_t i = 0; i < codec_json_len(pids); i++)
-        kill((pid_t)codec_json_int(codec_json_at(pids, i)), sig);
-    if (froze || sig == SIGKILL) bundle_cgroup_freeze(groups, false, &ignored);
-    return rc;
-}
-
-static void add_number(struct codec_json *to, const char *key, const struct strv *groups,
-                       const char *controller, const char *v1, const char *v2)
-{
-    own(str) struct str text = {0};
-    const char *g = group_of(groups, controller);
-    uint64_t v;
-    if (!g || get(g, bundle_cgroup_v2() ? v2 : v1, &text) < 0) return;
-    if (num_u64_max(sv_trim(str_sv(&text)), INT64_MAX, &v))
-        codec_json_set(to, key, codec_json_new_int((int64_t)v));
-}
-
-struct codec_json *bundle_cgroup_stats(const struct strv *groups)
-{
-    struct codec_json *data = codec_json_new_object(), *cpu = codec_json_new_object(),
-                      *usage = codec_json_new_object(), *memory = codec_json_new_object(),
-                      *m = codec_json_new_object(), *pids = codec_json_new_object();
-    add_number(usage, "total", groups, "cpuacct", "cpuacct.usage", "");
-    codec_json_set(cpu, "usage", usage);
-    codec_json_set(data, "cpu", cpu);
-    add_number(m, "usage", groups, "memory", "memory.usage_in_bytes", "memory.current");
-    add_number(m, "max", groups, "memory", "memory.max_usage_in_bytes", "memory.peak");
-    add_number(m, "limit", groups, "memory", "memory.limit_in_bytes", "memory.max");
-    codec_json_set(memory, "usage", m);
-    codec_json_set(data, "memory", memory);
-    add_number(pids, "current", groups, "pids", "pids.current", "pids.current");
-    add_number(pids, "limit", groups, "pids", "pids.max", "pids.max");
-    codec_json_set(data, "pids", pids);
-    return data;
 }

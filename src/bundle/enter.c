@@ -13,9 +13,7 @@
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <net/if.h>
-#include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +24,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bundle/internal.h"
@@ -329,43 +326,35 @@ static uint32_t parents_turn(const struct sandbox_plan *p)
     return pid;
 }
 
-static _Noreturn void exec_call(const struct bundle_call *c, int in)
+static int state_file(const struct bundle_plan *o, bool start, uint32_t pid)
 {
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    if (dup2(in, 0) == 0 && close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
-        execve(c->argv[0], c->argv + 1, c->envp);
-    _exit(127);
+    char text[24];
+    const char *head = o->state_head[start];
+    int n = snprintf(text, sizeof text, "%u", pid), in = memfd_create("state", MFD_CLOEXEC);
+    bool ok = in >= 0 && write(in, head, strlen(head)) > 0 && write(in, text, (size_t)n) == n &&
+              write(in, o->state_tail, strlen(o->state_tail)) > 0 && lseek(in, 0, SEEK_SET) == 0;
+    return ok ? in : -1;
 }
 
 static void call(const struct sandbox_plan *p, const struct bundle_call *c, uint32_t pid,
                  uint32_t index)
 {
-    char text[24];
-    const struct bundle_plan *o = p->bundle;
-    const char *head = o->state_head[c->start];
-    int n = snprintf(text, sizeof text, "%u", pid), status = 0;
-    int in = memfd_create("state", MFD_CLOEXEC);
-    sandbox_enter_need(
-        p,
-        in >= 0 && write(in, head, strlen(head)) > 0 && write(in, text, (size_t)n) == n &&
-            write(in, o->state_tail, strlen(o->state_tail)) > 0 && lseek(in, 0, SEEK_SET) == 0,
-        STEP_HOOK);
-    int fd = -1;
-    pid_t child = proc_fork(0, &fd);
-    if (child == 0) exec_call(c, in);
-    if (child < 0) sandbox_enter_fail(p, STEP_HOOK, index);
-    struct pollfd wait_for = {.fd = fd, .events = POLLIN};
-    int rc, limit = c->timeout > 2000000 ? 2000000000 : (int)(c->timeout * 1000);
-    do rc = poll(&wait_for, 1, limit ? limit : -1);
-    while (rc < 0 && errno == EINTR);
-    if (rc == 0) syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
-    close(fd);
+    struct bundle_hook_end end;
+    struct proc child = PROC_NONE;
+    int in = state_file(p->bundle, c->start, pid), said[2];
+    if (in < 0 || bundle_hook_pipe(said) != 0) sandbox_enter_fail(p, STEP_HOOK, index);
+    child.pid = proc_fork(0, &child.fd);
+    if (child.pid == 0) bundle_hook_exec(c->argv[0], c->argv + 1, c->envp, in, said[1]);
+    close(said[1]);
+    if (child.pid < 0) sandbox_enter_fail(p, STEP_HOOK, index);
+    bundle_hook_await(&child, said[0], c->timeout, &end);
+    close(said[0]);
+    close(child.fd);
     close(in);
-    errno = rc == 0 ? ETIMEDOUT : 0;
-    if (rc == 0 || status != 0) sandbox_enter_fail(p, STEP_HOOK, index);
+    if (!end.late && end.status == 0) return;
+    struct report r = {.head_n = sizeof end};
+    memcpy(r.head, &end, sizeof end);
+    sandbox_enter_fail_with(p, STEP_HOOK, index, &r, 0);
 }
 
 static void calls(const struct sandbox_plan *p, bool start, uint32_t pid)

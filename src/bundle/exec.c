@@ -88,8 +88,10 @@ static int read_process(const struct bundle_exec_options *o, struct oci_runtime 
 }
 
 struct telling {
+    const struct bundle_context *c;
     const struct bundle_exec_options *o;
-    const struct oci_process *process;
+    const struct bundle_box *box;
+    const struct oci_runtime *config;
     int pty;
 };
 
@@ -98,9 +100,11 @@ static int on_report(struct sandbox_plan *p, const struct report *r, struct proc
 {
     struct telling *t = p->on_report_arg;
     own(fd) int fd = got;
-    (void)child;
+    // Each filter has a listener of its own: the one from the start knows nothing of this process.
+    if (r->kind == REPORT_LISTENER)
+        return bundle_send_listener(t->c, t->box, t->config, child->pid, fd, p->peer_fd, e);
     if (r->kind != REPORT_PTY || fd < 0) return 0;
-    if (bundle_send_terminal(t->o->console_socket, t->process, fd, e) < 0) return -1;
+    if (bundle_send_terminal(t->o->console_socket, &t->config->process, fd, e) < 0) return -1;
     t->pty = take_fd(fd);
     return 0;
 }
@@ -135,9 +139,11 @@ static int fill_plan(struct bundle_context *c, const struct bundle_exec_options 
     if (bundle_plan_personality(config, p, e) < 0 ||
         bundle_plan_affinity(&config->process, p, e) < 0)
         return -1;
-    p->seccomp_flags &= ~(1u << 3);  // its listener was taken at start
     p->keep_fds = (unsigned)o->preserve_fds;
-    return bundle_cgroup_open(&box->groups, &p->cgroup, e);
+    if (!o->cgroups || !o->cgroups->n) return bundle_cgroup_open(&box->groups, &p->cgroup, e);
+    own(strv) struct strv below = {0};
+    if (bundle_cgroup_below(&box->groups, o->cgroups, &below, e) < 0) return -1;
+    return bundle_cgroup_open(&below, &p->cgroup, e);
 }
 
 static int write_pid(const char *path, pid_t pid, struct err *e)
@@ -180,7 +186,7 @@ int bundle_exec(struct bundle_context *c, const struct bundle_exec_options *o, i
     own(bundle_box) struct bundle_box box = BUNDLE_BOX_NONE;
     own(oci_runtime) struct oci_runtime config = {0};
     struct sandbox s = {.proc = PROC_NONE, .pty_fd = -1};
-    struct telling t = {.o = o, .process = &config.process, .pty = -1};
+    struct telling t = {.c = c, .o = o, .box = &box, .config = &config, .pty = -1};
     *out_status = 0;
     if (bundle_box_open(c, o->id, false, &box, e) < 0) return -1;
     enum bundle_status status = bundle_box_status(&box);

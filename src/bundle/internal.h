@@ -21,6 +21,7 @@ struct bundle_box {
     int root_fd, dir_fd, lock_fd;
     char id[256];
     char *version, *bundle, *rootfs, *created, *boot;
+    char *scope; // systemd's unit; NULL: none
     int64_t pid, start_time, owner;
     bool has_hooks;           // poststart or poststop: worth reading the config again
     struct strv groups;       // folders of control groups
@@ -59,6 +60,30 @@ int bundle_box_connect(const struct bundle_box *b, const char *name, struct err 
 // poststop it is a warning, and the next one follows.
 int bundle_hooks_run(const struct oci_runtime *r, enum oci_hook_kind kind,
                      const struct codec_json *state, const struct event_sink *sink, struct err *e);
+struct bundle_hook_end {
+    int status;     // as waitpid(2) has it
+    bool late;      // killed: its time was up
+    uint32_t said_n;
+    char said[1024];  // the end of what it said on stderr
+};
+// For both sides. The pipe's first end does not block; it is the second one that the hook gets.
+int bundle_hook_pipe(int out[2]);
+_Noreturn void bundle_hook_exec(const char *path, char *const *argv, char *const *envp, int in,
+                                int said);
+void bundle_hook_await(const struct proc *p, int said_fd, int64_t seconds,
+                       struct bundle_hook_end *out);
+// The child's report of a hook that failed (report.head: how it ended). 0: it is none.
+int bundle_hook_error(const struct sandbox_plan *p, const struct report *r, struct err *e);
+
+// --- bundle/send.c
+// --------------------------------------------------------------------------------
+int bundle_send_terminal(const char *socket_path, const struct oci_process *pr, int master,
+                         struct err *e);
+// To linux.seccomp.listenerPath; returns when it was read. status_fd: where we hear of the process.
+// 1: the receiver lets it wait; that it was executed will not be heard.
+int bundle_send_listener(const struct bundle_context *c, const struct bundle_box *box,
+                         const struct oci_runtime *r, int64_t pid, int fd, int status_fd,
+                         struct err *e);
 
 // --- bundle/cgroup.c
 // ------------------------------------------------------------------------------- Makes the
@@ -68,6 +93,7 @@ int bundle_hooks_run(const struct oci_runtime *r, enum oci_hook_kind kind,
 // came from: bundle_scope_leave when the container is in.
 struct bundle_scope {
     char *before, *ours; // groups; NULL: none
+    char unit[256];      // "": none
 };
 int bundle_cgroup_name(const struct bundle_context *c, const struct oci_runtime *r, const char *id,
                        const struct idmap *ids, struct bundle_scope *scope, struct strv *groups,
@@ -84,6 +110,20 @@ int bundle_cgroup_pids(const struct strv *groups, struct codec_json *out, struct
 int bundle_cgroup_signal(const struct strv *groups, int sig, struct err *e);
 struct codec_json *bundle_cgroup_stats(const struct strv *groups);
 bool bundle_cgroup_v2(void);
+// For the parts of it. The container's group that has a controller, NULL: none; what a group's tree
+// has ("cpu,cpuacct"; "" on v2); files of a group.
+const char *bundle_cgroup_of(const struct strv *groups, const char *controller);
+struct sv bundle_cgroup_controllers(const char *group);
+bool bundle_cgroup_lists(struct sv list, const char *name);
+int bundle_cgroup_put(const char *group, const char *file, struct sv value, struct err *e);
+int bundle_cgroup_get(const char *group, const char *file, struct str *out);
+int bundle_cgroup_absent(const char *what, const char *controller, struct err *e);
+// Groups below the container's, as `exec --cgroup` names them: "PATH" or "CONTROLLER[,...]:PATH".
+int bundle_cgroup_below(const struct strv *groups, const struct strv *wanted, struct strv *out,
+                        struct err *e);
+// Of cpu.shares and blkio.weight: 1 to 10000.
+int64_t bundle_cgroup_weight(int64_t shares);
+int64_t bundle_cgroup_io_weight(int64_t weight);
 
 // --- bundle/scope.c
 // --------------------------------------------------------------------------------
@@ -96,6 +136,10 @@ int bundle_scope_parse(const char *path, const char *id, struct bundle_scope_nam
 int bundle_scope_enter(const struct idmap *ids, const char *cgroups_path, const char *id,
                        struct bundle_scope *s, char **out_group, struct err *e);
 void bundle_scope_leave(struct bundle_scope *s);
+// bundle/unit.c: limits as properties of the scope; what systemd does not take is a warning.
+void bundle_unit_tell(const struct bundle_context *c, const struct idmap *ids, const char *unit,
+                      const struct codec_json *resources);
+void bundle_unit_print(const struct codec_json *resources, struct str *out); // "MemoryMax=1\n..."
 // bundle/devices.c: the rules of linux.resources.devices, in their order.
 int bundle_devices_read(const struct codec_json *list, struct sandbox_device_rules *out,
                         struct err *e);
@@ -201,8 +245,7 @@ _Noreturn void bundle_enter_walk(const struct sandbox_plan *p);
 
 // --- bundle/verbs.c, bundle/life.c
 // --------------------------------------------------------------------
-int bundle_send_terminal(const char *socket_path, const struct oci_process *pr, int master,
-                         struct err *e);
+bool bundle_in_userns(void); // the ids that we see are not the machine's own
 int bundle_attend(struct sandbox *s, int pty, int *out_status, struct err *e);
 // Groups, poststop hooks, folder: of a container that has ended. config: as it was at create.
 int bundle_box_delete(struct bundle_box *b, const struct oci_runtime *config,

@@ -143,6 +143,20 @@ int bundle_freeze(struct bundle_context *c, const char *id, bool frozen, struct 
     return bundle_cgroup_freeze(&box.groups, frozen, e);
 }
 
+// On v2 swap is counted apart: a new sum of both needs the one that is not changed.
+static void complete_memory(const struct strv *groups, struct codec_json *resources)
+{
+    uint64_t limit;
+    own(str) struct str text = {0};
+    struct codec_json *memory = codec_json_get(resources, "memory");
+    if (!bundle_cgroup_v2() || !groups->n || codec_json_int(codec_json_get(memory, "swap")) <= 0 ||
+        codec_json_int(codec_json_get(memory, "limit")) ||
+        bundle_cgroup_get(groups->p[0], "memory.max", &text) < 0 ||
+        !num_u64_max(sv_trim(str_sv(&text)), INT64_MAX, &limit))
+        return;
+    codec_json_set(memory, "limit", codec_json_new_int((int64_t)limit));
+}
+
 int bundle_update(struct bundle_context *c, const char *id, struct sv resources, struct err *e)
 {
     own(bundle_box) struct bundle_box box = BUNDLE_BOX_NONE;
@@ -154,7 +168,13 @@ int bundle_update(struct bundle_context *c, const char *id, struct sv resources,
         return -1;
     if (bundle_box_status(&box) == BUNDLE_STOPPED)
         return err_set(e, ERR_CONFLICT, "cannot update a container that is stopped");
-    return bundle_cgroup_apply(&box.groups, j, e);
+    complete_memory(&box.groups, j);
+    if (bundle_cgroup_apply(&box.groups, j, e) < 0) return -1;
+    bool root = geteuid() == 0 && !bundle_in_userns();
+    struct idmap ids = {.mode = root ? IDMAP_ROOT : IDMAP_RANGE};
+    ids.uid.range[0].outside = geteuid();
+    if (box.scope) bundle_unit_tell(c, &ids, box.scope, j);
+    return 0;
 }
 
 static void add_box(const struct bundle_context *c, const char *id, struct codec_json *list)

@@ -52,7 +52,8 @@ static const struct {
                     {"unbindable", MS_UNBINDABLE}};
 // Words that ask for what is there already, or that only the old mount call knew.
 static const char *const ignored[] = {"defaults", "loud",       "quiet",      "async",    "nomand",
-                                      "remount",  "nolazytime", "noiversion"};
+                                      "remount",  "nolazytime", "noiversion", "silent",
+                                      "iversion"};
 
 struct wishes {
     bool bind, recursive, map, map_recursive, copy_up;

@@ -554,7 +554,7 @@ static int check_listener(const struct codec_json *seccomp, struct err *e)
 {
     struct stat st;
     own(free) char *path = sv_dup(codec_json_text(codec_json_get(seccomp, "listenerPath")));
-    if (!path[0]) return 0;
+    if (!path[0] || !sandbox_seccomp_notifies(seccomp)) return 0;
     own(fd) int fd = fs_open(path, O_PATH, 0, e);
     if (fd < 0) return err_wrap(e, "looking for linux.seccomp.listenerPath");
     if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode)) return 0;
@@ -591,6 +591,7 @@ int bundle_plan_make(struct engine *en, const struct bundle_build *b, struct san
     sandbox_plan_begin(en, spec, p);
     p->bundle = o;
     p->what = bundle_plan_what;
+    p->explain = bundle_hook_error;
     p->walk = bundle_enter_walk;
     p->parent_joins = true;
     p->user_mode = b->in_userns;

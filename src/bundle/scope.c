@@ -93,8 +93,9 @@ int bundle_scope_enter(const struct idmap *ids, const char *cgroups_path, const 
                                                  .slice = name.slice[0] ? name.slice : NULL,
                                                  .text = text,
                                                  .pid = getpid()};
-    if (sandbox_systemd_scope(ids, &wanted, e) < 0 || own_group(&scope, e) < 0 ||
-        make(scope, OURS, &s->ours, e) < 0 || go(s->ours, e) < 0 ||
+    if (sandbox_systemd_scope(ids, &wanted, e) < 0) return -1;
+    snprintf(s->unit, sizeof s->unit, "%s", name.unit);
+    if (own_group(&scope, e) < 0 || make(scope, OURS, &s->ours, e) < 0 || go(s->ours, e) < 0 ||
         make(scope, "container", out_group, e) < 0)
         return -1;
     return 0;

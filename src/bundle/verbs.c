@@ -20,6 +20,7 @@
 #include "base/own.h"
 #include "bundle/bundle.h"
 #include "bundle/internal.h"
+#include "oci/image.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/doorstep.h"
 #include "sandbox/join.h"
@@ -57,8 +58,7 @@ static int read_config(const char *bundle, struct str *text, struct oci_runtime 
     return oci_runtime_parse(str_sv(text), path, out, e);
 }
 
-// Whether the ids that we see are the machine's own.
-static bool in_userns(void)
+bool bundle_in_userns(void)
 {
     struct err ignored;
     own(str) struct str text = {0};
@@ -121,64 +121,6 @@ static int become_root(struct oci_runtime *r, struct engine *en, struct err *e)
 
 // --- what the child tells -----------------------------------------------------------------------
 
-static int send_fd(const char *path, struct sv text, int fd, struct err *e)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof a.sun_path)
-        return err_set(e, ERR_INPUT, "the socket path '%s' is too long", path);
-    memcpy(a.sun_path, path, strlen(path));
-    own(fd) int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (s < 0 || connect(s, (struct sockaddr *)&a, sizeof a) != 0)
-        return err_sys(e, "connect to '%s'", path);
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec io = {(void *)(uintptr_t)text.p, text.n};
-    struct msghdr m = {.msg_iov = &io,
-                       .msg_iovlen = 1,
-                       .msg_control = control.bytes,
-                       .msg_controllen = sizeof control.bytes};
-    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-    h->cmsg_level = SOL_SOCKET;
-    h->cmsg_type = SCM_RIGHTS;
-    h->cmsg_len = CMSG_LEN(sizeof fd);
-    memcpy(CMSG_DATA(h), &fd, sizeof fd);
-    if (sendmsg(s, &m, MSG_NOSIGNAL) != (ssize_t)text.n) return err_sys(e, "send to '%s'", path);
-    return 0;
-}
-
-int bundle_send_terminal(const char *socket_path, const struct oci_process *pr, int master,
-                         struct err *e)
-{
-    const struct winsize ws = {.ws_row = pr->rows, .ws_col = pr->columns};
-    if ((ws.ws_row || ws.ws_col) && ioctl(master, TIOCSWINSZ, &ws) != 0)
-        return err_sys(e, "set the size of the terminal");
-    return socket_path ? send_fd(socket_path, SV("/dev/pts/0"), master, e) : 0;
-}
-
-// The specification's containerProcessState, to whoever answers for the filter.
-static int send_listener(const struct bundle_box *box, const struct oci_runtime *r, int64_t pid,
-                         const char *status, int fd, struct err *e)
-{
-    own(str) struct str text = {0};
-    own(codec_json) struct codec_json *j = codec_json_new_object();
-    struct codec_json *fds = codec_json_new_array();
-    struct sv path = codec_json_text(codec_json_get(r->seccomp, "listenerPath"));
-    struct sv meta = codec_json_text(codec_json_get(r->seccomp, "listenerMetadata"));
-    codec_json_add(fds, codec_json_new_text(SV("seccompFd")));
-    codec_json_set_text(j, "ociVersion", r->version);
-    codec_json_set(j, "fds", fds);
-    codec_json_set(j, "pid", codec_json_new_int(pid));
-    if (meta.n) codec_json_set(j, "metadata", codec_json_new_text(meta));
-    struct codec_json *state = bundle_box_state(box, BUNDLE_RUNNING);
-    codec_json_set_text(state, "status", status);
-    codec_json_set(j, "state", state);
-    codec_json_print(j, &text);
-    own(free) char *z = sv_dup(path);
-    return send_fd(z, str_sv(&text), fd, e);
-}
-
 static int know_child(struct making *m, const struct proc *child, struct err *e)
 {
     uint64_t start;
@@ -224,7 +166,7 @@ static int on_report(struct sandbox_plan *p, const struct report *r, struct proc
         m->pty = take_fd(fd);
         return 0;
     case REPORT_LISTENER:
-        return send_listener(m->box, m->config, child->pid, "running", fd, e);
+        return bundle_send_listener(m->c, m->box, m->config, child->pid, fd, p->peer_fd, e);
     case REPORT_HOOKS:
         return parents_hooks(m, child, p->peer_fd, e);
     case REPORT_READY:
@@ -356,7 +298,8 @@ static void use_netns(struct sandbox_netns *n, struct sandbox_spec *spec, struct
 }
 
 static int launch_in(struct making *m, struct engine *en, const char *bundle, bool gate,
-                     struct bundle_scope *scope, struct sandbox *out, struct err *e)
+                     const struct idmap *ids, struct bundle_scope *scope, struct sandbox *out,
+                     struct err *e)
 {
     own(sandbox_spec) struct sandbox_spec spec = {.rootfs_fd = -1};
     own(sandbox_join) struct sandbox_join join = JOIN_NONE;
@@ -373,16 +316,15 @@ static int launch_in(struct making *m, struct engine *en, const char *bundle, bo
                                    .config = m->config,
                                    .options = m->o,
                                    .bundle = bundle,
-                                   .in_userns = in_userns(),
+                                   .in_userns = bundle_in_userns(),
                                    .groups = &m->box->groups,
-                                   .late_groups = may_be_late(m, in_userns()),
+                                   .late_groups = may_be_late(m, bundle_in_userns()),
                                    .cache_fd = cache};
     struct sandbox_cgroup groups = {.n = 0};
-    struct idmap ids = en->ids;
-    if (b.in_userns) ids.mode = IDMAP_RANGE; // whoever is root here has a user's bus
-    if (bundle_cgroup_name(m->c, m->config, m->box->id, &ids, scope, &m->box->groups, e) < 0 ||
+    if (bundle_cgroup_name(m->c, m->config, m->box->id, ids, scope, &m->box->groups, e) < 0 ||
         (!b.late_groups && make_groups(m, b.in_userns, &groups, e) < 0))
         return -1;
+    if (scope->unit[0]) m->box->scope = str_dup(scope->unit);
     int rc = bundle_plan_make(en, &b, &spec, &join, &plan, &extra, e);
     use_netns(&net, &spec, &plan);
     if (rc == 0) rc = sandbox_doorstep_use(&plan, m->doorstep_fd, e);
@@ -412,8 +354,13 @@ static int launch(struct making *m, struct engine *en, const char *bundle, bool 
                   struct sandbox *out, struct err *e)
 {
     struct bundle_scope scope = {0};
-    int rc = launch_in(m, en, bundle, gate, &scope, out, e);
+    struct idmap ids = en->ids;
+    if (bundle_in_userns()) ids.mode = IDMAP_RANGE; // whoever is root here has a user's bus
+    int rc = launch_in(m, en, bundle, gate, &ids, &scope, out, e);
     bundle_scope_leave(&scope);
+    // Only now: as long as we were in it, they were ours too.
+    if (rc == 0 && scope.unit[0])
+        bundle_unit_tell(m->c, &ids, scope.unit, m->config->resources);
     return rc;
 }
 
@@ -444,6 +391,11 @@ static int make(struct making *m, bool gate, struct sandbox *s, struct err *e)
         strv_add(&m->config->process.args, "-");
         m->config->process.cwd = str_dup("/");
     }
+    if (m->o->listen_fds) {  // sd_listen_fds(3): of the program, which will be process 1
+        own(free) char *n = str_fmt("%lld", (long long)m->o->listen_fds);
+        oci_env_set(&m->config->process.env, "LISTEN_FDS", n);
+        oci_env_set(&m->config->process.env, "LISTEN_PID", "1");
+    }
     if (check_terminal(m->o, &m->config->process, !gate, e) < 0 || protect(m, gate, e) < 0 ||
         bundle_box_make(m->c, m->o->id, m->box, e) < 0)
         return -1;
@@ -472,8 +424,8 @@ int bundle_create(struct bundle_context *c, const struct bundle_run_options *o, 
 // --- start -------------------------------------------------------------------------------------
 
 // After it connected: what the child says until it executed its program.
-static int hear(const struct bundle_box *box, int conn, const struct oci_runtime *config,
-                struct err *e)
+static int hear(const struct bundle_context *c, const struct bundle_box *box, int conn,
+                const struct oci_runtime *config, struct err *e)
 {
     struct report r;
     int got = -1;
@@ -481,13 +433,17 @@ static int hear(const struct bundle_box *box, int conn, const struct oci_runtime
     struct sandbox_spec spec = {.args = {(char **)(uintptr_t)no_args, 1}};
     if (config->process.args.n) spec.args = config->process.args;
     struct bundle_plan extra = {.config = config};
-    const struct sandbox_plan plan = {
-        .spec = &spec, .bundle = &extra, .what = bundle_plan_what, .workdir = config->process.cwd};
+    const struct sandbox_plan plan = {.spec = &spec,
+                                      .bundle = &extra,
+                                      .what = bundle_plan_what,
+                                      .explain = bundle_hook_error,
+                                      .workdir = config->process.cwd};
     while (sandbox_receive(conn, &r, &got)) {
         own(fd) int fd = take_fd(got);
         if (r.kind == REPORT_FAIL) return sandbox_error(&plan, &r, e);
-        if (r.kind == REPORT_LISTENER && send_listener(box, config, box->pid, "running", fd, e) < 0)
-            return -1;
+        if (r.kind != REPORT_LISTENER) continue;
+        int rc = bundle_send_listener(c, box, config, box->pid, fd, conn, e);
+        if (rc != 0) return rc < 0 ? -1 : 0;
     }
     return 0;
 }
@@ -515,7 +471,7 @@ int bundle_start(struct bundle_context *c, const char *id, struct err *e)
     own(fd) int conn = bundle_box_connect(&box, "gate", e);
     if (conn < 0) return -1;
     if (unlinkat(box.dir_fd, "gate", 0) != 0) return err_sys(e, "close the container's gate");
-    if (hear(&box, conn, &config, e) < 0) return -1;
+    if (hear(c, &box, conn, &config, e) < 0) return -1;
     return poststart(&box, &config, &c->sink, e);
 }
 

@@ -57,12 +57,12 @@ struct verb {
     bool no_pivot, no_new_keyring, no_subreaper, detach, keep, tty, no_new_privs, all, force, quiet;
     bool rootless, stats, ignore_paused;
     int64_t interval;
-    struct strv env, caps, groups;
+    struct strv env, caps, groups, cgroups;
     // update
     const char *memory, *memory_swap, *memory_reservation;
-    int64_t cpu_quota, cpu_period, cpu_shares, pids_limit,
-        blkio_weight;
-    const char *cpuset_cpus, *cpuset_mems;
+    int64_t cpu_quota, cpu_period, cpu_shares, cpu_burst, cpu_idle, rt_period, rt_runtime,
+        pids_limit, blkio_weight;
+    const char *cpuset_cpus, *cpuset_mems, *l3_cache, *bandwidth;
 };
 #define AT(member) .offset = OPT_AT(struct verb, member)
 #define BUNDLE                                                                                     \
@@ -113,6 +113,8 @@ static const struct opt exec_rows[] = {
     {"no-new-privs", 0, OPT_BOOL, AT(no_new_privs), .help = "Set no_new_privs"},
     {"apparmor", 0, OPT_TEXT, AT(apparmor), .arg = "PROFILE", .help = "AppArmor profile"},
     {"process-label", 0, OPT_TEXT, AT(label), .arg = "LABEL", .help = "SELinux label"},
+    {"cgroup", 0, OPT_LIST, AT(cgroups), .arg = "[CONTROLLER:]PATH",
+     .help = "Run it in this group below the container's"},
     {"ignore-paused", 0, OPT_BOOL, AT(ignore_paused),
      .help = "Start it in a paused container, to run when that is resumed"},
     {"no-subreaper", 0, OPT_BOOL, AT(no_subreaper), .hidden = true, .help = "Accepted"},
@@ -147,10 +149,19 @@ static const struct opt update_rows[] = {
     {"cpu-quota", 0, OPT_INT, AT(cpu_quota), .arg = "USEC", .help = "CPU time in a period"},
     {"cpu-period", 0, OPT_INT, AT(cpu_period), .arg = "USEC", .help = "The period"},
     {"cpu-share", 0, OPT_INT, AT(cpu_shares), .arg = "N", .help = "CPU shares"},
+    {"cpu-burst", 0, OPT_INT, AT(cpu_burst), .arg = "USEC", .help = "Time saved up for later"},
+    {"cpu-idle", 0, OPT_INT, AT(cpu_idle), .arg = "0|1", .help = "Only when nobody else wants it"},
+    {"cpu-rt-period", 0, OPT_INT, AT(rt_period), .arg = "USEC", .help = "Realtime period"},
+    {"cpu-rt-runtime", 0, OPT_INT, AT(rt_runtime), .arg = "USEC",
+     .help = "Realtime CPU time in a period"},
     {"pids-limit", 0, OPT_INT, AT(pids_limit), .arg = "N", .help = "Number of processes"},
     {"blkio-weight", 0, OPT_INT, AT(blkio_weight), .arg = "N", .help = "Weight of block I/O"},
     {"cpuset-cpus", 0, OPT_TEXT, AT(cpuset_cpus), .arg = "LIST", .help = "CPUs"},
     {"cpuset-mems", 0, OPT_TEXT, AT(cpuset_mems), .arg = "LIST", .help = "Memory nodes"},
+    {"l3-cache-schema", 0, OPT_TEXT, AT(l3_cache), .arg = "SCHEMA", .hidden = true,
+     .help = "Not supported"},
+    {"mem-bw-schema", 0, OPT_TEXT, AT(bandwidth), .arg = "SCHEMA", .hidden = true,
+     .help = "Not supported"},
 };
 #undef AT
 
@@ -162,6 +173,18 @@ struct call {
     int argc;
 };
 
+// Sockets that systemd gave to this process, as sd_listen_fds(3) has it, or to the one that podman
+// told it about.
+static int64_t listen_fds(void)
+{
+    uint64_t n = 0, pid = 0;
+    const char *count = getenv("LISTEN_FDS"), *of = getenv("LISTEN_PID");
+    if (!count || !num_u64_max(sv_of(count), 1024, &n)) return 0;
+    if (of && (!num_u64_max(sv_of(of), INT32_MAX, &pid) || (pid != 1 && pid != (uint64_t)getpid())))
+        return 0;
+    return (int64_t)n;
+}
+
 static int run_options(const struct call *x, struct bundle_run_options *o, struct err *e)
 {
     const struct verb *v = x->v;
@@ -171,7 +194,8 @@ static int run_options(const struct call *x, struct bundle_run_options *o, struc
                                      .pid_file = v->pid_file,
                                      .console_socket = v->console_socket,
                                      .id = x->argv[0],
-                                     .preserve_fds = v->preserve_fds,
+                                     .preserve_fds = v->preserve_fds + listen_fds(),
+                                     .listen_fds = listen_fds(),
                                      .no_pivot = v->no_pivot,
                                      .no_new_keyring = v->no_new_keyring,
                                      .detach = v->detach,
@@ -240,6 +264,7 @@ static int do_exec(struct call *x, struct err *e)
                                           .env = &v->env,
                                           .caps = &v->caps,
                                           .groups = &v->groups,
+                                          .cgroups = &v->cgroups,
                                           .argv = x->argv + 1,
                                           .argc = x->argc - 1,
                                           .preserve_fds = v->preserve_fds,
@@ -414,6 +439,10 @@ static int options_json(const struct verb *v, struct str *out, struct err *e)
     set_number(cpu, "quota", v->cpu_quota);
     set_number(cpu, "period", v->cpu_period);
     set_number(cpu, "shares", v->cpu_shares);
+    set_number(cpu, "burst", v->cpu_burst);
+    set_number(cpu, "idle", v->cpu_idle);
+    set_number(cpu, "realtimePeriod", v->rt_period);
+    set_number(cpu, "realtimeRuntime", v->rt_runtime);
     codec_json_set_text(cpu, "cpus", v->cpuset_cpus);
     codec_json_set_text(cpu, "mems", v->cpuset_mems);
     set_number(pids, "limit", v->pids_limit);
@@ -435,6 +464,9 @@ static int do_update(struct call *x, struct err *e)
     own(str) struct str text = {0};
     const char *file = x->v->resources;
     int rc = 0;
+    if (x->v->l3_cache || x->v->bandwidth)
+        return err_set(e, ERR_UNSUPPORTED, "Intel RDT (--l3-cache-schema, --mem-bw-schema) is not "
+                                           "supported");
     if (!file)
         rc = options_json(x->v, &text, e);
     else if (strcmp(file, "-") == 0)
@@ -505,6 +537,17 @@ static void log_line(const struct oci *o, const char *level, const char *message
     fs_write_all(fd, text.p, text.n, &ignored);
 }
 
+static void log_call(const struct oci *o, int argc, char **argv)
+{
+    own(str) struct str text = {0};
+    str_addz(&text, "called:");
+    for (int i = 0; i < argc; i++) {
+        str_addc(&text, ' ');
+        str_add_escaped(&text, sv_of(argv[i]));
+    }
+    log_line(o, "debug", str_z(&text));
+}
+
 // One line: podman and containerd look for words in it ("no such file or directory", "executable
 // file not found in $PATH", "permission denied", "does not exist", "container not running").
 static void one_line(const struct err *e, struct str *out)
@@ -534,6 +577,17 @@ static void on_event(void *arg, const struct event *ev)
 }
 
 // --- the command -------------------------------------------------------------------------------
+
+// Verbs of runc that we do not have.
+static int no_verb(const struct cli *c, const char *name, struct err *e)
+{
+    if (strcmp(name, "checkpoint") == 0 || strcmp(name, "restore") == 0) {
+        err_set(e, ERR_UNSUPPORTED, "%s is not supported", name);
+        return err_hint(e, "memory of running programs is not saved; stop and start them instead");
+    }
+    err_set(e, ERR_USAGE, "unknown verb '%s'", name);
+    return err_hint(e, "'%s oci --help' lists them", c->program);
+}
 
 static const struct verb_row *find_verb(const char *name)
 {
@@ -601,9 +655,9 @@ static int run_oci(struct cli *c, const void *options, struct err *e)
     }
     const struct verb_row *row = find_verb(c->argv[0]);
     int rc = -1;
+    if (o->debug) log_call(o, c->argc, c->argv);
     if (!row) {
-        err_set(e, ERR_USAGE, "unknown verb '%s'", c->argv[0]);
-        err_hint(e, "'%s oci --help' lists them", c->program);
+        no_verb(c, c->argv[0], e);
     } else if (!row->inside || sandbox_sealed(c->own_argv, e) == 0) {
         rc = call_verb(c, o, row, c->argc - 1, c->argv + 1, e);
     }

@@ -92,6 +92,61 @@ void sandbox_device_rule_print(const struct sandbox_device_rule *r, struct str *
         if (r->access & letters[k].bit) str_addc(out, letters[k].letter);
 }
 
+// --- v1 ----------------------------------------------------------------------------------------
+
+static bool covers(const struct sandbox_device_rule *a, const struct sandbox_device_rule *b)
+{
+    return a->type == b->type && (a->major < 0 || a->major == b->major) &&
+           (a->minor < 0 || a->minor == b->minor);
+}
+
+static bool meets(const struct sandbox_device_rule *a, const struct sandbox_device_rule *b)
+{
+    return a->type == b->type && (a->major < 0 || b->major < 0 || a->major == b->major) &&
+           (a->minor < 0 || b->minor < 0 || a->minor == b->minor);
+}
+
+// A rule that is as the default: it takes exceptions back.
+static int take_back(const struct sandbox_device_rule *r, struct sandbox_device_rules *exceptions,
+                     struct sandbox_device_rules *out, struct err *e)
+{
+    vec_each(x, exceptions)
+    {
+        if (!(x->access & r->access) || !meets(r, x)) continue;
+        if (!covers(r, x)) {
+            err_set(e, ERR_UNSUPPORTED,
+                    "control groups version 1 cannot take back a part of an earlier rule");
+            return err_hint(e, "name the devices one by one");
+        }
+        struct sandbox_device_rule same = *x;
+        same.allow = r->allow;
+        same.access = r->access;
+        vec_push(out, same);
+        x->access &= ~r->access;
+    }
+    return 0;
+}
+
+int sandbox_device_rule_v1(const struct sandbox_device_rules *in, struct sandbox_device_rules *out,
+                           struct err *e)
+{
+    own(sandbox_device_rules) struct sandbox_device_rules exceptions = {0};
+    bool standard = true;
+    vec_each(r, in)
+    {
+        vec_push(out, *r);
+        if (r->type == 'a') {
+            standard = r->allow;
+            exceptions.n = 0;
+        } else if (r->allow != standard) {
+            vec_push(&exceptions, *r);
+        } else if (take_back(r, &exceptions, out, e) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 // --- as a program ------------------------------------------------------------------------------
 
 struct code {

@@ -212,8 +212,9 @@ static void load_filter(const struct sandbox_plan *p)
     if (!p->seccomp.len) return;
     long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, p->seccomp_flags, &p->seccomp);
     sandbox_enter_need(p, fd >= 0, STEP_SECCOMP);
-    if (p->seccomp_flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
-        sandbox_enter_send_fd(p, REPORT_LISTENER, (int)fd, STEP_SECCOMP);
+    if (!(p->seccomp_flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)) return;
+    sandbox_enter_send_fd(p, REPORT_LISTENER, (int)fd, STEP_SECCOMP);
+    sandbox_enter_wait(p);  // until somebody has it who can answer
 }
 
 void sandbox_enter_restrict(const struct sandbox_plan *p)

@@ -173,6 +173,8 @@ struct sandbox_plan {
     void *on_report_arg;
     // Which mount, path ... a report of its own steps is about; NULL: a step of ours.
     const char *(*what)(const struct sandbox_plan *p, const struct report *r);
+    // A failure that only this plan can explain: -1 and *e; 0: it is none of those. NULL: there are none.
+    int (*explain)(const struct sandbox_plan *p, const struct report *r, struct err *e);
     // Entering a v1 group waits for all processors, which takes longer than all the mounts: the
     // parent does it meanwhile, and the child asks for the result (enter_wait).
     bool parent_joins;

@@ -241,6 +241,8 @@ int sandbox_error(const struct sandbox_plan *p, const struct report *r, struct e
     if (r->step >= STEP_COUNT)
         return err_set(e, ERR_INTERNAL, "an unknown report from the container");
     if (r->step == STEP_EXEC) return exec_error(p, r, e);
+    if (p->explain && p->explain(p, r, e) < 0)
+        return err_wrap(e, "the %s did not start", p->guest ? "program" : "container");
     char buf[64];
     const char *what = index_text(p, r, buf);
     if (r->code == 0)

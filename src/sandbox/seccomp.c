@@ -24,6 +24,7 @@
 #define OP_RET 0x06
 #define RET_ALLOW 0x7fff0000u
 #define PROFILE_MAX ((size_t)4 << 20)
+#define WAIT_KILLABLE (1u << 5)  // since Linux 5.19
 #define FILTER_MAX 4096  // instructions: the kernel's BPF_MAXINSNS
 
 struct sock_filter *sandbox_seccomp_default(uint64_t caps, size_t *out_n)
@@ -73,8 +74,40 @@ static const struct {
     {"SECCOMP_FILTER_FLAG_TSYNC", 0},  // we have one thread
     {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
     {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
-    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1u << 5},
+    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", WAIT_KILLABLE},
 };
+
+static bool is_notify(const struct codec_json *action)
+{
+    return sv_eqz(codec_json_text(action), "SCMP_ACT_NOTIFY");
+}
+
+bool sandbox_seccomp_notifies(const struct codec_json *profile)
+{
+    const struct codec_json *list = codec_json_get(profile, "syscalls");
+    for (size_t i = 0; i < codec_json_len(list); i++)
+        if (is_notify(codec_json_get(codec_json_at(list, i), "action"))) return true;
+    return is_notify(codec_json_get(profile, "defaultAction"));
+}
+
+// The listener itself goes out with a system call of the process that has the filter.
+static int check_notify(const struct codec_json *profile, struct err *e)
+{
+    const struct codec_json *list = codec_json_get(profile, "syscalls");
+    if (!codec_json_text(codec_json_get(profile, "listenerPath")).n)
+        return err_set(e, ERR_INPUT, "SCMP_ACT_NOTIFY needs a listenerPath");
+    if (is_notify(codec_json_get(profile, "defaultAction")))
+        return err_set(e, ERR_INPUT, "SCMP_ACT_NOTIFY cannot be the defaultAction");
+    for (size_t i = 0; i < codec_json_len(list); i++) {
+        const struct codec_json *row = codec_json_at(list, i), *names = codec_json_get(row, "names");
+        for (size_t k = 0; is_notify(codec_json_get(row, "action")) && k < codec_json_len(names); k++)
+            if (sv_eqz(codec_json_text(codec_json_at(names, k)), "sendmsg"))
+                return err_set(e, ERR_INPUT,
+                               "SCMP_ACT_NOTIFY cannot be used for 'sendmsg', which hands over the "
+                               "listener");
+    }
+    return 0;
+}
 
 static int read_flags(const struct codec_json *profile, unsigned *out, struct err *e)
 {
@@ -87,9 +120,12 @@ static int read_flags(const struct codec_json *profile, unsigned *out, struct er
         if (k == n) return err_set(e, ERR_INPUT, "unknown flag '%.*s'", (int)name.n, name.p);
         *out |= oci_flags[k].flag;
     }
-    const struct codec_json *listener = codec_json_get(profile, "listenerPath");
-    if (codec_json_text(listener).n) *out |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    return 0;
+    if (!sandbox_seccomp_notifies(profile)) {
+        *out &= ~WAIT_KILLABLE;  // nobody is waited for, and the kernel refuses it then
+        return 0;
+    }
+    *out |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    return check_notify(profile, e);
 }
 
 static int compile(struct sv profile, struct str *out, struct err *e)

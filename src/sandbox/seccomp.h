@@ -3,6 +3,7 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,5 +16,6 @@ int sandbox_seccomp_file(const char *path, uint64_t caps, struct sock_filter **o
 
 // linux.seccomp of an OCI bundle. cache_fd: a folder of ours that keeps compiled filters; -1: none.
 struct codec_json;
+bool sandbox_seccomp_notifies(const struct codec_json *profile);  // somebody is asked: SCMP_ACT_NOTIFY
 int sandbox_seccomp_oci(const struct codec_json *profile, int cache_fd, struct sock_fprog *out,
                         unsigned *out_flags, struct err *e);

@@ -263,6 +263,27 @@ int sandbox_systemd_attach(const struct idmap *ids, const char *unit, const char
     return ask(ids, "AttachProcessesToUnit", "ssau", str_sv(&body), e);
 }
 
+int sandbox_systemd_set(const struct idmap *ids, const char *unit,
+                        const struct sandbox_systemd_property *list, size_t n, struct err *e)
+{
+    own(str) struct str body = {0};
+    codec_dbus_add_text(&body, unit);
+    codec_dbus_add_bool(&body, true); // for this run of the system
+    struct codec_dbus_array all = codec_dbus_array_begin(&body, 8);
+    for (size_t i = 0; i < n; i++) {
+        add_property(&body, list[i].name, list[i].bits.p ? "ay" : "t");
+        if (!list[i].bits.p) {
+            codec_dbus_add_u64(&body, list[i].number);
+            continue;
+        }
+        struct codec_dbus_array bytes = codec_dbus_array_begin(&body, 1);
+        str_add(&body, list[i].bits);
+        codec_dbus_array_end(&body, bytes);
+    }
+    codec_dbus_array_end(&body, all);
+    return ask(ids, "SetUnitProperties", "sba(sv)", str_sv(&body), e);
+}
+
 bool sandbox_systemd_split(const char *group, char unit[256], const char **out_below)
 {
     bool found = false;

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/idmap.h"
+#include "base/str.h"
 
 struct sandbox_systemd_scope {
     const char *unit;  // "dewar-0123.scope"
@@ -25,5 +26,14 @@ int sandbox_systemd_scope(const struct idmap *ids, const struct sandbox_systemd_
 // write to cgroup.procs because the way there leads through groups that are not theirs.
 int sandbox_systemd_attach(const struct idmap *ids, const char *unit, const char *below, pid_t pid,
                            struct err *e);
+// What a unit is told: a number, where UINT64_MAX is none ("infinity"), or numbers as bits.
+struct sandbox_systemd_property {
+    const char *name;  // "MemoryMax"
+    uint64_t number;
+    struct sv bits;  // p not NULL: these, the lowest first
+};
+// They hold until the unit ends, also over a daemon-reload.
+int sandbox_systemd_set(const struct idmap *ids, const char *unit,
+                        const struct sandbox_systemd_property *list, size_t n, struct err *e);
 // The last part of a group's path that is a scope, and what is below it; false: there is none.
 bool sandbox_systemd_split(const char *group, char unit[256], const char **out_below);

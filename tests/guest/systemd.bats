@@ -113,8 +113,13 @@ test_teardown() {
     for id in $(guest ps -aq); do guest rm -f "$id"; done
 }
 
+# property NAME...: what systemd says of the scope, one a line.
+property() { systemctl show dewar-one.scope "${@/#/--property=}" | sort; }
+
 @test "an OCI container with --systemd-cgroup has its scope, slice and limits, and leaves none" {
     bundle guests.slice:dewar:one
+    jq '.linux.resources.memory += {reservation: 16777216, swap: 50331648} | .linux.resources.cpu = {shares: 512,
+        quota: 25500, period: 100000, cpus: "0", mems: "0"}' b/config.json >c && mv c b/config.json
     before=$(cat /proc/self/cgroup)
     make --bundle b --pid-file pid one
     group=/guests.slice/dewar-one.scope/container
@@ -122,13 +127,29 @@ test_teardown() {
     same "$(cat /proc/self/cgroup)" "$before"
     same "$(ls -d $TOP/guests.slice/dewar-one.scope/*/)" "$TOP$group/"
     same "$(cat $TOP$group/memory.max $TOP$group/pids.max)" $'33554432\n40'
-    same "$(cat $TOP${group%/*}/pids.max)" max
+    # The scope has them too, as properties: systemd shows them, and knows them when it reads all anew.
+    local all=(MemoryMax MemoryLow MemorySwapMax TasksMax CPUWeight CPUQuotaPerSecUSec CPUQuotaPeriodUSec AllowedCPUs AllowedMemoryNodes)
+    local want=$'AllowedCPUs=0\nAllowedMemoryNodes=0\nCPUQuotaPerSecUSec=260ms\nCPUQuotaPeriodUSec=100ms\nCPUWeight=20\nMemoryLow=16777216\nMemoryMax=33554432\nMemorySwapMax=16777216\nTasksMax=40'
+    same "$(property "${all[@]}")" "$want"
+    systemctl daemon-reload
+    same "$(property "${all[@]}")" "$want"
+    same "$(cat $TOP${group%/*}/pids.max $TOP${group%/*}/memory.max $TOP${group%/*}/cpu.max $TOP$group/cpu.max)" \
+        $'40\n33554432\n26000 100000\n25500 100000'
     same "$(systemctl show -P Slice dewar-one.scope) $(systemctl show -P Description dewar-one.scope)" \
         "guests.slice container one"
     oci start one
     same "$(oci exec one cat /proc/self/cgroup)" "0::/"
-    oci update --pids-limit 50 one
+    oci update --pids-limit 50 --memory 67108864 --cpu-quota -1 one
     same "$(cat $TOP$group/pids.max)" 50
+    same "$(property TasksMax MemoryMax CPUQuotaPerSecUSec)" $'CPUQuotaPerSecUSec=infinity\nMemoryMax=67108864\nTasksMax=50'
+    oci update --memory-swap 83886080 one # the sum; memory alone is as it was
+    same "$(cat $TOP$group/memory.swap.max) $(property MemorySwapMax)" "16777216 MemorySwapMax=16777216"
+    systemctl daemon-reload
+    same "$(cat $TOP${group%/*}/pids.max $TOP$group/pids.max)" $'50\n50'
+    jq -n '{memory: {limit: 1000000, checkBeforeUpdate: true}}' >small
+    try oci update -r small one
+    [ "$status" = 1 ] || [ "$(cat $TOP$group/memory.current)" -le 1000000 ]
+    same "$(oci events --stats one | jq '.data.cpu.usage.total > 0')" true
     oci pause one
     grep -qx 'frozen 1' $TOP$group/cgroup.events
     oci resume one

@@ -72,6 +72,17 @@ static int64_t errno_of(const struct codec_json *obj, const char *key)
     return v && codec_json_type(v) == CODEC_JSON_INT ? codec_json_int(v) : EPERM;
 }
 
+// The specification wants an error where there is a number and no use for it.
+static int check_errno(const struct codec_json *obj, const char *key, uint32_t action,
+                       struct err *e)
+{
+    uint32_t kind = action & SECCOMP_RET_ACTION_FULL;
+    if (codec_json_type(codec_json_get(obj, key)) == CODEC_JSON_NULL ||
+        kind == SCMP_ACT_ERRNO(0) || kind == SCMP_ACT_TRACE(0))
+        return 0;
+    return err_set(e, ERR_INPUT, "'%s': only SCMP_ACT_ERRNO and SCMP_ACT_TRACE take a number", key);
+}
+
 // A value in quotes would be read as 0 and a list that is none as empty: another filter.
 struct field {
     const char *key;
@@ -199,7 +210,8 @@ static int add_name(scmp_filter_ctx f, uint32_t base, uint32_t action, const cha
     return n > 1 ? 0 : err_sys_code(e, -rc, "add the rule for '%s'", name);
 }
 
-static int add_rule(scmp_filter_ctx f, uint32_t base, const struct codec_json *rule, struct err *e)
+static int add_rule(scmp_filter_ctx f, uint32_t base, const struct codec_json *rule, bool oci,
+                    struct err *e)
 {
     static const struct field fields[] = {{"names", CODEC_JSON_ARRAY},
                                           {"name", CODEC_JSON_TEXT},
@@ -212,7 +224,7 @@ static int add_rule(scmp_filter_ctx f, uint32_t base, const struct codec_json *r
     if (check_types(rule, fields, 5, e) < 0 ||
         find_action(codec_json_text(codec_json_get(rule, "action")), errno_of(rule, "errnoRet"),
                     &action, e) < 0 ||
-        read_args(rule, args, &n, e) < 0)
+        (oci && check_errno(rule, "errnoRet", action, e) < 0) || read_args(rule, args, &n, e) < 0)
         return -1;
     const struct codec_json *names = codec_json_get(rule, "names");
     struct sv one = codec_json_text(codec_json_get(rule, "name"));
@@ -259,7 +271,8 @@ static int compile(struct sv text, const char *path, uint64_t caps, bool oci, st
     uint32_t base;
     if (check_types(j, fields, 4, e) < 0) return err_wrap(e, "reading '%s'", path);
     if (find_action(codec_json_text(codec_json_get(j, "defaultAction")),
-                    errno_of(j, "defaultErrnoRet"), &base, e) < 0)
+                    errno_of(j, "defaultErrnoRet"), &base, e) < 0 ||
+        (oci && check_errno(j, "defaultErrnoRet", base, e) < 0))
         return err_wrap(e, "reading defaultAction of '%s'", path);
     own(filter) scmp_filter_ctx f = seccomp_init(base);
     if (!f) return err_set(e, ERR_SYSTEM, "libseccomp refused the default action");
@@ -267,7 +280,7 @@ static int compile(struct sv text, const char *path, uint64_t caps, bool oci, st
     const struct codec_json *rules = codec_json_get(j, "syscalls");
     for (size_t i = 0; i < codec_json_len(rules); i++) {
         const struct codec_json *rule = codec_json_at(rules, i);
-        if ((oci || applies(rule, caps)) && add_rule(f, base, rule, e) < 0)
+        if ((oci || applies(rule, caps)) && add_rule(f, base, rule, oci, e) < 0)
             return err_wrap(e, "rule %zu of '%s'", i + 1, path);
     }
     int rc = seccomp_export_bpf(f, 1);

@@ -100,5 +100,54 @@ static void what_is_no_rule_is_refused(void **state)
     }
 }
 
-RUN_TESTS("sandbox/device_rule", TEST(the_last_rule_that_matches_decides),
+// "-a *:* rwm" is a deny.
+static void add_rule(struct sandbox_device_rules *to, const char *text)
+{
+    struct err e;
+    struct sandbox_device_rule r;
+    ASSERT_OK(sandbox_device_rule_parse(text + (text[0] == '-'), &r, &e));
+    r.allow = text[0] != '-';
+    vec_push(to, r);
+}
+
+static void on_v1_a_later_rule_takes_back_what_it_covers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in[4], *out; // NULL: a part of a rule would go
+    } rows[] = {
+        {{"-a *:* rwm", "c 10:229 rw"}, "-a *:* rwm|c 10:229 rw|"},
+        {{"-a *:* rwm", "c 10:229 rw", "-c 10:* rwm"}, "-a *:* rwm|c 10:229 rw|-c 10:* rwm|-c 10:229 rwm|"},
+        {{"-a *:* rwm", "c 10:229 rw", "-c 10:* m"}, "-a *:* rwm|c 10:229 rw|-c 10:* m|"},
+        {{"-a *:* rwm", "c 10:* rw", "-c 10:229 w"}, NULL},
+        {{"-a *:* rwm", "c *:* m", "-c 10:229 rw"}, "-a *:* rwm|c *:* m|-c 10:229 rw|"},
+        {{"-a *:* rwm", "c *:5 rw", "-c 10:* rw"}, NULL},
+        {{"-a *:* rwm", "b 10:229 rw", "-c 10:* rwm"}, "-a *:* rwm|b 10:229 rw|-c 10:* rwm|"},
+        {{"-c 10:* rwm", "c 10:229 r"}, NULL},
+        {{"-c 10:229 rwm", "c 10:* rwm"}, "-c 10:229 rwm|c 10:* rwm|c 10:229 rwm|"},
+        {{"c 1:3 rwm", "-c 10:* rwm", "-a *:* rwm", "c 10:229 rwm"},
+         "c 1:3 rwm|-c 10:* rwm|-a *:* rwm|c 10:229 rwm|"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct err e;
+        own(sandbox_device_rules) struct sandbox_device_rules in = {0}, out = {0};
+        own(str) struct str got = {0};
+        for (int k = 0; k < 4 && rows[i].in[k]; k++) add_rule(&in, rows[i].in[k]);
+        if (!rows[i].out) {
+            ASSERT_FAILS(sandbox_device_rule_v1(&in, &out, &e), "a part of an earlier rule");
+            continue;
+        }
+        ASSERT_OK(sandbox_device_rule_v1(&in, &out, &e));
+        vec_each(r, &out)
+        {
+            str_addz(&got, r->allow ? "" : "-");
+            sandbox_device_rule_print(r, &got);
+            str_addc(&got, '|');
+        }
+        assert_string_equal(str_z(&got), rows[i].out);
+    }
+}
+
+RUN_TESTS("sandbox/device_rule", TEST(on_v1_a_later_rule_takes_back_what_it_covers),
+          TEST(the_last_rule_that_matches_decides),
           TEST(a_rule_is_the_same_as_text), TEST(what_is_no_rule_is_refused))

@@ -131,6 +131,9 @@ static void a_real_bus_understands_us(void **state)
     // Its own words: it read the whole call and looked for whom it was meant.
     ASSERT_FAILS(sandbox_systemd_scope(&user, &scope, &e), "org.freedesktop.systemd1");
     ASSERT_FAILS(sandbox_systemd_attach(&user, "a.scope", "/", 1, &e), "org.freedesktop.systemd1");
+    static const struct sandbox_systemd_property list[] = {
+        {.name = "MemoryMax", .number = 7}, {.name = "AllowedCPUs", .bits = {"\3\1", 2}}};
+    ASSERT_FAILS(sandbox_systemd_set(&user, "a.scope", list, 2, &e), "org.freedesktop.systemd1");
     int status;
     proc_kill(&p, SIGTERM);
     ASSERT_OK(proc_wait(&p, &status, &e));
