@@ -181,6 +181,30 @@ END
     fails 1 "no option 'bind-propagation'"
 }
 
+# reads TEXT: the Dockerfile FROM busybox:test and TEXT (as printf has it) leaves the file /o with this content.
+reads() {
+    printf "FROM busybox:test\n$1" >Dockerfile
+    dewar build -q -o out . >/dev/null && same "$2" "$(cat out/o)" || { cat Dockerfile; return 1; }
+}
+@test "tricky lines mean what BuildKit takes them for" {
+    touch 'a,b'
+    reads 'RUN cat <<A \\\n  > /o\nbody\nA\n' body
+    reads 'RUN 3<<EOF cat <&3 > /o\nx\nEOF\n' x
+    reads 'RUN echo "<<EOF" > /o\n' '<<EOF'
+    reads 'RUN cat <<A > /o && cat <<B >> /o\n1\nA\n2\nB\n' $'1\n2'
+    reads 'RUN echo a > /o && \\\n   # a comment with a \\\n# another\n\techo b >> /o\n' $'a\nb'
+    reads 'RUN echo a > /o && \\  \t\n  echo b >> /o \\' $'a\nb'
+    reads 'ENV A=x\\\\\nRUN echo "$A" > /o\n' 'x\'
+    reads 'RUN -- echo x > /o\n' x
+    reads 'ENV A=1 \\\n  # c\n  B="two  words"\nRUN echo "$A$B" > /o\n' '1two  words'
+    reads 'ENV "A"=\x27b c\x27"d e"f\nRUN echo "$A" > /o\n' 'b cd ef'
+    reads 'RUN --mount=\x27type=bind,"source=a,b",target=/m\x27 test -e /m && echo yes > /o\n' yes
+    reads 'ARG T=bind\nRUN --mount=type=$T,target=/m ls /m | grep -c , > /o\n' 1
+    reads 'ENV V=a/b/c.txt\nENV R=${V#*/}:${V%%%%/*}:${V//\\//-}:$V_:${V}_\nRUN echo $R > /o\n' 'b/c.txt:a:a-b-c.txt::a/b/c.txt_'
+    reads 'WORKDIR /w/x\nRUN rmdir /w/x\nRUN pwd > /o\n' /w/x
+    reads 'ENV D=/x/\nWORKDIR ${D}/y/../z/\nRUN pwd > /o\n' /x/z
+    reads 'USER ${U:-1000}:extra\nRUN echo $(id -u) $(id -g) > /tmp/o\nUSER 0\nRUN mv /tmp/o /o\n' '1000 1001'
+}
 @test "each slip shows its line with a caret and says what to do instead" {
     mkdir -p d && touch a d/x
     while IFS='|' read -r line text hint; do
