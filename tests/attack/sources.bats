@@ -84,6 +84,8 @@ blob() { git -C "$R" hash-object -w --stdin; }
     GIT_SSH_COMMAND=$WORK/evil GIT_SSH=$WORK/evil SSH_AUTH_SOCK=$WORK/sock try dewar build -q .
     fails 1 'no ssh agent was given'
     err_has '--ssh default'
+    need_program python3
+    python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$WORK/sock"
     GIT_SSH_COMMAND=$WORK/evil GIT_SSH=$WORK/evil try dewar build -q --ssh "default=$WORK/sock" .
     fails 1 'git@127.0.0.1'
     untouched
