@@ -17,11 +17,12 @@
 #include "base/opt.h"
 #include "base/str.h"
 
-// Which exit codes a command uses. Docker's verbs: 125 for a wrong flag of run-like commands, 1 for
-// what the engine refuses; verbs of our own: 2 for usage.
+// Which exit codes a command uses. Docker's verbs: 125 for a wrong flag, 1 for too many or too few
+// words, and for what the engine refuses 125 of run-like commands and 1 of others; verbs of our own:
+// 2 for usage.
 enum cli_family {
-    CLI_RUN,     // docker run, exec: usage and engine errors 125, not executable 126, no program 127
-    CLI_DOCKER,  // docker's other verbs: usage 125, all else 1
+    CLI_RUN,     // docker run, exec: flags and engine errors 125, not executable 126, no program 127
+    CLI_DOCKER,  // docker's other verbs: flags 125, all else 1
     CLI_OWN,     // ours: usage 2, all else 1
     CLI_FAMILY_COUNT,
 };

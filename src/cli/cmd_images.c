@@ -377,6 +377,19 @@ static int inspect_container(struct engine *en, const char *id, const struct ins
     return 0;
 }
 
+// Where nothing was given Docker has null, which a template takes for an empty map.
+static int inspect_volume(struct engine *en, const char *name, const struct inspect *o,
+                          struct codec_json **out, struct err *e)
+{
+    static const char *const maps[] = {"Labels", "Options"};
+    if (volume_inspect(en, name, out, e) < 0) return -1;
+    bool template = o->format && strcmp(o->format, "json") != 0;
+    for (size_t i = 0; i < 2 && !template; i++)
+        if (!codec_json_len(codec_json_get(*out, maps[i])))
+            codec_json_set(*out, maps[i], codec_json_new_null());
+    return 0;
+}
+
 // A container first, then an image, then a volume, as Docker looks. When there is none, the
 // image's error has the best hint.
 static int inspect_one(struct engine *en, const char *name, int type, const struct inspect *o,
@@ -384,7 +397,7 @@ static int inspect_one(struct engine *en, const char *name, int type, const stru
 {
     char id[RECORD_ID];
     struct err no_volume;
-    if (type == INSPECT_VOLUME) return volume_inspect(en, name, out, e);
+    if (type == INSPECT_VOLUME) return inspect_volume(en, name, o, out, e);
     if (type != INSPECT_IMAGE) {
         if (record_find(en, name, id, e) == 0) return inspect_container(en, id, o, out, e);
         if (type == INSPECT_CONTAINER || e->kind != ERR_NOT_FOUND) return -1;
@@ -392,7 +405,7 @@ static int inspect_one(struct engine *en, const char *name, int type, const stru
     }
     if (image_inspect(en, name, out, e) == 0) return 0;
     if (type != INSPECT_ANY || e->kind != ERR_NOT_FOUND) return -1;
-    if (volume_inspect(en, name, out, &no_volume) == 0) return 0;
+    if (inspect_volume(en, name, o, out, &no_volume) == 0) return 0;
     err_wrap(e, "No such object: %s", name);
     return -1;
 }

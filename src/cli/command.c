@@ -131,12 +131,15 @@ static void apply_globals(struct cli *c, const struct cli_globals *g)
 
 // --- ends ---------------------------------------------------------------------------------------
 
-static const unsigned char usage_status[CLI_FAMILY_COUNT] = {
-    [CLI_RUN] = 125, [CLI_DOCKER] = 125, [CLI_OWN] = 2};
+// Of a wrong flag; of too many or too few words; of what a command finds wrong in what it was given.
+static const struct {
+    unsigned char flag, words, value;
+} usage_status[CLI_FAMILY_COUNT] = {
+    [CLI_RUN] = {125, 1, 125}, [CLI_DOCKER] = {125, 1, 1}, [CLI_OWN] = {2, 2, 2}};
 
 static int status_of(enum cli_family family, const struct err *e)
 {
-    if (e->kind == ERR_USAGE) return usage_status[family];
+    if (e->kind == ERR_USAGE) return usage_status[family].value;
     if (e->kind == ERR_INTERRUPTED) return 130;
     if (family != CLI_RUN) return 1;
     if (e->kind == ERR_NO_PROGRAM) return 127;
@@ -267,7 +270,7 @@ static int run_command(struct cli *c, const struct cli_cmd *cmd, int argc, char 
         rc = finish(c, cmd, 0, &e);
     } else if (rc < 0 || count_words(c, cmd, &e) < 0) {
         print_error(c, &e, true);
-        rc = usage_status[cmd->family];
+        rc = rc < 0 ? usage_status[cmd->family].flag : usage_status[cmd->family].words;
     } else {
         rc = finish(c, cmd, cmd->run(c, options, &e), &e);
     }

@@ -207,7 +207,10 @@ int cli_print_values(struct cli *c, const struct codec_json *array, const char *
         add_shown(c, str_sv(&text));
         return 0;
     }
-    return each_by_template(c, array, format, e) < 0 ? err_wrap(e, "--format '%s'", format) : 0;
+    own(codec_template) struct codec_template *check = NULL;
+    if (codec_template_parse(given, &check, e) < 0) c->failure = 64; // as Docker's inspect ends then
+    else if (each_by_template(c, array, format, e) == 0) return 0;
+    return err_wrap(e, "--format '%s'", format);
 }
 
 void cli_print_deleted(struct cli *c, const char *what, const struct strv *names)

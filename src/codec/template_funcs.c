@@ -113,7 +113,7 @@ void codec_template_show(value v, bool inside, struct str *out)
 {
     switch (codec_json_type(v)) {
     case CODEC_JSON_NULL:
-        str_addz(out, inside ? "<nil>" : "<no value>");
+        str_addz(out, inside || v ? "<nil>" : "<no value>");
         return;
     case CODEC_JSON_BOOL:
         str_addz(out, codec_json_bool(v) ? "true" : "false");

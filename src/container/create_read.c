@@ -151,6 +151,8 @@ static int add_mounts(const struct container_run_options *o, struct record_confi
         struct sandbox_mount m;
         if (sandbox_parse_tmpfs(o->tmpfs.p[i], &m, e) < 0) return -1;
         take_mount(c, &m, "tmpfs");
+        const char *options = strchr(o->tmpfs.p[i], ':');
+        c->volumes.p[c->volumes.n - 1].tmpfs = str_dup(options ? options + 1 : "");
     }
     return 0;
 }

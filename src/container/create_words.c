@@ -2,6 +2,7 @@
 // Options of single words and numbers: limits, streams, ports, and those of which Docker has several
 // kinds and we one.
 #include <string.h>
+#include <unistd.h>
 
 #include "base/num.h"
 #include "container/container.h"
@@ -24,6 +25,13 @@ int create_check_limits(const struct record_config *c, struct err *e)
         return err_set(e, ERR_USAGE, "--memory-reservation is larger than --memory");
     if (c->nano_cpus && (c->cpu_quota || c->cpu_period))
         return err_set(e, ERR_USAGE, "--cpus conflicts with --cpu-quota and --cpu-period");
+    int64_t cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    if (c->nano_cpus && (c->nano_cpus < 10000000 || c->nano_cpus > cpus * 1000000000))
+        return err_set(e, ERR_USAGE,
+                       "Range of CPUs is from 0.01 to %lld.00, as there are only %lld CPUs available",
+                       (long long)cpus, (long long)cpus);
+    if (c->cpu_shares && (c->cpu_shares < 2 || c->cpu_shares > 262144))
+        return err_set(e, ERR_USAGE, "--cpu-shares must lie between 2 and 262144");
     if (c->blkio_weight && (c->blkio_weight < 10 || c->blkio_weight > 1000))
         return err_set(e, ERR_USAGE, "--blkio-weight must lie between 10 and 1000");
     if (c->memory_swappiness < 0 || c->memory_swappiness > 100)

@@ -172,6 +172,23 @@ static void read_output(struct health *h)
     }
 }
 
+// With the time as Go writes it: 1m30s, 1.5s, 500ms.
+static void conclude_late(struct monitor *m)
+{
+    own(str) struct str text = {0};
+    struct oci_health h;
+    health_settings(m->config, &h);
+    int64_t ms = h.timeout_ns / 1000000;
+    str_addz(&text, "Health check exceeded timeout (");
+    if (ms >= 3600000) str_addf(&text, "%lldh", (long long)(ms / 3600000));
+    if (ms >= 60000) str_addf(&text, "%lldm", (long long)(ms / 60000 % 60));
+    if (ms < 1000)
+        str_addf(&text, "%lldms)", (long long)ms);
+    else
+        str_addf(&text, "%gs)", (double)(ms % 60000) / 1000);
+    conclude(m, -1, str_z(&text));
+}
+
 void monitor_health_turn(struct monitor *m, bool ended)
 {
     struct health *h = &m->health;
@@ -189,7 +206,7 @@ void monitor_health_turn(struct monitor *m, bool ended)
     if (h->probe.fd >= 0 && ended) {
         int rc = proc_wait(&h->probe, &status, &ignored);
         if (h->timed_out)
-            conclude(m, -1, "Health check exceeded its timeout");
+            conclude_late(m);
         else
             conclude(m, rc < 0 ? -1 : proc_exit_code(status), NULL);
     } else if (h->probe.fd < 0 && now >= h->next_at && m->alive) {

@@ -52,6 +52,22 @@ static void set_list(struct codec_json *j, const char *key, const struct strv *v
     set(j, key, v->n ? codec_json_new_strv(v) : codec_json_new_null());
 }
 
+// "net_admin" is CAP_NET_ADMIN there; ALL is ALL.
+static void set_caps(struct codec_json *j, const char *key, const struct strv *v)
+{
+    own(strv) struct strv names = {0};
+    for (size_t i = 0; i < v->n; i++) {
+        own(str) struct str name = {0};
+        bool all = sv_eq_nocase(sv_of(v->p[i]), SV("ALL"));
+        bool whole = sv_eq_nocase(sv_part(sv_of(v->p[i]), 0, 4), SV("CAP_"));
+        if (!all && !whole) str_addz(&name, "CAP_");
+        for (const char *p = v->p[i]; *p; p++)
+            str_addc(&name, *p >= 'a' && *p <= 'z' ? (char)(*p - 'a' + 'A') : *p);
+        strv_add(&names, str_z(&name));
+    }
+    set_list(j, key, &names);
+}
+
 static struct codec_json *labels(const struct map *m)
 {
     struct codec_json *j = codec_json_new_object();
@@ -340,19 +356,8 @@ static struct codec_json *console_size(void)
 static void set_tmpfs(struct codec_json *j, const struct record_config *c)
 {
     struct codec_json *all = codec_json_new_object();
-    vec_each (v, &c->volumes) {
-        own(str) struct str o = {0};
-        if (strcmp(v->type, "tmpfs") != 0) continue;
-        str_addf(&o, "%s", v->readonly ? "ro" : "rw");
-        if (!v->noexec) str_addz(&o, ",exec");
-        if (!v->nosuid) str_addz(&o, ",suid");
-        if (!v->nodev) str_addz(&o, ",dev");
-        if (v->size) str_addf(&o, ",size=%lld", (long long)v->size);
-        if (v->mode) str_addf(&o, ",mode=%llo", (unsigned long long)v->mode);
-        if (v->uid) str_addf(&o, ",uid=%lld", (long long)v->uid);
-        if (v->gid) str_addf(&o, ",gid=%lld", (long long)v->gid);
-        set_text(all, v->target, str_z(&o));
-    }
+    vec_each (v, &c->volumes)
+        if (v->tmpfs) set_text(all, v->target, v->tmpfs);
     if (codec_json_len(all))
         set(j, "Tmpfs", all);
     else
@@ -370,8 +375,8 @@ static struct codec_json *host_config(const struct record_config *c)
     set(j, "PortBindings", codec_json_new_object());
     set(j, "RestartPolicy", restart_policy(c));
     set_bool(j, "AutoRemove", c->brief.rm);
-    set_list(j, "CapAdd", &c->cap_add);
-    set_list(j, "CapDrop", &c->cap_drop);
+    set_caps(j, "CapAdd", &c->cap_add);
+    set_caps(j, "CapDrop", &c->cap_drop);
     set_list(j, "ExtraHosts", &c->hosts_extra);
     set_list(j, "GroupAdd", &c->groups_add);
     set_text(j, "IpcMode", c->ipc_mode && c->ipc_mode[0] ? c->ipc_mode : "private");
@@ -459,6 +464,7 @@ static struct codec_json *mounts(struct engine *en, const struct record_config *
 {
     struct codec_json *list = codec_json_new_array();
     vec_each (v, &c->volumes) {
+        if (v->tmpfs) continue; // Docker has these in HostConfig.Tmpfs alone
         struct codec_json *j = codec_json_new_object();
         set_text(j, "Type", v->type);
         if (v->name) {

@@ -147,6 +147,12 @@ static int read_port(struct asked *a, struct err *e)
     return err_hint(e, "it is PORT or PORT/PROTOCOL, as in expose=53/udp");
 }
 
+// A word of Docker's clusters: there are no tasks here.
+static bool is_task(const struct asked *a)
+{
+    return strcmp(a->value, "false") == 0 || strcmp(a->value, "0") == 0;
+}
+
 static int read_status(struct asked *a, struct err *e)
 {
     for (int i = 0; i < RECORD_STATUS_COUNT; i++)
@@ -197,6 +203,7 @@ static const struct filter {
     {"network", has_network, NULL, true, false, false},
     {"health", is_health, read_health, false, false, false},
     {"expose", is_exposed, read_port, true, false, false},
+    {"is-task", is_task, NULL, false, false, false},
     {"publish", is_published, read_port, true, false, false},
 };
 #define FILTERS (sizeof filters / sizeof *filters)

@@ -99,6 +99,7 @@ struct record_mount {
     char *target;
     char *propagation;
     char *subpath;
+    char *tmpfs;  // what stood behind --tmpfs PATH: ; NULL: it was another option
     bool anonymous; // goes with the container (rm -v, --rm)
     bool readonly, nonrecursive, nocopy, noexec, nosuid, nodev;
     bool toponly;   // readonly does not reach what is mounted below it

@@ -29,7 +29,7 @@ r() { try dewar run --rm --network none "$@"; }
     r nosuch:image true
     fails 125
     try dewar run
-    fails 125 "needs at least 1 argument"
+    fails 1 "needs at least 1 argument"
 }
 
 @test "programs inside begin with no signal ignored" {
@@ -74,7 +74,7 @@ END
 kinds = [json.loads(line)["kind"] for line in sys.stdin]
 assert "start" in kinds and "line" in kinds and kinds[-1] == "end", kinds'
     try dewar build --progress tty .
-    fails 125 "not a terminal"
+    fails 1 "not a terminal"
     BUILDKIT_PROGRESS=quiet try dewar build --no-cache .
     [[ $stderr != *noise* ]]
 }

@@ -297,7 +297,7 @@ while True:
     fails 1 'is not the socket of an agent'
     err_has ssh-add
     build --ssh default="$WORK/agent" --ssh default="$WORK/agent" .
-    fails 125 "'default' is given twice"
+    fails 1 "'default' is given twice"
     build --ssh a="$WORK/agent" --ssh b="$WORK/nosuch" .
     fails 1 nosuch
 }

@@ -331,28 +331,28 @@ END
     has 'BUILD ARG'
     for bad in nope check,format=x check,json; do
         try dewar build --call="$bad" .
-        fails 125 "invalid argument '$bad' for '--call'" || return 1
+        fails 1 "invalid argument '$bad' for '--call'" || return 1
     done
 }
 @test "a network, label, platform or secret that cannot be is refused, also when every step is cached" {
     printf 'FROM busybox:test\nRUN true\n' >Dockerfile
     dewar build -q .
     try dewar build -q --network foo .
-    fails 125 "--network 'foo' is unknown"
+    fails 1 "--network 'foo' is unknown"
     try dewar build -q --label =x .
-    fails 125 "--label '=x' has no name"
+    fails 1 "--label '=x' has no name"
     try dewar build -q --platform linux/amd64,linux/arm64 .
     fails 1 'a build is for one platform'
     try dewar build -q --secret id=x,src=nosuch .
     fails 1 "there is no file 'nosuch'"
     try dewar build -q --add-host box .
-    fails 125 "'box' is not of the form name:address"
+    fails 1 "'box' is not of the form name:address"
     try dewar build -q --add-host box:1.2.3 .
-    fails 125 'is not an address'
+    fails 1 'is not an address'
     try dewar build -q --memory 1m .
-    fails 125 'at least 6MB'
+    fails 1 'at least 6MB'
     try dewar build -q --security-opt seccomp=profile.json .
-    fails 125 'cannot be given to a build'
+    fails 1 'cannot be given to a build'
     dewar build -q --network none --label a= --label b --secret id=x,src=Dockerfile .
     dewar build -q --network host . && dewar build -q --network default . || return 1
 }
@@ -364,7 +364,7 @@ END
     for given in --squash --isolation=chroot --format=docker --provenance=true --sbom=true --attest=type=sbom \
         --annotation=a=b --cgroup-parent=x --builder=other --disable-content-trust=false; do
         try dewar build -q "$given" .
-        fails 125 "${given%%=*}" && err_has hint: || { echo "$given"; return 1; }
+        fails 1 "${given%%=*}" && err_has hint: || { echo "$given"; return 1; }
     done
 }
 @test "limits of the command line reach RUN, or the error says why not" {

@@ -344,9 +344,9 @@ EOF
     try dewar search --filter is-official=false --limit 1 --format '{{.Name}} {{.StarCount}}' "$EVIL/x"
     same "a/low 3" "$output"
     try dewar search --limit 0 "$EVIL/x"
-    fails 125 "not 1 to 100"
+    fails 1 "not 1 to 100"
     try dewar search --filter colour=red "$EVIL/x"
-    fails 125 "invalid filter 'colour=red'"
+    fails 1 "invalid filter 'colour=red'"
     run on_tty "$DEWAR" search "$EVIL/x"
     [[ $output != *$'\e[31m'* ]]
     [[ $output == *c/evil* ]]

@@ -100,7 +100,7 @@ EOF
     dewar pull -q "$REGISTRY/me/zstd"
     same "$(dewar run --network none "$REGISTRY/me/zstd" cat /etc/seed)" mine
     try dewar push --compression-format lzma "$REGISTRY/me/zstd"
-    fails 125 "gzip or zstd"
+    fails 1 "gzip or zstd"
 }
 
 @test "an archive that the store lost is made anew, with a warning" {
@@ -128,7 +128,7 @@ EOF
     try dewar push -a "$REGISTRY/me/nothing"
     fails 1 "no image"
     try dewar push "$ONE@sha256:$(printf 'a%.0s' {1..64})"
-    fails 125 "to a tag"
+    fails 1 "to a tag"
 }
 
 @test "when a layer cannot be sent the manifest is not either" {

@@ -39,7 +39,7 @@ loop='trap "touch /ok" USR1; trap "rm /ok" USR2; while :; do sleep 0.05; done'
     same "$(health "$id")" starting
     id=$(D --health-cmd 'sleep 50' --health-interval 100ms --health-timeout 200ms --health-retries 1 $IMG sleep 100)
     wait_health "$id" unhealthy
-    grep -q "exceeded its timeout" "$DEWAR_STORE/containers/$id/health"
+    grep -q "exceeded timeout (" "$DEWAR_STORE/containers/$id/health"
 }
 
 @test "the image's HEALTHCHECK counts, and --no-healthcheck switches it off" {

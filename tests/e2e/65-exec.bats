@@ -53,7 +53,7 @@ test_teardown() { dewar rm -f box >/dev/null 2>&1 || true; }
     try X nobody true
     fails 1 "No such container: nobody"
     try X box
-    fails 125
+    fails 1
     dewar kill box >/dev/null && dewar wait box >/dev/null
     try X box true
     fails 1 "is not running"
@@ -65,7 +65,7 @@ test_teardown() { dewar rm -f box >/dev/null 2>&1 || true; }
     try on_tty "$DEWAR exec -it box sh -c 'tty; test -t 0 && test -t 1 && echo both; echo \$TERM'"
     ok && has $'/dev/pts/0\nboth' || return 1
     try X -it box true </dev/null
-    fails 125 "not a TTY"
+    fails 1 "not a TTY"
     try X -d box sh -c 'sleep 0.3; echo done >/tmp/made'
     ok && same "$output" "" || return 1
     for _ in $(seq 100); do X box test -e /tmp/made && break; sleep 0.05; done

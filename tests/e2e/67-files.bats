@@ -153,9 +153,9 @@ streams() {
     try dewar cp nobody:/x .
     fails 1 "No such container: nobody"
     try dewar cp "" box:/x
-    fails 125 "source can not be empty"
+    fails 1 "source can not be empty"
     try dewar cp box:/x
-    fails 125
+    fails 1
     try dewar container cp box:/etc/passwd x
     ok && [ -s x ] || return 1
 }
@@ -301,7 +301,7 @@ exports() {
     fails 1 "no/such"
     mkdir folder
     try dewar export -o folder box
-    fails 125 "is a folder"
+    fails 1 "is a folder"
     [ -w /dev/full ] || return 0
     run --separate-stderr sh -c "$DEWAR export box >/dev/full"
     fails 1 ENOSPC
@@ -368,11 +368,11 @@ exports() {
     try dewar commit box
     ok && dewar inspect "$output" >/dev/null || return 1
     try dewar commit -c 'RUN x' box result:2
-    fails 125 "unknown instruction"
+    fails 1 "unknown instruction"
     try dewar commit box Upper/Case
     fails 1 "Upper/Case"
     try dewar commit box "x@sha256:$(printf '0%.0s' $(seq 64))"
-    fails 125 "digest"
+    fails 1 "digest"
     try dewar commit nobody
     fails 1 "No such container: nobody"
 }

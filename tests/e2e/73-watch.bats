@@ -140,21 +140,21 @@ actions() { past --format '{{.Type}} {{.Action}}' "$@"; }
     same "$(names --filter scope=local)" "alpha beta "
     same "$(names --filter daemon=x)" ""
     try dewar events --filter colour=red --until 0s
-    fails 125 "invalid filter 'colour=red'" && err_has "container, event" || return 1
+    fails 1 "invalid filter 'colour=red'" && err_has "container, event" || return 1
 }
 
 @test "wrong times and formats are named" {
     try dewar events --since yesterday --until 0s
-    fails 125 "invalid time 'yesterday'"
+    fails 1 "invalid time 'yesterday'"
     try dewar events --since 0s --until 1h
-    fails 125 "--since cannot be after --until"
+    fails 1 "--since cannot be after --until"
     try dewar events --until 0s --format 'table {{.ID}}'
-    fails 125 "events have no table"
+    fails 1 "events have no table"
     D $IMG true >/dev/null
     try past --format '{{.Nope}}'
-    fails 125 "no field '.Nope'"
+    fails 1 "no field '.Nope'"
     try past --format '{{.'
-    fails 125
+    fails 1
 }
 
 @test "events are followed live, across a change of the log, until the end that was asked for" {
@@ -306,13 +306,13 @@ actions() { past --format '{{.Type}} {{.Action}}' "$@"; }
     try dewar top web -o comm,args
     fails 1 "couldn't find PID field in ps output"
     try dewar top web -o comm=PID
-    fails 125 'specifying "comm=PID" is not allowed'
+    fails 1 'specifying "comm=PID" is not allowed'
     try dewar top web -o pid=PID,comm
     ok
     try dewar top web --no-such-option
     fails 1
     try dewar top
-    fails 125 "at least 1 argument"
+    fails 1 "at least 1 argument"
 }
 
 # --- stats ---------------------------------------------------------------------------------------
@@ -358,7 +358,7 @@ actions() { past --format '{{.Type}} {{.Action}}' "$@"; }
     try dewar stats --no-stream nobody
     fails 1 "No such container: nobody"
     try dewar stats --no-stream --format '{{.Nope}}' web
-    fails 125 "no field '.Nope'"
+    fails 1 "no field '.Nope'"
 }
 
 @test "a stream of stats goes on, ends with its reader, and with its containers" {

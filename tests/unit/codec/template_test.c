@@ -29,7 +29,7 @@ static const struct row {
     {"{{.Config.Labels}}", "map[maker:me org.x:y]"},
     {"{{.Config.Labels.maker}}", "me"},
     {"{{.Config.Labels.absent}}", "<no value>"},
-    {"{{.Nothing}}", "<no value>"},
+    {"{{.Nothing}}", "<nil>"},
     {"{{.Nothing.absent}}", "<no value>"},
     {"{{$.Name}}", "demo"},
     {"{{.Id}} {{.name}}", "sha256:0123456789abcdef demo"}, // Go's name of a field, and JSON's
