@@ -9,6 +9,7 @@
 #include "container/create.h"
 #include "record/message.h"
 #include "record/state.h"
+#include "sandbox/device_rule.h"
 
 #define MEMORY_MIN ((int64_t)6 << 20) // as in Docker: with less no program starts
 #define RT_PERIOD 1000000             // the kernel's, where nobody said
@@ -41,22 +42,12 @@ int create_check_limits(const struct record_config *c, struct err *e)
     return 0;
 }
 
-// "c 1:5 rwm", "b *:* r", "a *:* rwm": what the kernel takes.
+// Here, so that a container with a wrong one is not even made.
 static int check_device_rules(const struct record_config *c, struct err *e)
 {
-    for (size_t i = 0; i < c->device_rules.n; i++) {
-        const char *text = c->device_rules.p[i];
-        struct sv access = sv_of(text), type = sv_cut(&access, ' '), node = sv_cut(&access, ' ');
-        struct sv minor = node, major = sv_cut(&minor, ':');
-        uint64_t n;
-        bool ok = type.n == 1 && strchr("abc", type.p[0]) && minor.p && access.n && access.n <= 3;
-        ok = ok && (sv_eqz(major, "*") || num_u64_max(major, UINT32_MAX, &n));
-        ok = ok && (sv_eqz(minor, "*") || num_u64_max(minor, UINT32_MAX, &n));
-        for (size_t k = 0; ok && k < access.n; k++) ok = strchr("rwm", access.p[k]) != NULL;
-        if (ok) continue;
-        err_set(e, ERR_USAGE, "invalid device cgroup rule '%s'", text);
-        return err_hint(e, "it is TYPE MAJOR:MINOR ACCESS, as in 'c 188:* rwm'");
-    }
+    struct sandbox_device_rule rule;
+    for (size_t i = 0; i < c->device_rules.n; i++)
+        if (sandbox_device_rule_parse(c->device_rules.p[i], &rule, e) < 0) return -1;
     return 0;
 }
 

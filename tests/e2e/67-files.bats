@@ -101,6 +101,7 @@ files_come_out() {
     same "$(find . | sort)" "$(printf '%s\n' . ./all ./all/passwd ./all/user ./dangling ./f ./folder ./followed ./here \
         ./here/home ./here/home/user ./here/user ./late ./link ./new ./passwd ./to)" || return 1
     same "$(readlink link)" ../run || return 1
+    same "$(stat -c %F folder followed | sort -u)" directory || return 1
     same "$(find . ! -uid "$(id -u)")" ""
 }
 @test "cp: files and folders come out, are the caller's, and links stay links unless -L" { both files_come_out; }
