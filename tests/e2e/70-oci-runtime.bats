@@ -273,6 +273,11 @@ load oci
     same "${lines[0]} ${lines[1]} ${lines[2]}" "0 1:3 0"
     same "$(grep -c 'Read-only file system' <<<"$output")" 3
     has masked
+    # Not only because the root is.
+    change '.root.readonly=false'
+    sh_args 'echo x >/x && echo root; (echo x >/tmp/x) 2>&1'
+    try oci run "$ID"
+    fails 1 && same "${lines[0]}" root && has "/tmp/x: Read-only file system" || return 1
 }
 
 @test "hooks of all six kinds run in order with the state on stdin" {
