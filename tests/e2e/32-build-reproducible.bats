@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Reproducible images, in the corners that 40-reproducible.bats leaves: the clock and its options,
+# Reproducible images, in the corners that 36-reproducible.bats leaves: the clock and its options,
 # what RUN can see of the machine, what is scrubbed, and what --check-repro says.
 load helpers
 
