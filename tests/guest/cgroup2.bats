@@ -259,3 +259,16 @@ disk() {
     [ -z "$(left)" ]
     dewar rm "$id"
 }
+
+@test "oci: what a bundle mounts as cgroup begins at the container's own group, with a namespace for it or without" {
+    make_rootfs rootfs
+    dewar oci spec
+    for without in none cgroup; do
+        jq ".process.terminal=false | .process.args=[\"sh\", \"-c\", \"cat /sys/fs/cgroup/cgroup.procs; cat /sys/fs/cgroup/pids.max\"]
+            | .root.path=\"$PWD/rootfs\" | .linux.resources.pids.limit=37
+            | del(.linux.namespaces[] | select(.type == \"$without\"))" config.json >config.new
+        mv config.new config.json
+        try dewar oci --root "$PWD/state" run "c-$without"
+        ok && [[ $output == 1*$'\n'37 ]] || { show_try; return 1; }
+    done
+}
