@@ -109,6 +109,23 @@ int bundle_box_make(const struct bundle_context *c, const char *id, struct bundl
     return 0;
 }
 
+// Until there is a state: for who cleans up when whoever makes them is killed.
+int bundle_box_note_groups(const struct bundle_box *b, struct err *e)
+{
+    own(str) struct str text = {0};
+    for (size_t i = 0; i < b->groups.n; i++) str_addf(&text, "%s\n", b->groups.p[i]);
+    return text.n ? fs_replace(b->dir_fd, "groups", str_sv(&text), 0600, e) : 0;
+}
+
+static int load_groups(struct bundle_box *b, struct err *e)
+{
+    own(str) struct str text = {0};
+    if (!fs_exists(b->dir_fd, "groups")) return 0;
+    if (fs_read_at(b->dir_fd, "groups", STATE_MAX, &text, e) < 0) return -1;
+    for (struct sv rest = str_sv(&text); rest.n;) strv_take(&b->groups, sv_dup(sv_cut(&rest, '\n')));
+    return 0;
+}
+
 static int load(struct bundle_box *b, struct err *e)
 {
     static const struct codec_field rows[] = {
@@ -124,7 +141,7 @@ static int load(struct bundle_box *b, struct err *e)
         {"hooks", CODEC_FIELD_BOOL, offsetof(struct bundle_box, has_hooks), false},
         {"groups", CODEC_FIELD_STRV, offsetof(struct bundle_box, groups), false}};
     own(str) struct str text = {0};
-    if (!fs_exists(b->dir_fd, "state.json")) return 0;  // creating
+    if (!fs_exists(b->dir_fd, "state.json")) return load_groups(b, e);  // creating
     if (fs_read_at(b->dir_fd, "state.json", STATE_MAX, &text, e) < 0 ||
         codec_json_parse(str_sv(&text), "state.json", &b->json, e) < 0)
         return -1;

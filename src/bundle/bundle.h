@@ -26,6 +26,7 @@
 //   ID/lock         flock: one change at a time
 //   ID/config.json  as it was at create: later changes of the bundle have no effect
 //   ID/state.json   who it is: pid, start time, boot id, bundle, groups; written by rename
+//   ID/groups       the control groups, a line each, noted before they are made
 //   ID/gate         there as long as the program was not started
 // Status is derived, never stored: no state.json is creating; pid gone (number, start time and boot
 // id compared) is stopped; gate there is created; frozen group is paused; else running.

@@ -654,7 +654,8 @@ static int make_all(bool in_userns, struct strv *groups, struct err *e)
     for (size_t i = 0; i < groups->n && rc >= 0; i++) {
         rc = make_one(groups->p[i], in_userns, e);
         char *group = take_ptr(groups->p[i]);
-        if (rc == 1)
+        bool others = rc == 1 || (rc < 0 && e->kind == ERR_CONFLICT);
+        if (others)
             free(group);
         else
             groups->p[kept++] = group;

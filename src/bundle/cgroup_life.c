@@ -15,28 +15,9 @@
 
 // --- their end ---------------------------------------------------------------------------------
 
-// The last processes may still be on their way out.
-static void remove_group(const char *path, int levels)
-{
-    own(strv) struct strv names = {0};
-    struct err ignored;
-    if (levels && unlinkat(AT_FDCWD, path, AT_REMOVEDIR) != 0 && errno != ENOENT) {
-        if (fs_list(AT_FDCWD, path, &names, &ignored) < 0) return;
-        for (size_t i = 0; i < names.n; i++) {
-            own(free) char *sub = str_fmt("%s/%s", path, names.p[i]);
-            struct stat st;
-            if (fstatat(AT_FDCWD, sub, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
-                remove_group(sub, levels - 1);
-        }
-        for (int i = 0; i < 100 && unlinkat(AT_FDCWD, path, AT_REMOVEDIR) != 0 && errno == EBUSY;
-             i++)
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    }
-}
-
 void bundle_cgroup_remove(const struct strv *groups)
 {
-    for (size_t i = 0; i < groups->n; i++) remove_group(groups->p[i], PIDS_DEPTH);
+    for (size_t i = 0; i < groups->n; i++) sandbox_cgroup_remove_folder(groups->p[i]);
 }
 
 bool bundle_cgroup_frozen(const struct strv *groups)

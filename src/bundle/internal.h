@@ -42,6 +42,7 @@ int bundle_box_make(const struct bundle_context *c, const char *id, struct bundl
 // lock: wait for the lock, for verbs that change something.
 int bundle_box_open(const struct bundle_context *c, const char *id, bool lock,
                     struct bundle_box *out, struct err *e);
+int bundle_box_note_groups(const struct bundle_box *b, struct err *e); // before they are made
 int bundle_box_save(struct bundle_box *b, const struct codec_json *annotations, struct err *e);
 enum bundle_status bundle_box_status(const struct bundle_box *b);
 // The state object of the specification. pid 0 is left out.

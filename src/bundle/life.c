@@ -113,7 +113,10 @@ int bundle_delete(struct bundle_context *c, const char *id, bool force, struct e
     enum bundle_status status = bundle_box_status(&box);
     if (status == BUNDLE_CREATING) {
         if (!force) return err_set(e, ERR_CONFLICT, "container '%s' is being created", id);
-        return bundle_box_remove(&box, e); // its creator died, or we would not have the lock
+        // Its creator died, or we would not have the lock. Of the groups only what is new and empty
+        // was its.
+        for (size_t i = 0; i < box.groups.n; i++) unlinkat(AT_FDCWD, box.groups.p[i], AT_REMOVEDIR);
+        return bundle_box_remove(&box, e);
     }
     if (status != BUNDLE_STOPPED && !force) {
         err_set(e, ERR_CONFLICT, "cannot delete container %s that is not stopped: %s", id,

@@ -271,6 +271,7 @@ static bool may_be_late(const struct making *m, bool in_userns)
 
 static int make_groups(struct making *m, bool in_userns, struct sandbox_cgroup *out, struct err *e)
 {
+    if (bundle_box_note_groups(m->box, e) < 0) return -1;
     return bundle_cgroup_make(m->c, m->config, in_userns, &m->box->groups, out, e);
 }
 

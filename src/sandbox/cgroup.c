@@ -27,6 +27,7 @@
 
 #define CGROUP2_MAGIC 0x63677270
 #define SEARCH_DEPTH 5
+#define LEVELS_MAX 32
 
 const char *const cgroup_names[CGROUP_CONTROLLERS] = {
     "memory", "cpu", "pids", "cpuset", "blkio", "devices", "cpuacct"};
@@ -441,11 +442,27 @@ void sandbox_cgroup_close(struct sandbox_cgroup *c)
     c->n = 0;
 }
 
-// The last processes may still be on their way out.
-static void remove_dir(const char *path)
+// Those that the container made below its own.
+static void remove_below(const char *path, int levels)
 {
-    for (int i = 0; i < 50; i++) {
-        if (rmdir(path) == 0 || errno != EBUSY) return;
+    struct err ignored;
+    own(strv) struct strv names = {0};
+    if (!levels || fs_list(AT_FDCWD, path, &names, &ignored) < 0) return;
+    for (size_t i = 0; i < names.n; i++) {
+        own(free) char *sub = str_fmt("%s/%s", path, names.p[i]);
+        struct stat st;
+        if (fstatat(AT_FDCWD, sub, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode)) continue;
+        remove_below(sub, levels - 1);
+        unlinkat(AT_FDCWD, sub, AT_REMOVEDIR);
+    }
+}
+
+// The last processes may still be on their way out.
+void sandbox_cgroup_remove_folder(const char *path)
+{
+    for (int i = 0; i < 100; i++) {
+        if (unlinkat(AT_FDCWD, path, AT_REMOVEDIR) == 0 || errno != EBUSY) return;
+        if (i % 10 == 0) remove_below(path, LEVELS_MAX);
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
 }
@@ -498,7 +515,7 @@ static void v2_remove(const char *name, bool *out_oom)
         own(str) struct str path = {0};
         cgroup_v2_path(name, user, &path);
         if (out_oom && !*out_oom) *out_oom = oom_killed(path.p, "memory.events");
-        remove_dir(path.p);
+        sandbox_cgroup_remove_folder(path.p);
     }
 }
 
@@ -516,7 +533,7 @@ static void remove_all(const char *name, bool search, bool *out_oom)
                      &path))
             continue;
         if (out_oom && c == CGROUP_MEMORY) *out_oom = oom_killed(path.p, "memory.oom_control");
-        remove_dir(path.p);
+        sandbox_cgroup_remove_folder(path.p);
     }
 }
 

@@ -28,6 +28,8 @@ int sandbox_cgroup_move(struct engine *en, const struct sandbox_cgroup *group, p
 void sandbox_cgroup_close(struct sandbox_cgroup *c); // the descriptors
 void sandbox_cgroup_remove(const char *name,
                            bool *out_oom);   // the folders; asks first whether OOM struck
+// One folder, with the groups that were made below it. Waits for a moment for who is on the way out.
+void sandbox_cgroup_remove_folder(const char *path);
 void sandbox_cgroup_sweep(const char *name); // the same for one who was started by somebody else
 // Stops every process of init's pid namespace, in a group that is made for it where there is none:
 // `name` (of `size` bytes) is then "dewar-<id>" before and the group's name afterwards.

@@ -334,6 +334,16 @@ done'
     [ -z "$(find /sys/fs/cgroup -name "dewar-${id:0:32}*")" ]
 }
 
+@test "control groups that a container made below its own go with it" {
+    need_root
+    id=$(dewar run -d -q --network none --privileged -m 64m $IMG sh -c 'cd /sys/fs/cgroup; cd memory 2>/dev/null
+        mkdir -p a/b c; sleep 1000')
+    for _ in $(seq 100); do [ -z "$(find /sys/fs/cgroup -path "*dewar-${id:0:32}*/a/b")" ] || break; sleep 0.05; done
+    [ -n "$(find /sys/fs/cgroup -path "*dewar-${id:0:32}*/a/b")" ]
+    dewar rm -f "$id" >/dev/null
+    [ -z "$(find /sys/fs/cgroup -name "dewar-${id:0:32}*")" ]
+}
+
 @test "a cgroup v1 tree of two controllers is found under the name of each" {
     need_root
     [ -d /sys/fs/cgroup/cpuacct ] || skip "is about cgroup v1"

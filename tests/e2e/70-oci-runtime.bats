@@ -107,6 +107,33 @@ load oci
     status_is created
 }
 
+@test "the control groups of a create that was killed go with delete --force" {
+    is_root || skip "pause, ps and update need groups"
+    change '.hooks.createRuntime=[{"path":"/bin/sh","args":["sh","-c","kill -9 $PPID; sleep 0.2"]}]'
+    try oci create "$ID" </dev/null
+    [ "$status" != 0 ]
+    [ -n "$(find /sys/fs/cgroup -name "$ID")" ]
+    status_is creating
+    for _ in $(seq 50); do [ -n "$(find /sys/fs/cgroup -path "*/$ID/cgroup.procs" -exec cat {} +)" ] || break; sleep 0.1; done
+    oci delete --force "$ID"
+    [ -z "$(find /sys/fs/cgroup -name "$ID")" ]
+}
+
+@test "a control group that others are in is refused, and left as it is" {
+    is_root || skip "pause, ps and update need groups"
+    local top
+    for top in /sys/fs/cgroup/freezer /sys/fs/cgroup; do [ ! -e "$top/cgroup.procs" ] || break; done
+    mkdir -p "$top/theirs$$/below"
+    sleep 1000 &
+    echo $! >"$top/theirs$$/cgroup.procs"
+    change ".linux.cgroupsPath=\"/theirs$$\""
+    try oci create "$ID" </dev/null
+    kill $!
+    fails 1 "in use"
+    test -d "$top/theirs$$/below"
+    for _ in $(seq 50); do ! rmdir "$top/theirs$$/below" "$top/theirs$$" 2>/dev/null || break; sleep 0.1; done
+}
+
 @test "ids are names, never paths" {
     for id in .. . a/b '' -x /etc "$(printf 'x%.0s' $(seq 200))" $'a\nb' 'a b'; do
         try oci create -- "$id"
