@@ -25,6 +25,11 @@ static int too_slow(const char *path, const char *what, struct err *e)
     return err_hint(e, "whoever listens there must accept and read");
 }
 
+static int hung_up(const char *path, int code, struct err *e)
+{
+    return err_sys_code(e, code, "hand over to '%s': it hung up unread", path);
+}
+
 static int dial(const char *path, struct err *e)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -62,6 +67,7 @@ static int send_all(int s, const char *path, struct sv text, int fd, struct err 
         ssize_t n = sendmsg(s, &m, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) return too_slow(path, "did not read all that was sent", e);
+        if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) return hung_up(path, errno, e);
         if (n < 0) return err_sys(e, "send to '%s'", path);
         io.iov_base = (char *)io.iov_base + n;
         io.iov_len -= (size_t)n;
@@ -95,7 +101,7 @@ static int await_taken(int s, const char *path, struct err *e)
         if (ioctl(s, SIOCOUTQ, &left) != 0 ||
             getsockopt(s, SOL_SOCKET, SO_ERROR, &code, &n) != 0)
             return err_sys(e, "ask whether '%s' was read", path);
-        if (code) return err_sys_code(e, code, "hand over to '%s': it hung up unread", path);
+        if (code) return hung_up(path, code, e);
         if (left == 0) return 0;
         if (clock_mono_ns() > end) return too_slow(path, "did not take the listener", e);
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);

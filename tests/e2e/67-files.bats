@@ -172,9 +172,9 @@ streams() {
     try dewar cp f box:/tmp/f
     ok && same "$output$stderr" "" || return 1
     try on_tty "$DEWAR cp box:/tmp/f -"
-    [ "$status" = 125 ] && has "terminal" || return 1
+    [ "$status" = 1 ] && has "terminal" || return 1
     try on_tty "$DEWAR export box"
-    [ "$status" = 125 ] && has "terminal"
+    [ "$status" = 1 ] && has "terminal"
 }
 
 mounts_are_seen() {
