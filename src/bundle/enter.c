@@ -527,7 +527,7 @@ _Noreturn void bundle_enter_walk(const struct sandbox_plan *given)
     int proc = own_proc(p);
     sandbox_enter_sysctls(p, proc);
     put_oom_score(p, proc);
-    if (o->new_net && !sandbox_plan_net_made(p)) loopback(p);
+    if (o->new_net) loopback(p);
     bool joined = mount_rows(p, stage);
     fill_dev(p);
     if (!joined) enter_groups(p);

@@ -25,7 +25,6 @@
 #include "sandbox/doorstep.h"
 #include "sandbox/join.h"
 #include "sandbox/launch.h"
-#include "sandbox/netns.h"
 #include "sandbox/plan.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/sealed.h"
@@ -280,24 +279,6 @@ static int late_groups(struct sandbox_plan *p, struct err *e)
     return make_groups(p->on_report_arg, false, &p->cgroup, e);
 }
 
-static bool wants_netns(const struct oci_runtime *r)
-{
-    bool own_net = false;
-    vec_each(n, &r->namespaces)
-    {
-        if (strcmp(n->type, "user") == 0 || n->path) return false;
-        own_net |= strcmp(n->type, "network") == 0;
-    }
-    return own_net;
-}
-
-static void use_netns(struct sandbox_netns *n, struct sandbox_spec *spec, struct sandbox_plan *p)
-{
-    int fd = sandbox_netns_take(n);
-    if (fd > 2) spec->net_fd = fd;
-    if (sandbox_plan_net_made(p)) p->clone_flags &= ~(uint64_t)CLONE_NEWNET;
-}
-
 static int launch_in(struct making *m, struct engine *en, const char *bundle, bool gate,
                      const struct idmap *ids, struct bundle_scope *scope, struct sandbox *out,
                      struct err *e)
@@ -308,8 +289,6 @@ static int launch_in(struct making *m, struct engine *en, const char *bundle, bo
         .null_fd = -1, .empty_fd = -1, .host_proc = -1, .gate_fd = -1, .host_mnt = -1};
     own(fd) int cache = m->config->seccomp ? cache_folder(m->box) : -1;
     own(sandbox_plan) struct sandbox_plan plan = {0};
-    own(sandbox_netns) struct sandbox_netns net = SANDBOX_NETNS_NONE;
-    if (wants_netns(m->config)) sandbox_netns_begin(&net);
     sandbox_plan_begin(en, &spec, &plan);
     plan.bundle = &extra;
     extra.config = m->config;
@@ -327,7 +306,6 @@ static int launch_in(struct making *m, struct engine *en, const char *bundle, bo
         return -1;
     if (scope->unit[0]) m->box->scope = str_dup(scope->unit);
     int rc = bundle_plan_make(en, &b, &spec, &join, &plan, &extra, e);
-    use_netns(&net, &spec, &plan);
     if (rc == 0) rc = sandbox_doorstep_use(&plan, m->doorstep_fd, e);
     plan.cgroup = groups;
     if (b.late_groups) plan.before_join = late_groups;

@@ -24,7 +24,6 @@
 #include "record/message.h"
 #include "record/record.h"
 #include "record/state.h"
-#include "sandbox/netns.h"
 #include "sandbox/parse.h"
 #include "sandbox/sandbox.h"
 
@@ -133,12 +132,6 @@ static void hint_at_memory(struct engine *en, const struct record_config *c, int
                str_z(&limit));
 }
 
-static bool wants_netns(const struct record_config *c)
-{
-    bool host = c->network && strcmp(c->network, "host") == 0;
-    return !host && (!c->userns_mode || !c->userns_mode[0] || strcmp(c->userns_mode, "host") == 0);
-}
-
 static int make(struct engine *en, const struct container_run_options *o, struct prepared *p,
                 struct err *e)
 {
@@ -146,12 +139,7 @@ static int make(struct engine *en, const struct container_run_options *o, struct
     if (create_read(en, o, &p->config, &env, e) < 0 || others_enter(en, &p->config, e) < 0 ||
         record_sweep(en, e) < 0)
         return -1;
-    own(sandbox_netns) struct sandbox_netns net = SANDBOX_NETNS_NONE;
-    if (wants_netns(&p->config) && !o->later) sandbox_netns_begin(&net);
-    int rc = create_make(en, o, &env, &p->config, &p->record, &p->spec, e);
-    int net_fd = sandbox_netns_take(&net);
-    if (net_fd > 2) p->spec.net_fd = net_fd;
-    if (rc == 0) return 0;
+    if (create_make(en, o, &env, &p->config, &p->record, &p->spec, e) == 0) return 0;
     if (p->spec.rootfs_fd >= 0) close(take_fd(p->spec.rootfs_fd));
     record_end(en, &p->record, true);
     record_purge(en, &p->record);

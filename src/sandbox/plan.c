@@ -523,7 +523,7 @@ static void plan_namespaces(struct sandbox_plan *p)
     if (!s->host_pid && !sandbox_join_has(s->join, JOIN_PID)) p->clone_flags |= CLONE_NEWPID;
     if (!s->host_ipc && !sandbox_join_has(s->join, JOIN_IPC)) p->clone_flags |= CLONE_NEWIPC;
     if (!s->host_uts && !sandbox_join_has(s->join, JOIN_UTS)) p->clone_flags |= CLONE_NEWUTS;
-    if (s->net == SANDBOX_NET_NONE && !sandbox_plan_net_made(p)) p->clone_flags |= CLONE_NEWNET;
+    if (s->net == SANDBOX_NET_NONE) p->clone_flags |= CLONE_NEWNET;
     if (p->own_userns) p->clone_flags |= CLONE_NEWUSER;
 }
 

@@ -228,11 +228,6 @@ struct sandbox_plan {
     char hostname[65];
 };
 
-// A user namespace of the container's own must own its network namespace as well.
-static inline bool sandbox_plan_net_made(const struct sandbox_plan *p)
-{
-    return p->spec->net == SANDBOX_NET_NONE && p->spec->net_fd > 2 && !p->own_userns;
-}
 int sandbox_plan_make(struct engine *en, const struct sandbox_spec *spec,
                       const struct sandbox_stdio *io, struct sandbox_plan *out, struct err *e);
 void sandbox_plan_fini(struct sandbox_plan *p);

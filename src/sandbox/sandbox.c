@@ -58,7 +58,6 @@ void sandbox_spec_fini(struct sandbox_spec *s)
     if (s->ids.lock_fd > 2) close(s->ids.lock_fd);
     if (s->shm_fd > 2) close(s->shm_fd);
     if (s->mqueue_fd > 2) close(s->mqueue_fd);
-    if (s->net_fd > 2) close(s->net_fd);
     if (s->join) sandbox_join_fini(s->join);
     free(s->join);
     memset(s, 0, sizeof *s);

@@ -101,7 +101,6 @@ struct sandbox_spec {
     struct strv hosts_extra;  // "name:ip"
     struct strv dns, dns_search, dns_options;  // of /etc/resolv.conf; see resolv.c
     enum sandbox_net net;
-    int net_fd;  // net none: one that is made already (netns.h), owned; 0: make it
     struct strv cap_add, cap_drop;  // names with or without CAP_, or ALL
     bool privileged;
     bool no_new_privs;
