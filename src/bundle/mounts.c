@@ -204,10 +204,10 @@ static void cgroup_links(const struct bundle_build *b, struct bundle_plan *o, co
 
 // A bind of the i-th group. Where the child can see the host's groups it makes it, and they need not
 // be there yet.
-static int group_row(const struct bundle_build *b, struct bundle_plan *o, char *target, size_t i,
+static int group_row(const struct bundle_build *b, struct bundle_row *row, size_t i,
                      const struct wishes *w, struct err *e)
 {
-    struct bundle_row *row = add_row(o, b->late_groups ? BUNDLE_ROW_GROUP : BUNDLE_ROW_BIND, target);
+    row->kind = b->late_groups ? BUNDLE_ROW_GROUP : BUNDLE_ROW_BIND;
     row->dir = row->in_groups = true;
     row->attr = w->set[0] & ~ATIME;
     row->source = str_dup(b->groups->p[i]);
@@ -231,7 +231,9 @@ static int cgroup_rows(const struct bundle_build *b, struct bundle_plan *o, cons
     for (size_t i = 0; i < b->groups->n; i++) {
         struct sv rest = sv_from(sv_of(b->groups->p[i]), strlen("/sys/fs/cgroup/"));
         struct sv name = sv_cut(&rest, '/');
-        if (group_row(b, o, str_fmt("%s/%.*s", target, (int)name.n, name.p), i, w, e) < 0) return -1;
+        struct bundle_row *row =
+            add_row(o, BUNDLE_ROW_BIND, str_fmt("%s/%.*s", target, (int)name.n, name.p));
+        if (group_row(b, row, i, w, e) < 0) return -1;
     }
     cgroup_links(b, o, target);
     struct bundle_row *end = add_row(o, BUNDLE_ROW_ATTR, str_dup(target));
@@ -301,6 +303,9 @@ static int add_mount(const struct bundle_build *b, const struct sandbox_plan *p,
         return cgroup_rows(b, o, target.p, &w, e);
     }
     row->in_groups = strcmp(type, "cgroup") == 0;
+    // A new mount begins where the namespace does; without one of its own that would be the host's top.
+    if (row->in_groups && b->groups->n && !o->new_cgroupns && !sandbox_join_has(p->join, JOIN_CGROUP))
+        return group_row(b, row, 0, &w, e);
     row->type = str_dup(row->in_groups ? "cgroup2" : type);
     row->source = str_dup(m->source && m->source[0] ? m->source : type);
     row->attr = w.set[0] | w.set[1];

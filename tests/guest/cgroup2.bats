@@ -157,7 +157,7 @@ disk() {
     [[ $stderr == *Delegate=yes* ]]
     # What root keeps is named, and where root hands it down.
     try run_as "$DEWAR" run --rm -q --network none --blkio-weight 100 user:1 true
-    fails 125 "--blkio-weight cannot be applied: the cgroup controller 'io' is not available"
+    fails 125 "--blkio-weight and --device-read-bps cannot be applied: the cgroup controller 'io' is not available"
     [[ $stderr == *user@.service*io* ]] || return 1
     try run_as "$DEWAR" run --rm -q --network none --device-cgroup-rule 'c *:* rwm' user:1 true
     fails 125 "--device-cgroup-rule needs root"
