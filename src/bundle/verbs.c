@@ -292,13 +292,14 @@ static int launch_in(struct making *m, struct engine *en, const char *bundle, bo
     sandbox_plan_begin(en, &spec, &plan);
     plan.bundle = &extra;
     extra.config = m->config;
+    const bool inside = bundle_in_userns();
     const struct bundle_build b = {.context = m->c,
                                    .config = m->config,
                                    .options = m->o,
                                    .bundle = bundle,
-                                   .in_userns = bundle_in_userns(),
+                                   .in_userns = inside,
                                    .groups = &m->box->groups,
-                                   .late_groups = may_be_late(m, bundle_in_userns()),
+                                   .late_groups = may_be_late(m, inside),
                                    .cache_fd = cache};
     struct sandbox_cgroup groups = {.n = 0};
     if (bundle_cgroup_name(m->c, m->config, m->box->id, ids, scope, &m->box->groups, e) < 0 ||

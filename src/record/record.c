@@ -268,7 +268,8 @@ static void remove_run(struct engine *en, const struct record *r)
     char path[16 + RECORD_ID];
     struct err ignored;
     snprintf(path, sizeof path, "containers/%s", r->id);
-    for (size_t i = 0; i < 3 && r->run_fd >= 0; i++) unlinkat(r->run_fd, names[i], 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names && r->run_fd >= 0; i++)
+        unlinkat(r->run_fd, names[i], 0);
     if (unlinkat(en->run_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT) return;
     own(fd) int all = fs_open_dir(en->run_fd, "containers", &ignored);
     if (all >= 0) fs_remove_tree(all, r->id, &ignored); // a part of a write, an exec's files
