@@ -457,11 +457,11 @@ static void remove_below(const char *path, int levels)
     }
 }
 
-// The last processes may still be on their way out.
+// The last processes may still be on their way out, and memory may be short for a moment.
 void sandbox_cgroup_remove_folder(const char *path)
 {
     for (int i = 0; i < 100; i++) {
-        if (unlinkat(AT_FDCWD, path, AT_REMOVEDIR) == 0 || errno != EBUSY) return;
+        if (unlinkat(AT_FDCWD, path, AT_REMOVEDIR) == 0 || (errno != EBUSY && errno != ENOMEM)) return;
         if (i % 10 == 0) remove_below(path, LEVELS_MAX);
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
