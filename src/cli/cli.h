@@ -70,6 +70,7 @@ struct cli_cmd {
     enum cli_words words;
     bool stop_at_word;          // options end at the first word
     bool hidden;
+    bool layers;                // reads or writes whole layers (cli_as_layers)
     // Returns the exit status 0..255, or -1 with *e.
     int (*run)(struct cli *c, const void *options, struct err *e);
 };

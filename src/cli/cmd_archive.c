@@ -66,7 +66,7 @@ const struct cli_cmd cli_cmd_save = {
     .max_words = -1,
     .family = CLI_DOCKER,
     .words = CLI_WORDS_IMAGES,
-    .run = run_save,
+    .layers = true, .run = run_save,
 };
 
 // --- load ---------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ const struct cli_cmd cli_cmd_load = {
     CLI_OPTIONS(load_options, struct load),
     .family = CLI_DOCKER,
     .words = CLI_WORDS_FILES,
-    .run = run_load,
+    .layers = true, .run = run_load,
 };
 
 // --- image import -------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ const struct cli_cmd cli_cmd_import = {
     .max_words = 2,
     .family = CLI_DOCKER,
     .words = CLI_WORDS_FILES,
-    .run = run_import,
+    .layers = true, .run = run_import,
 };
 
 // --- image bootstrap ----------------------------------------------------------------------------
@@ -255,5 +255,5 @@ const struct cli_cmd cli_cmd_bootstrap = {
     .min_words = 1,
     .max_words = 1,
     .family = CLI_OWN,
-    .run = run_bootstrap,
+    .layers = true, .run = run_bootstrap,
 };

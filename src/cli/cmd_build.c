@@ -337,5 +337,5 @@ const struct cli_cmd cli_cmd_build = {
     CLI_OPTIONS(rows, struct opts),
     .max_words = 1,
     .family = CLI_DOCKER,
-    .run = run,
+    .layers = true, .run = run,
 };

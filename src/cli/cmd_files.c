@@ -124,7 +124,7 @@ const struct cli_cmd cli_cmd_cp = {
     .max_words = 2,
     .family = CLI_DOCKER,
     .words = CLI_WORDS_CONTAINERS,
-    .run = run_cp,
+    .layers = true, .run = run_cp,
 };
 
 // --- export -------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ const struct cli_cmd cli_cmd_export = {
     .max_words = 1,
     .family = CLI_DOCKER,
     .words = CLI_WORDS_CONTAINERS,
-    .run = run_export,
+    .layers = true, .run = run_export,
 };
 
 // --- diff ---------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ const struct cli_cmd cli_cmd_diff = {
     .max_words = 1,
     .family = CLI_DOCKER,
     .words = CLI_WORDS_CONTAINERS,
-    .run = run_diff,
+    .layers = true, .run = run_diff,
 };
 
 // --- commit -------------------------------------------------------------------------------------
@@ -259,5 +259,5 @@ const struct cli_cmd cli_cmd_commit = {
     .max_words = 2,
     .family = CLI_DOCKER,
     .words = CLI_WORDS_CONTAINERS,
-    .run = run_commit,
+    .layers = true, .run = run_commit,
 };

@@ -147,7 +147,7 @@ const struct cli_cmd cli_cmd_lock = {
     CLI_OPTIONS(lock_rows, struct opts),
     .max_words = 1,
     .family = CLI_OWN,
-    .run = run_lock,
+    .layers = true, .run = run_lock,
 };
 
 // --- verify -------------------------------------------------------------------------------------
@@ -221,5 +221,5 @@ const struct cli_cmd cli_cmd_verify = {
     CLI_OPTIONS(verify_rows, struct opts),
     .max_words = 1,
     .family = CLI_OWN,
-    .run = run_verify,
+    .layers = true, .run = run_verify,
 };

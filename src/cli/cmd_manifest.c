@@ -66,7 +66,7 @@ const struct cli_cmd cli_cmd_image_copy = {
     .min_words = 2,
     .max_words = 2,
     .family = CLI_OWN,
-    .run = run_copy,
+    .layers = true, .run = run_copy,
 };
 
 // --- manifest -----------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ const struct cli_cmd cli_cmd_manifest_push = {
     .min_words = 1,
     .max_words = 1,
     .family = CLI_DOCKER,
-    .run = run_manifest_push,
+    .layers = true, .run = run_manifest_push,
 };
 
 static int run_manifest_rm(struct cli *c, const void *options, struct err *e)

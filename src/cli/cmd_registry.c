@@ -54,9 +54,17 @@ struct image_progress cli_mapping_progress(struct cli *c)
     return (struct image_progress){.begin = show_mapping, .end = hide_pull, .arg = c};
 }
 
-struct image_progress cli_pull_progress(struct cli *c)
+// Inside a user namespace of ours the program would take itself for root.
+static void change_program(void *arg, struct engine *en)
 {
-    return (struct image_progress){.begin = show_pull, .end = hide_pull, .arg = c};
+    if (!en->ids.inside) cli_as_layers(arg);
+}
+
+struct image_progress cli_pull_progress(struct cli *c, bool quiet)
+{
+    if (quiet) return (struct image_progress){.before = change_program, .arg = c};
+    return (struct image_progress){
+        .before = change_program, .begin = show_pull, .end = hide_pull, .arg = c};
 }
 
 static void print_pulled(struct cli *c, const struct image_pulled *p, const struct oci_ref *ref)
@@ -136,7 +144,7 @@ const struct cli_cmd cli_cmd_pull = {
     .max_words = 1,
     .family = CLI_DOCKER,
     .words = CLI_WORDS_IMAGE,
-    .run = run_pull,
+    .layers = true, .run = run_pull,
 };
 
 // --- push ---------------------------------------------------------------------------------------
@@ -257,5 +265,5 @@ const struct cli_cmd cli_cmd_push = {
     .max_words = 1,
     .family = CLI_DOCKER,
     .words = CLI_WORDS_IMAGE,
-    .run = run_push,
+    .layers = true, .run = run_push,
 };

@@ -365,11 +365,12 @@ static int run(struct cli *c, const void *options, struct err *e)
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     char id[RECORD_ID];
     int code = 0;
-    const struct image_progress progress = cli_pull_progress(c), mapping = cli_mapping_progress(c);
+    const struct image_progress mapping = cli_mapping_progress(c);
     // Those it joins may trace what comes in, also while it still is us.
     if (container_joins_processes(o->run.pid_mode) && sandbox_sealed(c->own_argv, e) < 0) return -1;
     int rc = prepare(c, options, &ro, &en, e);
-    ro.progress = ro.quiet ? NULL : &progress;
+    const struct image_progress progress = cli_pull_progress(c, ro.quiet);
+    ro.progress = &progress;
     ro.mapping = ro.quiet ? NULL : &mapping;
     own(free) char *keys = ro.spec.tty && !ro.detach ? cli_detach_keys(c, ro.detach_keys) : NULL;
     if (keys) ro.detach_keys = keys;
@@ -385,9 +386,10 @@ static int create(struct cli *c, const void *options, struct err *e)
     struct container_run_options ro;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     char id[RECORD_ID];
-    const struct image_progress progress = cli_pull_progress(c), mapping = cli_mapping_progress(c);
+    const struct image_progress mapping = cli_mapping_progress(c);
     int rc = prepare(c, options, &ro, &en, e);
-    ro.progress = ro.quiet ? NULL : &progress;
+    const struct image_progress progress = cli_pull_progress(c, ro.quiet);
+    ro.progress = &progress;
     ro.mapping = ro.quiet ? NULL : &mapping;
     ro.later = true;
     if (rc == 0) rc = container_create(&en, &ro, id, e);

@@ -335,5 +335,5 @@ const struct cli_cmd cli_cmd_check = {
                 "dewar system check --repair",
     CLI_OPTIONS(check_options, struct check),
     .family = CLI_OWN,
-    .run = run_check,
+    .layers = true, .run = run_check,
 };

@@ -251,6 +251,17 @@ static int finish(struct cli *c, const struct cli_cmd *cmd, int status, struct e
     return c->reader_gone && status == 0 ? 128 + SIGPIPE : status;
 }
 
+void cli_as_layers(const struct cli *c)
+{
+#ifdef DEWAR_LAYERS
+    char path[4096];
+    struct err ignored;
+    if (engine_helper(DEWAR_LAYERS, path, sizeof path, &ignored) == 0) execv(path, c->own_argv);
+#else
+    (void)c;
+#endif
+}
+
 static int run_command(struct cli *c, const struct cli_cmd *cmd, int argc, char **argv)
 {
     struct err e = {0};
@@ -261,6 +272,7 @@ static int run_command(struct cli *c, const struct cli_cmd *cmd, int argc, char 
     const struct opt_target targets[] = {{table, options}, {cli_common_options, &g}};
     const struct opt_rules rules = {.stop_at_word = cmd->stop_at_word};
     c->cmd = cmd;
+    if (cmd->layers) cli_as_layers(c);
     int rc = opt_parse(targets, 2, rules, argc, argv, &words, &e);
     apply_globals(c, &g);
     c->argc = (int)words.n;

@@ -37,6 +37,11 @@ struct cli_each {
 };
 int cli_each_container(struct cli *c, const void *o, const struct cli_each *how, struct err *e);
 
+// From here on as dewar-layers, called as we were: the same program, linked with the system's C library,
+// whose start is slow and whose work on whole layers is fast. Comes back where that is what we are, or
+// where there is none. Nothing may have been done yet that is not undone when the program ends.
+void cli_as_layers(const struct cli *c);
+
 struct store_df;
 // What a container has written and what its image holds; 0 where the store has not.
 void cli_container_sizes(const struct store_df *df, const char *id, const char *image,
@@ -46,6 +51,6 @@ void cli_container_sizes(const struct store_df *df, const char *id, const char *
 char *cli_detach_keys(struct cli *c, const char *given);
 // The variables that the "proxies" of Docker's config.json stand for, "HTTP_PROXY=..." and so on.
 void cli_proxies(struct cli *c, struct strv *out);
-struct image_progress cli_pull_progress(struct cli *c);
+struct image_progress cli_pull_progress(struct cli *c, bool quiet);
 struct image_progress cli_mapping_progress(struct cli *c);  // of a copy of layers for other ids
 void cli_print_pruned(struct cli *c, const struct image_removals *removed, uint64_t freed);

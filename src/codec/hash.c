@@ -8,6 +8,14 @@
 #include <openssl/sha.h>
 #include <unistd.h>
 
+#if defined(__x86_64__)
+// Looks for SHA-NI, once. OpenSSL has it called before main, by the start files of the C library; where
+// dewar is linked with musl it is linked without them, so that only who hashes pays for it.
+void OPENSSL_cpuid_setup(void);
+#else
+#define OPENSSL_cpuid_setup() ((void)0)
+#endif
+
 _Static_assert(sizeof(SHA256_CTX) <= sizeof(struct codec_sha256), "the state must fit");
 
 static SHA256_CTX *ctx(struct codec_sha256 *h)
@@ -17,6 +25,7 @@ static SHA256_CTX *ctx(struct codec_sha256 *h)
 
 void codec_sha256_init(struct codec_sha256 *h)
 {
+    OPENSSL_cpuid_setup();
     SHA256_Init(ctx(h));
 }
 

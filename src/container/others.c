@@ -152,12 +152,13 @@ struct fetch {
     int sock;
 };
 
-static int copy_mount(int root, const char *path, long magic)
+static int copy_mount(int root, const char *path, unsigned long magic)
 {
     struct statfs fs;
     int at = sandbox_enter_open_in(root, path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
     if (at < 0) return -1;
-    int tree = fstatfs(at, &fs) == 0 && fs.f_type == magic ? sandbox_enter_clone_of(at, "") : -1;
+    bool right = fstatfs(at, &fs) == 0 && (unsigned long)fs.f_type == magic;
+    int tree = right ? sandbox_enter_clone_of(at, "") : -1;
     close(at);
     struct mount_attr a = {
         .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, .propagation = MS_PRIVATE};

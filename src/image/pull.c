@@ -237,9 +237,9 @@ static int pull_it(struct engine *en, const struct image_ensure *want, struct st
     struct image_pulled pulled = {0};
     const struct image_pull_options opt = {
         .name = want->text, .platform = want->platform, .insecure = want->insecure};
-    if (want->progress) want->progress->begin(want->progress->arg, en);
+    if (want->progress && want->progress->begin) want->progress->begin(want->progress->arg, en);
     int rc = image_pull(en, &opt, &pulled, e);
-    if (want->progress) want->progress->end(want->progress->arg, en, rc == 0);
+    if (want->progress && want->progress->end) want->progress->end(want->progress->arg, en, rc == 0);
     if (rc == 0) *out = pulled.ref;
     return rc;
 }
@@ -257,6 +257,7 @@ static int decide(struct engine *en, const struct image_ensure *want, struct sto
         if (rc == 0) *e = absent;
         return rc == 1 ? 0 : -1;
     }
+    if (want->progress && want->progress->before) want->progress->before(want->progress->arg, en);
     if (rc == 0) event_info(&en->sink, "image '%s' is not in the store: pulling it", want->text);
     struct store_ref here = *out;
     if (pull_it(en, want, out, e) == 0) return 0;

@@ -36,7 +36,8 @@ int image_pull(struct engine *en, const struct image_pull_options *opt, struct i
 // What `run`, FROM and COPY --from call: the image in the store that a person's text means, pulled
 // first when the policy and the store say so. An ID or a short ID is never pulled. *out_digest (may
 // be NULL): what a registry calls it, unset when it never came from one.
-struct image_progress { // called around a pull, when there is one: to show how far it is
+struct image_progress { // called around a pull, when there is one: to show how far it is; each may be NULL
+    void (*before)(void *arg, struct engine *en); // nothing has been asked or said yet
     void (*begin)(void *arg, struct engine *en);
     void (*end)(void *arg, struct engine *en, bool ok);
     void *arg;

@@ -31,11 +31,11 @@ int record_message_send(int sock, const struct record_message *m, const int *fds
     while (fds && n < MESSAGE_FDS && fds[n] >= 0) n++;
     if (n) {
         h.msg_control = control.bytes;
-        h.msg_controllen = CMSG_SPACE(n * sizeof(int));
+        h.msg_controllen = (socklen_t)CMSG_SPACE(n * sizeof(int));
         struct cmsghdr *c = CMSG_FIRSTHDR(&h);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(n * sizeof(int));
+        c->cmsg_len = (socklen_t)CMSG_LEN(n * sizeof(int));
         memcpy(CMSG_DATA(c), fds, n * sizeof(int));
     }
     ssize_t sent;
