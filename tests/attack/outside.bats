@@ -112,12 +112,14 @@ trojans() {
     echo /lib/x86_64-linux-gnu/libnss_trojan.so.2 >root/etc/ld.so.preload
     mkdir -p root/etc/cdi && echo '{}' >root/etc/cdi/x.json
 }
+# What goes on with the work of a verb that reads or writes layers.
+layers() { echo "execve(\"${DEWAR%/*}/../libexec/dewar/dewar-layers\""; }
 # traced COMMAND...: what was executed and what was mapped to be executed, by whatever process.
 traced() {
     strace -f -qq -y -e trace=execve,mmap,openat -o trace "$DEWAR" "$@" >out 2>err </dev/null
     rc=$?
     # Programs: ours, and what the container was asked to run (inside.sh and what that runs).
-    grep -E 'execve\(' trace | grep -v ENOENT | grep -vF "execve(\"$DEWAR\"" |
+    grep -E 'execve\(' trace | grep -v ENOENT | grep -vF -e "execve(\"$DEWAR\"" -e "$(layers)" |
         grep -vE 'execve\("(/inside(\.sh)?|/dev/\.dewar-init|/bin/(sh|true|busybox))"' >bad || true
     # Libraries: of the host's folders only, never through the store or the root of the image.
     grep -E 'mmap\(.*PROT_EXEC.*[0-9]+</' trace | grep -vE '[0-9]+</(usr/)?lib(64|32)?/' >>bad || true

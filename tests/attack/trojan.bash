@@ -36,8 +36,10 @@ END
 }
 my_dewar() {
     mkdir -p mine/bin mine/libexec/dewar
-    cp "$DEWAR" mine/bin/dewar
-    local from
+    local from dynamic
+    # The one that has a loader, which an image could bring: the other cannot be made to load anything.
+    dynamic=$(dirname "$DEWAR")/../libexec/dewar/dewar-layers
+    cp "$([ -x "$dynamic" ] && echo "$dynamic" || echo "$DEWAR")" mine/bin/dewar
     for from in ../libexec/dewar ../runtime; do
         cp "$(dirname "$DEWAR")/$from/dewar-init" mine/libexec/dewar/ 2>/dev/null || true
     done

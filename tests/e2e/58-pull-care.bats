@@ -89,7 +89,7 @@ part_rests_above() {
         if [ -z "$rule" ]; then
             # The unpacker stands still: what may come ahead of it has a limit.
             for ((i = 0; i < 500; i++)); do
-                unpacker=$(pgrep -P "$pid" -x dewar) && kill -STOP $unpacker && break
+                unpacker=$(pgrep -P "$pid" -x "dewar|dewar-layers") && kill -STOP $unpacker && break
                 sleep 0.01
             done
             part_rests_above 12000000
