@@ -159,20 +159,39 @@ int fs_openat(int dirfd, const char *path, int flags, mode_t mode, struct err *e
     return fd;
 }
 
-int fs_read_fd(int fd, size_t max, struct str *out, struct err *e)
+// 1: there may be more, 0: that was all. *total is what has been read.
+static int read_some(int fd, char *buf, size_t size, size_t max, size_t *total, struct str *out,
+                     struct err *e)
+{
+    ssize_t n;
+    do n = read(fd, buf, size);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return err_sys(e, "read");
+    if (n == 0) return 0;
+    *total += (size_t)n;
+    if (*total > max) return err_set(e, ERR_LIMIT, "larger than the limit of %zu bytes", max);
+    str_add(out, (struct sv){buf, (size_t)n});
+    return str_check(out, e) < 0 ? -1 : 1;
+}
+
+// A large frame costs a page fault for each of its pages, and again in each child.
+__attribute__((noinline)) static int read_rest(int fd, size_t max, size_t total, struct str *out,
+                                               struct err *e)
 {
     char buf[65536];
+    int rc;
+    do rc = read_some(fd, buf, sizeof buf, max, &total, out, e);
+    while (rc > 0);
+    return rc;
+}
+
+int fs_read_fd(int fd, size_t max, struct str *out, struct err *e)
+{
+    char buf[4096];  // what a start reads is shorter
     size_t total = 0;
-    for (;;) {
-        ssize_t n = read(fd, buf, sizeof buf);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return err_sys(e, "read");
-        if (n == 0) return 0;
-        total += (size_t)n;
-        if (total > max) return err_set(e, ERR_LIMIT, "larger than the limit of %zu bytes", max);
-        str_add(out, (struct sv){buf, (size_t)n});
-        if (str_check(out, e) < 0) return -1;
-    }
+    int rc = 1;
+    while (rc > 0 && total < sizeof buf) rc = read_some(fd, buf, sizeof buf, max, &total, out, e);
+    return rc > 0 ? read_rest(fd, max, total, out, e) : rc;
 }
 
 int fs_read_at(int dirfd, const char *path, size_t max, struct str *out, struct err *e)

@@ -8,9 +8,11 @@
 #include <openssl/sha.h>
 #include <unistd.h>
 
+#define LARGE 4096
+
+// Looks for SHA-NI, once. OpenSSL has it called before main; where dewar is linked with musl that is put
+// off (base/musl/musl.h), and a short text is hashed before the processor has answered.
 #if defined(__x86_64__)
-// Looks for SHA-NI, once. OpenSSL has it called before main, by the start files of the C library; where
-// dewar is linked with musl it is linked without them, so that only who hashes pays for it.
 void OPENSSL_cpuid_setup(void);
 #else
 #define OPENSSL_cpuid_setup() ((void)0)
@@ -25,12 +27,12 @@ static SHA256_CTX *ctx(struct codec_sha256 *h)
 
 void codec_sha256_init(struct codec_sha256 *h)
 {
-    OPENSSL_cpuid_setup();
     SHA256_Init(ctx(h));
 }
 
 void codec_sha256_add(struct codec_sha256 *h, const void *p, size_t n)
 {
+    if (n >= LARGE) OPENSSL_cpuid_setup();
     SHA256_Update(ctx(h), p, n);
 }
 

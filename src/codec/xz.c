@@ -5,11 +5,15 @@
 #include "base/str.h"
 #include "codec/internal.h"
 
+#ifndef LIBRARY_CONSTRUCTORS  // where they have run before main (base/musl/musl.h)
+#define LIBRARY_CONSTRUCTORS() ((void)0)
+#endif
 #define XZ_MEMORY ((uint64_t)128 << 20)
 
 static int unxz_open(void **out_state, struct err *e)
 {
     (void)e;
+    LIBRARY_CONSTRUCTORS();
     lzma_stream *s = mem_alloc(sizeof *s);
     *s = (lzma_stream)LZMA_STREAM_INIT;
     *out_state = s;

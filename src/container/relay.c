@@ -165,7 +165,7 @@ void relay_flush(struct relay *r, int64_t now_ns)
 
 void relay_read(struct relay *r, int stream, bool all, struct err *log_err)
 {
-    if (!r->chunk) r->chunk = mem_alloc(RELAY_CHUNK);
+    if (!r->chunk && r->stream[stream].fd >= 0) r->chunk = mem_alloc(RELAY_CHUNK);
     for (bool more = true; more && r->stream[stream].fd >= 0; more = all) {
         ssize_t n = read(r->stream[stream].fd, r->chunk, RELAY_CHUNK);
         if (n < 0 && (errno == EINTR || errno == EAGAIN)) {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,6 +85,24 @@ char *__strcat_chk(char *to, const char *from, size_t room)
 {
     check(strlen(to) + strlen(from) + 1, room);
     return strcat(to, from);
+}
+
+// --- before main --------------------------------------------------------------------------------
+
+extern void (*const __init_array_start[])(void), (*const __init_array_end[])(void);
+
+// In place of musl's, which calls them at once. dewar itself has none.
+__attribute__((visibility("hidden"))) void __libc_start_init(void);
+void __libc_start_init(void)
+{
+}
+
+void musl_constructors(void)
+{
+    static bool done;
+    size_t n = (size_t)(__init_array_end - __init_array_start);
+    for (size_t i = 0; i < n && !done; i++) __init_array_start[i]();
+    done = true;
 }
 
 // --- words --------------------------------------------------------------------------------------

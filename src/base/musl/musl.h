@@ -67,6 +67,11 @@ static inline int statx(int dir, const char *path, int flags, unsigned mask, str
 const char *strerrorname_np(int code);
 const char *sigabbrev_np(int sig);
 
+// What the static libraries have to be called before main: it asks the processor questions. It is put
+// off to the first use of a library that cannot do without.
+void musl_constructors(void);
+#define LIBRARY_CONSTRUCTORS() musl_constructors()
+
 // musl gives memory back by itself.
 static inline int malloc_trim(size_t keep)
 {
