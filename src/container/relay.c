@@ -163,6 +163,14 @@ void relay_flush(struct relay *r, int64_t now_ns)
     }
 }
 
+// Only while it helps: all pipes of a user together may hold so much (pipe(7), pipe-user-pages-soft).
+static void widen(struct relay *r, int stream, bool wide)
+{
+    if (r->stream[stream].wide == wide || r->tty) return;
+    r->stream[stream].wide = wide;
+    fcntl(r->stream[stream].fd, F_SETPIPE_SZ, wide ? RELAY_CHUNK : RELAY_PIPE);
+}
+
 void relay_read(struct relay *r, int stream, bool all, struct err *log_err)
 {
     if (!r->chunk && r->stream[stream].fd >= 0) r->chunk = mem_alloc(RELAY_CHUNK);
@@ -176,6 +184,7 @@ void relay_read(struct relay *r, int stream, bool all, struct err *log_err)
             close(take_fd(r->stream[stream].fd));
             return;
         }
+        if (n == RELAY_PIPE) widen(r, stream, true);
         struct sv bytes = {r->chunk, (size_t)n};
         record_log_writer_add(&r->log, stream, bytes, clock_real_ns(), log_err);
         bool wanted = false;
@@ -200,7 +209,9 @@ void relay_shrink(struct relay *r)
 {
     free(r->chunk);
     r->chunk = NULL;
-    for (int i = 0; i < LOG_STREAMS; i++)
+    for (int i = 0; i < LOG_STREAMS; i++) {
+        widen(r, i, false);
         if (r->stream[i].buf.n == 0) str_fini(&r->stream[i].buf);
+    }
     record_log_writer_shrink(&r->log);
 }

@@ -9,7 +9,8 @@
 #include "record/message.h"
 
 #define RELAY_PATIENCE ((int64_t)2 * 1000 * 1000 * 1000)
-#define RELAY_CHUNK 65536
+#define RELAY_PIPE 65536   // what a pipe holds
+#define RELAY_CHUNK 262144 // what it holds while it has been seen full: each time it was costs a wake-up
 #define RELAY_PEERS 256
 
 struct relay_peer {
@@ -27,6 +28,7 @@ struct relay {
     struct {
         int fd; // read end; with a terminal only the first one, a copy of `in`; -1: at its end
         struct str buf;
+        bool wide; // the pipe holds RELAY_CHUNK
     } stream[LOG_STREAMS];
     struct {
         struct relay_peer *p;

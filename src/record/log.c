@@ -15,6 +15,7 @@
 #include "base/fs.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "record/log_lines.h"
 #include "record/state.h"
 
 // --- one record to text ------------------------------------------------------------------------
@@ -26,43 +27,13 @@ static size_t utf8_len(const unsigned char *p, size_t n)
     return len <= n && sv_is_utf8((struct sv){(const char *)p, len}) ? len : 0;
 }
 
-// Bytes in front that a JSON text takes as they are: 0x20 to 0x7e but for " and \.
-static bool is_plain(unsigned char c)
-{
-    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
-
-#define ALL(byte) ((uint64_t)(byte)*0x0101010101010101U)
-
-// Not 0 if one of the eight bytes is below `least` (at most 0x80).
-static uint64_t any_below(uint64_t eight, unsigned char least)
-{
-    return (eight - ALL(least)) & ~eight & ALL(0x80);
-}
-
-// Copies what a JSON text takes as it is, from the beginning: how much that was. `to` has room for
-// v.n.
-static size_t copy_plain(char *to, struct sv v)
-{
-    size_t i = 0;
-    for (uint64_t eight; i + sizeof eight <= v.n; i += sizeof eight) {
-        memcpy(&eight, v.p + i, sizeof eight);
-        if (any_below(eight, 0x20) | ((eight | (eight + ALL(1))) & ALL(0x80)) |
-            any_below(eight ^ ALL('"'), 1) | any_below(eight ^ ALL('\\'), 1))
-            break;
-        memcpy(to + i, &eight, sizeof eight);
-    }
-    for (; i < v.n && is_plain((unsigned char)v.p[i]); i++) to[i] = v.p[i];
-    return i;
-}
-
 static void add_json_text(struct str *out, struct sv v)
 {
     const unsigned char *p = (const unsigned char *)v.p;
     for (size_t i = 0; i < v.n;) {
         char *to = str_room(out, v.n - i);
         if (!to) return;
-        size_t plain = copy_plain(to, sv_from(v, i));
+        size_t plain = log_plain_copy(to, sv_from(v, i));
         str_claim(out, to + plain);
         i += plain;
         if (i == v.n) return;
@@ -127,9 +98,11 @@ static void print_local(const struct record_log_entry *rec, struct sv shared, st
     while (n /= 10);
     *--p = ' ';
     *--p = rec->partial ? 'P' : 'F';
-    str_add(out, shared);
-    str_add(out, (struct sv){p, (size_t)(head + sizeof head - p)});
-    str_add(out, rec->text);
+    char *to = str_room(out, shared.n + sizeof head + rec->text.n);
+    if (!to) return;
+    to = log_copy(to, shared);
+    to = log_copy(to, (struct sv){p, (size_t)(head + sizeof head - p)});
+    str_claim(out, log_copy(to, rec->text));
 }
 
 static void print_record(enum record_log_driver driver, const struct record_log_entry *rec,
@@ -378,18 +351,23 @@ static int write_out(struct record_log_writer *w, struct err *e)
     return said ? 0 : err_sys(e, "write the container's log");
 }
 
-static int add_record(struct record_log_writer *w, int stream, struct sv text, bool partial,
-                      int64_t now_ns, struct err *e)
+static struct sv shared_of(struct record_log_writer *w, int stream, int64_t now_ns)
 {
-    struct record_log_entry rec = {.stream = stream, .partial = partial, .time_ns = now_ns, .text = text};
-    size_t before = w->out.n;
     struct str *shared = &w->shared[stream];
     if (w->shared_ns[stream] != now_ns || shared->n == 0) {
         str_clear(shared);
         print_shared(w->options.driver, stream, str_sv(&w->attrs), now_ns, shared);
         w->shared_ns[stream] = now_ns;
     }
-    print_record(w->options.driver, &rec, str_sv(shared), &w->out);
+    return str_sv(shared);
+}
+
+static int add_record(struct record_log_writer *w, int stream, struct sv text, bool partial,
+                      int64_t now_ns, struct err *e)
+{
+    struct record_log_entry rec = {.stream = stream, .partial = partial, .time_ns = now_ns, .text = text};
+    size_t before = w->out.n;
+    print_record(w->options.driver, &rec, shared_of(w, stream, now_ns), &w->out);
     uint64_t max = w->options.max_size;
     if (max == 0 || w->size + w->out.n <= max || w->size + before == 0) return 0;
     own(str) struct str last = {0};
@@ -402,6 +380,16 @@ static int add_record(struct record_log_writer *w, int stream, struct sv text, b
     return rc;
 }
 
+// The lines in front that need no care: what is left.
+static struct sv add_lines(struct record_log_writer *w, int stream, struct sv bytes, int64_t now_ns)
+{
+    uint64_t max = w->options.max_size, room = max > w->size ? max - w->size : 0;
+    if (w->options.driver != LOG_JSON || w->part[stream].n) return bytes;
+    size_t n = log_lines(bytes, SV(JSON_BEGIN), shared_of(w, stream, now_ns), max ? room : SIZE_MAX,
+                         &w->out);
+    return sv_from(bytes, n);
+}
+
 int record_log_writer_add(struct record_log_writer *w, int stream, struct sv bytes, int64_t now_ns,
                           struct err *e)
 {
@@ -409,7 +397,7 @@ int record_log_writer_add(struct record_log_writer *w, int stream, struct sv byt
     struct err later;
     struct str *part = &w->part[stream];
     if (w->dir < 0) return 0;
-    while (bytes.n) {
+    while ((bytes = add_lines(w, stream, bytes, now_ns)).n) {
         size_t room = LOG_LINE - part->n, n = bytes.n < room ? bytes.n : room;
         const char *end = memchr(bytes.p, '\n', n);
         if (end) n = (size_t)(end - bytes.p) + 1;

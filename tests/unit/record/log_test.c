@@ -91,6 +91,48 @@ static void every_byte_is_seen_wherever_it_stands(void **state)
         }
 }
 
+static int open_here(void);
+
+// 400 lines of every length around the sizes that are treated at once, with every byte in them.
+static void add_lines(struct str *out, struct str *want)
+{
+    static const char odd[] = "\"\\\t\x7f\xc3\xa4\xff";
+    for (unsigned i = 0; i < 400; i++) {
+        size_t from = out->n, n = i < 330 ? i % 66 : LOG_LINE - 4 + i % 3;
+        for (size_t k = 0; k < n; k++)
+            str_addc(out, (i * 31 + k * 7) % 41 < i % 4 ? odd[(i + k) % 7] : (char)('a' + (i + k) % 26));
+        str_addc(out, '\n');
+        struct record_log_entry rec = {LOG_STDERR, false, 7, sv_from(str_sv(out), from)};
+        record_log_print(LOG_JSON, &rec, want);
+    }
+}
+
+// Many lines at a time are written as each of them is alone, however they come in.
+static void lines_are_written_together_as_each_alone(void **state)
+{
+    (void)state;
+    static const size_t steps[] = {1 << 20, 65536, 4099, 17};
+    own(str) struct str text = {0}, want = {0};
+    add_lines(&text, &want);
+    for (size_t s = 0; s < sizeof steps / sizeof *steps; s++) {
+        own(fd) int here = open_here();
+        own(str) struct str got = {0};
+        struct err e = {0};
+        struct record_log_writer w;
+        struct record_log_options o = {LOG_JSON, 0, 1};
+        ASSERT_OK(record_log_writer_open(&w, &o, here, &e));
+        for (struct sv rest = str_sv(&text); rest.n;) {
+            size_t n = rest.n < steps[s] ? rest.n : steps[s];
+            ASSERT_OK(record_log_writer_add(&w, LOG_STDERR, sv_part(rest, 0, n), 7, &e));
+            rest = sv_from(rest, n);
+        }
+        record_log_writer_close(&w);
+        ASSERT_OK(fs_read_at(here, "log/" LOG_NAME, 64 << 20, &got, &e));
+        assert_true(sv_eq(str_sv(&got), str_sv(&want)));
+        ASSERT_OK(fs_remove_tree(here, "log", &e));
+    }
+}
+
 static int open_here(void)
 {
     return open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -252,7 +294,8 @@ static void times_are_dates_numbers_or_ago(void **state)
 }
 
 RUN_TESTS("record/log", TEST(a_record_reads_back_as_it_was_written),
-          TEST(every_byte_is_seen_wherever_it_stands), TEST(json_records_have_dockers_form),
+          TEST(every_byte_is_seen_wherever_it_stands), TEST(lines_are_written_together_as_each_alone),
+          TEST(json_records_have_dockers_form),
           TEST(what_stands_beside_a_line_is_read_back),
           TEST(long_lines_are_split_and_the_last_one_needs_no_end),
           TEST(rotation_bounds_the_size_and_a_follower_misses_nothing),
