@@ -16,6 +16,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "record/log_lines.h"
+#include "record/log_ring.h"
 #include "record/state.h"
 
 // --- one record to text ------------------------------------------------------------------------
@@ -276,6 +277,8 @@ size_t record_log_parse(enum record_log_driver driver, struct sv text, struct st
     return line.n + 1;
 }
 
+#define LOG_MUCH 65536 // bytes that are worth to be written by somebody else
+
 // --- writing -----------------------------------------------------------------------------------
 
 static int open_file(struct record_log_writer *w, struct err *e)
@@ -310,9 +313,13 @@ int record_log_writer_open(struct record_log_writer *w, const struct record_log_
     return w->dir < 0 || open_file(w, e) < 0 ? -1 : mend(w, e);
 }
 
+static int settle(struct record_log_writer *w, struct err *e);
+
 static int rotate(struct record_log_writer *w, struct err *e)
 {
     char from[32], to[32];
+    struct err ignored;
+    settle(w, &ignored);
     for (unsigned i = w->options.max_file; i-- > 0;) {
         snprintf(from, sizeof from, i ? LOG_NAME ".%u" : LOG_NAME, i);
         snprintf(to, sizeof to, LOG_NAME ".%u", i + 1);
@@ -325,30 +332,64 @@ static int rotate(struct record_log_writer *w, struct err *e)
     return open_file(w, e);
 }
 
-// All or nothing of a batch: a record that was written in part would spoil the next.
+// All or nothing of a batch: a record that was written in part would spoil the next. `n`: what write said
+// of `size` bytes, which w->size does not count.
+static int account(struct record_log_writer *w, ssize_t n, size_t size, struct err *e)
+{
+    if (n == (ssize_t)size) {
+        w->size += (uint64_t)n;
+        w->failed = false;
+        return 0;
+    }
+    if (n > 0) {
+        errno = ENOSPC;
+        if (ftruncate(w->fd, (off_t)w->size) != 0) w->size += (uint64_t)n;
+    }
+    bool said = w->failed;
+    w->failed = true;
+    return said ? 0 : err_sys(e, "write the container's log");
+}
+
+// Waits for the batch that is under way.
+static int settle(struct record_log_writer *w, struct err *e)
+{
+    size_t size = w->flying.n;
+    if (size == 0) return 0;
+    ssize_t n = log_ring_wait(w->ring);
+    w->size -= size;
+    str_clear(&w->flying);
+    return account(w, n, size, e);
+}
+
+// False: it has to be written here.
+static bool take_off(struct record_log_writer *w)
+{
+    if (w->out.n < LOG_MUCH || w->ringless) return false;
+    if (!w->ring) w->ring = log_ring_open();
+    w->ringless = !w->ring || log_ring_write(w->ring, w->fd, w->out.p, w->out.n) < 0;
+    if (w->ringless) return false;
+    struct str empty = w->flying;
+    w->flying = w->out;
+    w->out = empty;
+    w->size += w->flying.n;
+    return true;
+}
+
 static int write_out(struct record_log_writer *w, struct err *e)
 {
     if (w->out.n == 0) return 0;
+    int rc = settle(w, e);
     if (w->fd < 0 && open_file(w, e) < 0) {
         str_clear(&w->out);
         return -1;
     }
+    if (take_off(w)) return rc;
     ssize_t n;
     do n = write(w->fd, w->out.p, w->out.n);
     while (n < 0 && errno == EINTR);
-    bool whole = n == (ssize_t)w->out.n;
-    if (n > 0 && !whole) {
-        errno = ENOSPC;
-        if (ftruncate(w->fd, (off_t)w->size) != 0) w->size += (uint64_t)n;
-    } else if (whole) {
-        w->size += (uint64_t)n;
-        w->failed = false;
-    }
+    if (account(w, n, w->out.n, e) < 0) rc = -1;
     str_clear(&w->out);
-    if (whole) return 0;
-    bool said = w->failed;
-    w->failed = true;
-    return said ? 0 : err_sys(e, "write the container's log");
+    return rc;
 }
 
 static struct sv shared_of(struct record_log_writer *w, int stream, int64_t now_ns)
@@ -424,11 +465,22 @@ int record_log_writer_flush(struct record_log_writer *w, int64_t now_ns, struct 
         if (w->part[i].n && add_record(w, i, str_sv(&w->part[i]), false, now_ns, e) < 0) return -1;
         str_clear(&w->part[i]);
     }
-    return w->dir < 0 ? 0 : write_out(w, e);
+    int rc = w->dir < 0 ? 0 : write_out(w, e);
+    return settle(w, e) < 0 ? -1 : rc;
+}
+
+static void end_ring(struct record_log_writer *w)
+{
+    struct err ignored;
+    settle(w, &ignored);
+    log_ring_close(w->ring);
+    w->ring = NULL;
+    str_fini(&w->flying);
 }
 
 void record_log_writer_shrink(struct record_log_writer *w)
 {
+    end_ring(w);
     str_fini(&w->out);
     for (int i = 0; i < LOG_STREAMS; i++)
         if (w->part[i].n == 0) str_fini(&w->part[i]);
@@ -436,6 +488,7 @@ void record_log_writer_shrink(struct record_log_writer *w)
 
 void record_log_writer_close(struct record_log_writer *w)
 {
+    end_ring(w);
     own_fd(&w->fd);
     own_fd(&w->dir);
     w->fd = w->dir = -1;

@@ -43,6 +43,9 @@ struct record_log_writer {
     bool failed;                  // said once
     struct str part[LOG_STREAMS]; // a line that has no end yet
     struct str out;
+    struct log_ring *ring;        // while much is written; NULL: none
+    bool ringless;                // there is none to be had
+    struct str flying;            // what it is writing; `size` counts it already
     struct str attrs;               // the caller's, once it is open: record_log_attrs
     struct str shared[LOG_STREAMS]; // text that the records of one moment share
     int64_t shared_ns[LOG_STREAMS];
