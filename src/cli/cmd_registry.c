@@ -57,7 +57,7 @@ struct image_progress cli_mapping_progress(struct cli *c)
 // Inside a user namespace of ours the program would take itself for root.
 static void change_program(void *arg, struct engine *en)
 {
-    if (!en->ids.inside) cli_as_layers(arg);
+    if (!en->ids.inside || en->ids.mode == IDMAP_ROOT) cli_as_layers(arg);
 }
 
 struct image_progress cli_pull_progress(struct cli *c, bool quiet)

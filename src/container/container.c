@@ -20,12 +20,14 @@
 #include "container/monitor.h"
 #include "container/others.h"
 #include "container/start.h"
+#include "image/registry.h"
 #include "record/events.h"
 #include "record/message.h"
 #include "record/record.h"
 #include "record/state.h"
 #include "sandbox/parse.h"
 #include "sandbox/sandbox.h"
+#include "store/ref.h"
 
 void container_run_options_fini(struct container_run_options *o)
 {
@@ -132,13 +134,25 @@ static void hint_at_memory(struct engine *en, const struct record_config *c, int
                str_z(&limit));
 }
 
+// Who is told that a pull comes may want to change something that a user namespace does not allow.
+static void announce_pull(struct engine *en, const struct container_run_options *o)
+{
+    struct store_ref ref;
+    struct err ignored;
+    enum image_pull_policy policy = IMAGE_PULL_MISSING;
+    if (en->ids.inside || !o->progress || !o->progress->before) return;
+    if (create_pull_option(o, &policy, &ignored) < 0 || policy == IMAGE_PULL_NEVER) return;
+    if (policy == IMAGE_PULL_MISSING && store_ref_resolve(en, o->image, &ref, &ignored) == 0) return;
+    o->progress->before(o->progress->arg, en);
+}
+
 static int make(struct engine *en, const struct container_run_options *o, struct prepared *p,
                 struct err *e)
 {
     own(strv) struct strv env = {0};
-    if (create_read(en, o, &p->config, &env, e) < 0 || others_enter(en, &p->config, e) < 0 ||
-        record_sweep(en, e) < 0)
-        return -1;
+    if (create_read(en, o, &p->config, &env, e) < 0) return -1;
+    announce_pull(en, o);
+    if (others_enter(en, &p->config, e) < 0 || record_sweep(en, e) < 0) return -1;
     if (create_make(en, o, &env, &p->config, &p->record, &p->spec, e) == 0) return 0;
     if (p->spec.rootfs_fd >= 0) close(take_fd(p->spec.rootfs_fd));
     record_end(en, &p->record, true);

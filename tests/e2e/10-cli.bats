@@ -220,3 +220,33 @@ export NO_IMAGE=1
     try dewar doctor --format json
     has '"Status"'
 }
+
+@test "what moves whole layers goes on as dewar-layers; without that one dewar does it itself" {
+    local words format helpers
+    helpers=$(dirname "$DEWAR")/../libexec/dewar
+    [ -x "$helpers/dewar-layers" ] || skip "dewar is linked with the system's C library here"
+    mkdir -p mine/bin mine/libexec r
+    cp "$DEWAR" mine/bin/
+    cp -r "$helpers" mine/libexec/
+    printf '#!/bin/sh\necho "layers: $*"\n' >mine/libexec/dewar/dewar-layers
+    for words in "load -i y" "build ." "pull nowhere.invalid/x" "run -q nowhere.invalid/x true" \
+        "create --pull always nowhere.invalid/x:1"; do
+        # shellcheck disable=SC2086
+        try mine/bin/dewar $words
+        ok
+        same "$output" "layers: $words"
+    done
+    for words in ps images version "run --pull never nowhere.invalid/x true"; do
+        # shellcheck disable=SC2086
+        try mine/bin/dewar $words
+        lacks "layers:"
+    done
+    rm mine/libexec/dewar/dewar-layers
+    head -c 100000 /dev/urandom | base64 >r/file
+    for format in gzip bzip2 xz zstd; do
+        tar -C r -c . | $format >r.tar.z
+        try mine/bin/dewar image import r.tar.z it:$format
+        ok
+    done
+    same "$(mine/bin/dewar images -q --no-trunc | sort -u | wc -l)" 1
+}
