@@ -191,11 +191,18 @@ void str_addc(struct str *s, char c)
 
 void str_vaddf(struct str *s, const char *fmt, va_list ap)
 {
-    char *text = NULL;
-    int n = vasprintf(&text, fmt, ap);
+    char text[256];
+    va_list again;
+    va_copy(again, ap);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
     if (n < 0) abort();
-    str_add(s, (struct sv){text, (size_t)n});
-    free(text);
+    if ((size_t)n < sizeof text) {
+        str_add(s, (struct sv){text, (size_t)n});
+    } else {
+        char *p = str_room(s, (size_t)n);
+        if (p && vsnprintf(p, (size_t)n + 1, fmt, again) == n) str_claim(s, p + n);
+    }
+    va_end(again);
 }
 
 void str_addf(struct str *s, const char *fmt, ...)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/engine.h"
+#include "codec/json_memory.h"
 
 static json_t *j_of(const struct codec_json *j)
 {
@@ -43,6 +44,7 @@ int codec_json_parse(struct sv text, const char *label, struct codec_json **out,
     json_error_t je;
     if (too_deep(text))
         return err_set(e, ERR_LIMIT, "%s: nested deeper than %d levels", label, LIMIT_JSON_DEPTH);
+    codec_json_memory();
     json_t *j = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
     if (!j) return err_set(e, ERR_INPUT, "%s:%d:%d: %s", label, je.line, je.column, je.text);
     *out = of_j(j);
@@ -119,16 +121,19 @@ static struct codec_json *checked(json_t *j)
 
 struct codec_json *codec_json_new_object(void)
 {
+    codec_json_memory();
     return checked(json_object());
 }
 
 struct codec_json *codec_json_new_array(void)
 {
+    codec_json_memory();
     return checked(json_array());
 }
 
 struct codec_json *codec_json_new_text(struct sv v)
 {
+    codec_json_memory();
     if (sv_is_utf8(v)) return checked(json_stringn(v.p ? v.p : "", v.n));
     struct str s = {0};
     for (size_t i = 0; i < v.n;) {  // keep what is valid, replace each bad byte
@@ -144,11 +149,13 @@ struct codec_json *codec_json_new_text(struct sv v)
 
 struct codec_json *codec_json_new_int(int64_t v)
 {
+    codec_json_memory();
     return checked(json_integer(v));
 }
 
 struct codec_json *codec_json_new_real(double v)
 {
+    codec_json_memory();
     return checked(json_real(v));
 }
 

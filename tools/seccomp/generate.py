@@ -127,15 +127,36 @@ def ranges_of(numbers):
     return out
 
 
-def tree(ranges):
-    """Binary search over the ranges with the number in the accumulator."""
+def size(ranges):
+    """How many instructions spread() makes of them: a leaf of one instruction is shared."""
     if len(ranges) == 1:
-        return ranges[0][1]
+        return 0 if len(ranges[0][1]) == 1 else len(ranges[0][1])
     mid = len(ranges) // 2
-    left, right = tree(ranges[:mid]), tree(ranges[mid:])
-    if len(left) <= 255:
-        return [(JGE, len(left), 0, ranges[mid][0])] + left + right
-    return [(JGE, 0, 1, ranges[mid][0]), (JA, 0, 0, len(left))] + left + right
+    return 1 + size(ranges[:mid]) + size(ranges[mid:])
+
+
+def spread(ranges, at, shared):
+    """Binary search over the ranges with the number in the accumulator, as it stands at `at`; `shared`
+    says where the leaves of one instruction are."""
+    if len(ranges) == 1:
+        return [] if len(ranges[0][1]) == 1 else ranges[0][1]
+    mid = len(ranges) // 2
+    middle = at + 1 + size(ranges[:mid])
+    place = [shared[r[0][1][0]] if len(r) == 1 and len(r[0][1]) == 1 else where
+             for r, where in ((ranges[:mid], at + 1), (ranges[mid:], middle))]
+    below, above = (where - at - 1 for where in place)
+    return [(JGE, above, below, ranges[mid][0])] + spread(ranges[:mid], at + 1, shared) + \
+        spread(ranges[mid:], middle, shared)
+
+
+def tree(ranges):
+    """The search, and behind it one of each leaf of one instruction: half as many instructions to check
+    and to compile at each start as with a leaf for each range."""
+    leaves = sorted({leaf[0] for _, leaf in ranges if len(leaf) == 1})
+    code = spread(ranges, 0, {leaf: size(ranges) + i for i, leaf in enumerate(leaves)})
+    if any(op == JGE and max(jt, jf) > 255 for op, jt, jf, _ in code):
+        sys.exit("a jump of the filter is too far: let the leaves stand twice")
+    return code + leaves
 
 
 def program(table, leaves, machine):
