@@ -2,8 +2,10 @@
 // The only clock. Calendar arithmetic is done here: gmtime is not reentrant and timegm reads TZ.
 #include "base/clock.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -148,4 +150,13 @@ int clock_boot_id(char out[37], struct err *e)
     memcpy(out, s.p, 36);
     out[36] = '\0';
     return 0;
+}
+
+void clock_zone(void)
+{
+    const char *zone = getenv("TZ");
+    if (!zone || !zone[0] || zone[0] == ':' || strpbrk(zone, ",") || strstr(zone, "..")) return;
+    own(free) char *file = str_fmt("/usr/share/zoneinfo/%s", zone);
+    own(free) char *name = str_fmt(":%s", zone);
+    if (fs_exists(AT_FDCWD, file)) setenv("TZ", name, 1);
 }

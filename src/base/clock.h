@@ -19,3 +19,6 @@ void clock_print_ns(int64_t ns, struct str *out);
 bool clock_parse(struct sv text, int64_t *out_seconds);  // RFC 3339 with offset and fraction
 bool clock_epoch(int64_t *out_seconds);                  // SOURCE_DATE_EPOCH of the environment
 int clock_boot_id(char out[37], struct err *e);
+// Before a local time is asked for: makes $TZ mean the same with every C library. "EST5EDT" is a rule and
+// the name of a file of rules; where there is the file it counts.
+void clock_zone(void);

@@ -37,6 +37,10 @@ int bundle_state(struct bundle_context *c, const char *id, struct str *out, stru
 
 // --- kill --------------------------------------------------------------------------------------
 
+// The kernel's first one and two more, which glibc keeps for itself; not what the C library at hand says.
+#define REAL_TIME_MIN 34
+#define REAL_TIME_MAX 64
+
 static int signal_number(const char *text, struct err *e)
 {
     uint64_t n;
@@ -46,10 +50,10 @@ static int signal_number(const char *text, struct err *e)
         if (sigabbrev_np(sig) && strcasecmp(sigabbrev_np(sig), name) == 0) return sig;
     struct sv rt = sv_of(name);
     bool up = sv_starts(rt, "RTMIN+");
-    if (strcasecmp(name, "RTMIN") == 0) return SIGRTMIN;
-    if (strcasecmp(name, "RTMAX") == 0) return SIGRTMAX;
+    if (strcasecmp(name, "RTMIN") == 0) return REAL_TIME_MIN;
+    if (strcasecmp(name, "RTMAX") == 0) return REAL_TIME_MAX;
     if ((up || sv_starts(rt, "RTMAX-")) && num_u64_max(sv_from(rt, 6), 30, &n))
-        return up ? SIGRTMIN + (int)n : SIGRTMAX - (int)n;
+        return up ? REAL_TIME_MIN + (int)n : REAL_TIME_MAX - (int)n;
     return err_set(e, ERR_USAGE, "unknown signal '%s'", text);
 }
 

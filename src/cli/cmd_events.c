@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/own.h"
 #include "cli/commands.h"
 #include "record/events.h"
@@ -34,6 +35,7 @@ static void add_time(int64_t ns, struct str *out)
 {
     time_t seconds = (time_t)(ns / 1000000000);
     struct tm tm;
+    clock_zone();
     localtime_r(&seconds, &tm);
     long zone = tm.tm_gmtoff / 60, size = zone < 0 ? -zone : zone;
     str_addf(out, "%04d-%02d-%02dT%02d:%02d:%02d.%09d", tm.tm_year + 1900, tm.tm_mon + 1,

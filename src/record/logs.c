@@ -55,6 +55,7 @@ static bool parse_date(struct sv text, int64_t *out)
         struct tm tm = {.tm_isdst = -1};
         const char *end = strptime(z, forms[i], &tm);
         if (!end || (*end && strcmp(end, "Z") != 0)) continue;
+        clock_zone();
         *out = (int64_t)(*end ? timegm(&tm) : mktime(&tm)) * 1000000000;
         return true;
     }

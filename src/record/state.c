@@ -104,18 +104,24 @@ bool record_is_locked(int dir)
 
 // --- one ---------------------------------------------------------------------------------------
 
-static ssize_t read_head(int top, const char *id, const char *name, char *buf, size_t size)
+#define HEAD_PATH (40 + RECORD_ID)
+
+static const char *head_path(const char *id, const char *name, char out[HEAD_PATH])
 {
-    char path[40 + RECORD_ID];
-    snprintf(path, sizeof path, "containers/%s/%s", id, name);
+    snprintf(out, HEAD_PATH, "containers/%s/%s", id, name);
+    return out;
+}
+
+static ssize_t read_head(int top, const char *path, char *buf, size_t size)
+{
     own(fd) int fd = openat(top, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     return fd < 0 ? -1 : read(fd, buf, size);
 }
 
-static bool read_state(int top, const char *id, struct record_state *out, struct err *e)
+static bool read_state(int top, const char *path, struct record_state *out, struct err *e)
 {
     char buf[HEAD_MAX];
-    ssize_t n = read_head(top, id, "state", buf, sizeof buf);
+    ssize_t n = read_head(top, path, buf, sizeof buf);
     if (n <= 0) return false;
     return record_state_parse((struct sv){buf, (size_t)n}, "a container's state", out, e) == 0;
 }
@@ -124,8 +130,8 @@ static bool read_state(int top, const char *id, struct record_state *out, struct
 void record_state_settle(struct engine *en, const char *id, struct record_state *s)
 {
     struct err ignored;
-    char boot[37] = "";
-    if (!read_state(en->store_fd, id, s, &ignored)) *s = (struct record_state){0};
+    char boot[37] = "", path[HEAD_PATH];
+    if (!read_state(en->store_fd, head_path(id, "state", path), s, &ignored)) *s = (struct record_state){0};
     if (!record_status_alive(s->status)) return;
     bool here = clock_boot_id(boot, &ignored) == 0 && strcmp(boot, s->boot) == 0;
     s->status = RECORD_EXITED;
@@ -155,7 +161,7 @@ int record_state_load(struct engine *en, const char *id, struct record_state *ou
     for (int i = 0; i < 3; i++) {
         own(fd) int run = open_folder(en->run_fd, id);
         if (run < 0 || !record_is_locked(run)) break;
-        if (read_state(en->run_fd, id, out, e)) return 0;
+        if (read_state(run, "state", out, e)) return 0;
     }
     own(fd) int dir = record_dir(en, id, e);
     if (dir < 0) return -1;
@@ -219,8 +225,8 @@ static bool by_link(struct engine *en, const char *name, char out[RECORD_ID])
 
 static bool read_brief(struct engine *en, const char *id, struct record_brief *out, struct err *e)
 {
-    char buf[HEAD_MAX];
-    ssize_t n = read_head(en->store_fd, id, "config.json", buf, sizeof buf);
+    char buf[HEAD_MAX], path[HEAD_PATH];
+    ssize_t n = read_head(en->store_fd, head_path(id, "config.json", path), buf, sizeof buf);
     const char *end = n > 0 ? memchr(buf, '\n', (size_t)n) : NULL;
     if (end)
         return record_brief_parse((struct sv){buf, (size_t)(end - buf)}, "config.json", out, e) ==

@@ -92,14 +92,17 @@ R() { dewar run --rm -q --network none "$@"; }
 }
 
 @test "signals go to the program" {
-    R --name sig $IMG sh -c 'trap "echo got; exit 9" TERM; echo ready; while :; do sleep 0.05; done' >out &
-    pid=$!
-    for _ in $(seq 100); do grep -q ready out && break; sleep 0.05; done
-    pkill -TERM -P "$pid" 2>/dev/null || kill -TERM "$pid"
-    code=0
-    wait "$pid" || code=$?
-    same "$code" 9
-    grep -q got out
+    local signal
+    for signal in TERM 34 64; do # 34: SIGRTMIN, but not of every C library
+        R --name sig $IMG sh -c "trap 'echo got; exit 9' $signal; echo ready; while :; do sleep 0.05; done" >out &
+        pid=$!
+        for _ in $(seq 100); do grep -q ready out && break; sleep 0.05; done
+        pkill -"$signal" -P "$pid" 2>/dev/null || kill -"$signal" "$pid"
+        code=0
+        wait "$pid" || code=$?
+        same "$code" 9
+        grep -q got out || return 1
+    done
 }
 
 @test "the environment is the image's, then ours, then the person's" {

@@ -16,6 +16,8 @@ load oci
 }
 
 @test "a signal that ends the program gives 128 and its number" {
+    local -A wanted=([RTMIN]=34 [SIGRTMIN+3]=37 [RTMAX-27]=37)
+    local name
     sh_args 'echo up; sleep 1000'
     oci run "$ID" >out 2>&1 </dev/null &
     wait_status running
@@ -23,6 +25,15 @@ load oci
     code=0
     wait $! || code=$?
     same "$code" 137
+    sh_args 'for n in 34 37; do trap "exit $n" $n; done; while :; do sleep 0.05; done'
+    for name in RTMIN SIGRTMIN+3 RTMAX-27; do
+        oci run "$ID" >out 2>&1 </dev/null &
+        wait_status running
+        oci kill "$ID" $name
+        code=0
+        wait $! || code=$?
+        same "$name $code" "$name ${wanted[$name]}"
+    done
 }
 
 @test "create, start, kill, delete, and what each state refuses" {

@@ -105,6 +105,30 @@ void musl_constructors(void)
     done = true;
 }
 
+// --- signals ------------------------------------------------------------------------------------
+
+// In place of musl's, which leave out 34 as well: for programs of glibc that is SIGRTMIN, and it goes
+// through us to them.
+int sigaddset(sigset_t *set, int sig)
+{
+    const unsigned bits = 8 * sizeof set->__bits[0];
+    unsigned at = (unsigned)sig - 1;
+    if (at >= 64) {
+        errno = EINVAL;
+        return -1;
+    }
+    set->__bits[at / bits] |= 1UL << at % bits;
+    return 0;
+}
+
+int sigfillset(sigset_t *set)
+{
+    sigemptyset(set);
+    for (int sig = 1; sig <= 64; sig++)
+        if (sig != 32 && sig != 33) sigaddset(set, sig);
+    return 0;
+}
+
 // --- words --------------------------------------------------------------------------------------
 
 const char *strerrorname_np(int code)
