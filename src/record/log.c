@@ -277,9 +277,9 @@ size_t record_log_parse(enum record_log_driver driver, struct sv text, struct st
     return line.n + 1;
 }
 
-#define LOG_MUCH 65536 // bytes that are worth to be written by somebody else
-
 // --- writing -----------------------------------------------------------------------------------
+
+#define LOG_MUCH 65536 // bytes that are worth to be written by somebody else
 
 static int open_file(struct record_log_writer *w, struct err *e)
 {
@@ -318,8 +318,8 @@ static int settle(struct record_log_writer *w, struct err *e);
 static int rotate(struct record_log_writer *w, struct err *e)
 {
     char from[32], to[32];
-    struct err ignored;
-    settle(w, &ignored);
+    struct err second;
+    int rc = settle(w, e);
     for (unsigned i = w->options.max_file; i-- > 0;) {
         snprintf(from, sizeof from, i ? LOG_NAME ".%u" : LOG_NAME, i);
         snprintf(to, sizeof to, LOG_NAME ".%u", i + 1);
@@ -329,7 +329,7 @@ static int rotate(struct record_log_writer *w, struct err *e)
             renameat(w->dir, from, w->dir, to);
     }
     close(take_fd(w->fd));
-    return open_file(w, e);
+    return open_file(w, rc < 0 ? &second : e) < 0 ? -1 : rc;
 }
 
 // All or nothing of a batch: a record that was written in part would spoil the next. `n`: what write said
