@@ -33,13 +33,13 @@ static union piece *cut(size_t steps)
 
 static void *take(size_t n)
 {
-    size_t steps = (n + sizeof(union piece) + STEP - 1) / STEP;
     union piece *p;
-    if (steps > SIZES) {
+    if (n > STEP * SIZES - sizeof *p) {
         if (n > SIZE_MAX - sizeof *p || !(p = malloc(sizeof *p + n))) return NULL;
         p->size = 0;
         return p + 1;
     }
+    size_t steps = (n + sizeof *p + STEP - 1) / STEP;
     p = spare[steps];
     if (p)
         spare[steps] = p->next;

@@ -79,10 +79,10 @@ int log_ring_write(struct log_ring *r, int fd, const void *p, size_t n)
 ssize_t log_ring_wait(struct log_ring *r)
 {
     unsigned head = *r->done_head;
+    // Until it is over the bytes are the kernel's, so there is no way out of here with an error.
     while (__atomic_load_n(r->done_tail, __ATOMIC_ACQUIRE) == head)
-        if (syscall(SYS_io_uring_enter, r->fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0 &&
-            errno != EINTR && errno != EAGAIN && errno != EBUSY)
-            return -1;
+        if (syscall(SYS_io_uring_enter, r->fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     int got = r->done[head & *r->done_mask].res;
     __atomic_store_n(r->done_head, head + 1, __ATOMIC_RELEASE);
     if (got >= 0) return got;
