@@ -266,6 +266,10 @@ END
     ! grep -aq "$s" all.tar || return 1
     try R --env-file ../env $IMG sh -c 'test -n "$TOKEN"'
     ok # the twin: it did arrive
+    for _ in $(seq 200); do # the monitor frees the record when the command has ended
+        [ -n "$(ls -A "$DEWAR_STORE/trash")" ] || break
+        sleep 0.05
+    done
     hits
 }
 
