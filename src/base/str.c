@@ -127,6 +127,13 @@ static size_t utf8_at(const unsigned char *p, size_t n, uint32_t *cp)
     return len;
 }
 
+void sv_copy(struct sv a, char *out, size_t size)
+{
+    size_t n = a.n < size ? a.n : size - 1;
+    if (n) memcpy(out, a.p, n);
+    out[n] = '\0';
+}
+
 bool sv_is_utf8(struct sv a)
 {
     uint32_t cp;
@@ -219,9 +226,22 @@ static bool is_hostile(uint32_t cp)
            (cp >= 0x202A && cp <= 0x202E) || (cp >= 0x2066 && cp <= 0x2069) || cp == 0xFEFF;
 }
 
+static size_t plain_run(struct sv v, size_t at)
+{
+    size_t end = at;
+    while (end < v.n && v.p[end] >= ' ' && v.p[end] < 0x7F) end++;
+    return end - at;
+}
+
 void str_add_escaped(struct str *s, struct sv v)
 {
     for (size_t i = 0; i < v.n;) {
+        size_t plain = plain_run(v, i);
+        if (plain) {
+            str_add(s, sv_part(v, i, plain));
+            i += plain;
+            continue;
+        }
         uint32_t cp = 0;
         size_t len = utf8_at((const unsigned char *)v.p + i, v.n - i, &cp);
         if (len && (!is_hostile(cp) || cp == '\t')) {

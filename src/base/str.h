@@ -40,6 +40,7 @@ struct sv sv_cut(struct sv *rest, char sep);
 long sv_find(struct sv a, char c);   // index or -1
 long sv_rfind(struct sv a, char c);  // index or -1
 char *sv_dup(struct sv a);           // heap, NUL-terminated; aborts when out of memory
+void sv_copy(struct sv a, char *out, size_t size);  // cut to size - 1 bytes, NUL-terminated
 bool sv_is_utf8(struct sv a);
 
 struct str {

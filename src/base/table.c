@@ -19,23 +19,21 @@ void table_init(struct table *t, size_t columns)
 
 void table_fini(struct table *t)
 {
-    strv_fini(&t->cells);
+    str_fini(&t->text);
+    vec_fini(&t->cells);
 }
 
 void table_cell(struct table *t, const char *text)
 {
-    struct str s = {0};
-    struct sv v = sv_of(text);
-    for (size_t i = 0; i < v.n; i++) {  // a tab would break the columns
-        if (v.p[i] == '\t') {
-            str_addc(&s, ' ');
-            continue;
-        }
-        size_t start = i;
-        while (i + 1 < v.n && v.p[i + 1] != '\t') i++;
-        str_add_escaped(&s, sv_part(v, start, i + 1 - start));
+    struct sv rest = sv_of(text);
+    struct table_cell cell = {.start = t->text.n};
+    while (rest.p) {  // a tab would break the columns
+        str_add_escaped(&t->text, sv_cut(&rest, '\t'));
+        if (rest.p) str_addc(&t->text, ' ');
     }
-    strv_take(&t->cells, str_take(&s));
+    cell.end = t->text.n;
+    cell.width = table_width(sv_part(str_sv(&t->text), cell.start, cell.end - cell.start));
+    vec_push(&t->cells, cell);
 }
 
 void table_cellf(struct table *t, const char *fmt, ...)
@@ -58,25 +56,28 @@ static void add_blanks(struct str *out, size_t n)
     while (n--) str_addc(out, ' ');
 }
 
+static size_t most(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 void table_print(const struct table *t, struct str *out)
 {
     if (t->columns == 0) return;
     size_t *widths = mem_alloc(t->columns * sizeof *widths);
     size_t least = t->least ? t->least : CELL_LEAST;
+    for (size_t i = 0; i < t->cells.n; i++)
+        widths[i % t->columns] = most(widths[i % t->columns], t->cells.p[i].width);
     for (size_t i = 0; i < t->cells.n; i++) {
-        size_t w = table_width(sv_of(t->cells.p[i]));
-        if (w > widths[i % t->columns]) widths[i % t->columns] = w;
-    }
-    for (size_t i = 0; i < t->cells.n; i++) {
-        size_t column = i % t->columns, w = table_width(sv_of(t->cells.p[i]));
+        const struct table_cell *c = &t->cells.p[i];
+        size_t column = i % t->columns, widest = widths[column];
         bool last = column + 1 == t->columns, right = t->right_mask >> column & 1;
-        size_t cell = widths[column] + PADDING < least ? least : widths[column] + PADDING;
-        if (right) add_blanks(out, widths[column] - w);
-        str_addz(out, t->cells.p[i]);
+        if (right) add_blanks(out, widest - c->width);
+        str_add(out, sv_part(str_sv(&t->text), c->start, c->end - c->start));
         if (last)
             str_addc(out, '\n');
         else
-            add_blanks(out, cell - (right ? widths[column] : w));
+            add_blanks(out, most(widest + PADDING, least) - (right ? widest : c->width));
     }
     free(widths);
 }

@@ -9,8 +9,18 @@
 #include "base/str.h"
 #include "base/vec.h"
 
+struct table_cell {
+    size_t start, end;  // in the text
+    size_t width;
+};
+struct table_cells {
+    struct table_cell *p;
+    size_t n;
+    size_t cap;
+};
 struct table {
-    struct strv cells;  // row by row
+    struct str text;           // of all cells, one behind the other
+    struct table_cells cells;  // row by row
     size_t columns;
     size_t least;               // columns that a cell takes with its padding; 0: 10
     unsigned long right_mask;  // bit i: column i is right-aligned

@@ -125,10 +125,15 @@ struct cli_column {
 };
 int cli_print_rows(struct cli *c, const struct codec_json *rows, const struct cli_column *columns,
                    const char *format, struct err *e);
-// The same, and the column of the key `also` (or NULL) is shown although it is optional.
-int cli_print_rows_also(struct cli *c, const struct codec_json *rows,
-                        const struct cli_column *columns, const char *also, const char *format,
-                        struct err *e);
+// The same for rows that are made one at a time, each in the memory of the one before, and freed
+// here. The column of the key `also` (or NULL) is shown although it is optional.
+struct cli_rows {
+    size_t n;
+    struct codec_json *(*make)(void *from, size_t i);
+    void *from;
+};
+int cli_print_made(struct cli *c, const struct cli_rows *rows, const struct cli_column *columns,
+                   const char *also, const char *format, struct err *e);
 // The row of --format for a command's table: {.name = "format", CLI_OPT_FORMAT(struct x, format)}.
 #define CLI_OPT_FORMAT(struct_type, member)                                     \
     .type = OPT_TEXT, .offset = OPT_AT(struct_type, member), .arg = "TEMPLATE", \

@@ -102,6 +102,17 @@ static bool wants_shares(const char *format)
                       strstr(format, "json"));
 }
 
+struct making {
+    const struct image_rows *rows;
+    bool full;
+};
+
+static struct codec_json *make_row(void *from, size_t i)
+{
+    const struct making *m = from;
+    return image_object(&m->rows->p[i], m->full);
+}
+
 static int run_ls(struct cli *c, const void *options, struct err *e)
 {
     const struct ls *o = options;
@@ -118,10 +129,9 @@ static int run_ls(struct cli *c, const void *options, struct err *e)
         }
         return 0;
     }
-    own(codec_json) struct codec_json *list = codec_json_new_array();
-    for (size_t i = 0; i < rows.n; i++)
-        codec_json_add(list, image_object(&rows.p[i], o->no_trunc));
-    return cli_print_rows_also(c, list, ls_columns, o->digests ? "Digest" : NULL, o->format, e);
+    struct making m = {&rows, o->no_trunc};
+    const struct cli_rows made = {rows.n, make_row, &m};
+    return cli_print_made(c, &made, ls_columns, o->digests ? "Digest" : NULL, o->format, e);
 }
 
 const struct cli_cmd cli_cmd_images = {

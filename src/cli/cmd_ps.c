@@ -201,22 +201,16 @@ void cli_container_sizes(const struct store_df *df, const char *id, const char *
 }
 
 // What `docker ps -s` says: what it wrote, and that with its image's files.
-static int set_sizes(struct engine *en, const struct record_rows *rows, struct codec_json *list,
-                     struct err *e)
+static void set_size(const struct store_df *df, const struct record_brief *b, struct codec_json *j)
 {
-    own(store_df) struct store_df df = {0};
-    if (store_df(en, &df, e) < 0) return -1;
-    for (size_t i = 0; i < rows->n; i++) {
-        uint64_t own = 0, image = 0;
-        own(str) struct str text = {0};
-        cli_container_sizes(&df, rows->p[i].brief.id, rows->p[i].brief.image_id, &own, &image);
-        num_print_size(own, &text);
-        str_addz(&text, " (virtual ");
-        num_print_size(own + image, &text);
-        str_addc(&text, ')');
-        codec_json_set_text(codec_json_at(list, i), "Size", str_z(&text));
-    }
-    return 0;
+    uint64_t own = 0, image = 0;
+    own(str) struct str text = {0};
+    cli_container_sizes(df, b->id, b->image_id, &own, &image);
+    num_print_size(own, &text);
+    str_addz(&text, " (virtual ");
+    num_print_size(own + image, &text);
+    str_addc(&text, ')');
+    codec_json_set_text(j, "Size", str_z(&text));
 }
 
 static bool wants_details(const char *format)
@@ -227,12 +221,30 @@ static bool wants_details(const char *format)
     return false;
 }
 
+struct making {
+    struct engine *en;
+    const struct record_rows *rows;
+    const struct store_df *df; // NULL: no sizes
+    bool full, details;
+    int64_t now;
+};
+
+static struct codec_json *make_row(void *from, size_t i)
+{
+    const struct making *m = from;
+    const struct record_row *row = &m->rows->p[i];
+    struct codec_json *j = row_object(row, m->full, m->now);
+    if (m->details) set_details(m->en, row->brief.id, m->full, j);
+    if (m->df) set_size(m->df, &row->brief, j);
+    return j;
+}
+
 static int run_ps(struct cli *c, const void *options, struct err *e)
 {
     const struct ps *o = options;
     own(engine) struct engine en = {.store_fd = -1, .run_fd = -1};
     own(record_rows) struct record_rows rows = {0};
-    own(codec_json) struct codec_json *list = codec_json_new_array();
+    own(store_df) struct store_df df = {0};
     const struct record_listing_options opt = {.all = o->all,
                                                .last = o->latest     ? 1
                                                        : o->last > 0 ? o->last
@@ -240,20 +252,21 @@ static int run_ps(struct cli *c, const void *options, struct err *e)
                                                .made_from = image_made_from,
                                                .filters = &o->filters};
     if (cli_engine(c, &en, e) < 0 || record_listing(&en, &opt, &rows, e) < 0) return -1;
-    int64_t now = clock_real_ns();
     bool size = o->size || (o->format && strstr(o->format, ".Size"));
-    for (size_t i = 0; i < rows.n; i++) {
-        if (o->quiet && !o->format) {
-            str_addf(&c->out, "%.*s\n", o->no_trunc ? RECORD_ID : CLI_SHORT_ID, rows.p[i].brief.id);
-            continue;
-        }
-        struct codec_json *j = row_object(&rows.p[i], o->no_trunc, now);
-        if (wants_details(o->format)) set_details(&en, rows.p[i].brief.id, o->no_trunc, j);
-        codec_json_add(list, j);
+    if (o->quiet && !o->format) {
+        int shown = o->no_trunc ? RECORD_ID : CLI_SHORT_ID;
+        vec_each(row, &rows) str_addf(&c->out, "%.*s\n", shown, row->brief.id);
+        return 0;
     }
-    if (o->quiet && !o->format) return 0;
-    if (size && set_sizes(&en, &rows, list, e) < 0) return -1;
-    return cli_print_rows_also(c, list, ps_columns, o->size ? "Size" : NULL, o->format, e);
+    if (size && store_df(&en, &df, e) < 0) return -1;
+    struct making m = {.en = &en,
+                       .rows = &rows,
+                       .df = size ? &df : NULL,
+                       .full = o->no_trunc,
+                       .details = wants_details(o->format),
+                       .now = clock_real_ns()};
+    const struct cli_rows made = {rows.n, make_row, &m};
+    return cli_print_made(c, &made, ps_columns, o->size ? "Size" : NULL, o->format, e);
 }
 
 const struct cli_cmd cli_cmd_ps = {

@@ -68,6 +68,20 @@ static void unescape(const char *format, struct str *out)
     }
 }
 
+// Rows that are there already: without `make`.
+static struct cli_rows rows_of(const struct codec_json *array)
+{
+    return (struct cli_rows){.n = codec_json_len(array), .from = (void *)(uintptr_t)array};
+}
+
+// Good until the next call; *made is the caller's own.
+static const struct codec_json *row_at(const struct cli_rows *rows, size_t i, struct codec_json **made)
+{
+    if (!rows->make) return codec_json_at(rows->from, i);
+    codec_json_free(*made);
+    return *made = rows->make(rows->from, i);
+}
+
 // One printed row to cells of a table; short rows are filled up.
 static void add_cells(struct table *t, struct sv line)
 {
@@ -94,20 +108,20 @@ static size_t count_tabs(struct sv s)
     return n;
 }
 
-static int print_table(struct cli *c, const struct codec_json *rows,
+static int print_table(struct cli *c, const struct cli_rows *rows,
                        const struct cli_column *columns, const char *format, struct err *e)
 {
     own(codec_template) struct codec_template *t = NULL;
-    own(codec_json) struct codec_json *head = headings(columns);
+    own(codec_json) struct codec_json *head = headings(columns), *made = NULL;
     own(str) struct str line = {0};
     own(table) struct table table = {0};
     if (codec_template_parse(sv_of(format), &t, e) < 0) return -1;
     if (codec_template_print(t, head, &line, e) < 0) return -1;
     table_init(&table, count_tabs(str_sv(&line)));
     add_cells(&table, str_sv(&line));
-    for (size_t i = 0; i < codec_json_len(rows); i++) {
+    for (size_t i = 0; i < rows->n; i++) {
         str_clear(&line);
-        if (codec_template_print(t, codec_json_at(rows, i), &line, e) < 0) return -1;
+        if (codec_template_print(t, row_at(rows, i, &made), &line, e) < 0) return -1;
         add_cells(&table, str_sv(&line));
     }
     table_print(&table, &c->out);
@@ -119,37 +133,44 @@ static bool is_shown(const struct cli_column *col, const char *also)
     return !col->optional || (also && strcmp(col->key, also) == 0);
 }
 
-static void default_table(struct cli *c, const struct codec_json *rows,
+static void add_value(struct table *t, const struct codec_json *v, struct str *buf)
+{
+    str_clear(buf);
+    if (codec_json_type(v) == CODEC_JSON_TEXT)
+        str_add(buf, codec_json_text(v));
+    else if (v)
+        codec_json_print(v, buf);
+    table_cell(t, str_z(buf));
+}
+
+static void default_table(struct cli *c, const struct cli_rows *rows,
                           const struct cli_column *columns, const char *also)
 {
     own(table) struct table table = {0};
+    own(str) struct str buf = {0};
+    own(codec_json) struct codec_json *made = NULL;
     size_t n = 0;
     for (const struct cli_column *col = columns; col->heading; col++) n += is_shown(col, also);
     table_init(&table, n);
     for (const struct cli_column *col = columns; col->heading; col++)
         if (is_shown(col, also)) table_cell(&table, col->heading);
-    for (size_t i = 0; i < codec_json_len(rows); i++)
-        for (const struct cli_column *col = columns; col->heading; col++) {
-            if (!is_shown(col, also)) continue;
-            own(str) struct str cell = {0};
-            const struct codec_json *v = codec_json_get(codec_json_at(rows, i), col->key);
-            if (codec_json_type(v) == CODEC_JSON_TEXT)
-                str_add(&cell, codec_json_text(v));
-            else if (v)
-                codec_json_print(v, &cell);
-            table_cell(&table, str_z(&cell));
-        }
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct codec_json *row = row_at(rows, i, &made);
+        for (const struct cli_column *col = columns; col->heading; col++)
+            if (is_shown(col, also)) add_value(&table, codec_json_get(row, col->key), &buf);
+    }
     table_print(&table, &c->out);
 }
 
-static int each_by_template(struct cli *c, const struct codec_json *rows, const char *format,
+static int each_by_template(struct cli *c, const struct cli_rows *rows, const char *format,
                             struct err *e)
 {
     own(codec_template) struct codec_template *t = NULL;
+    own(codec_json) struct codec_json *made = NULL;
     if (codec_template_parse(sv_of(format), &t, e) < 0) return -1;
-    for (size_t i = 0; i < codec_json_len(rows); i++) {
+    for (size_t i = 0; i < rows->n; i++) {
         own(str) struct str line = {0};
-        int rc = codec_template_print(t, codec_json_at(rows, i), &line, e);
+        int rc = codec_template_print(t, row_at(rows, i, &made), &line, e);
         if (rc < 0) return -1;
         add_shown(c, str_sv(&line));
         str_addc(&c->out, '\n');
@@ -157,7 +178,7 @@ static int each_by_template(struct cli *c, const struct codec_json *rows, const 
     return 0;
 }
 
-static int print_rows(struct cli *c, const struct codec_json *rows,
+static int print_rows(struct cli *c, const struct cli_rows *rows,
                       const struct cli_column *columns, const char *also, const char *format,
                       struct err *e)
 {
@@ -180,12 +201,12 @@ static int print_rows(struct cli *c, const struct codec_json *rows,
 int cli_print_rows(struct cli *c, const struct codec_json *rows, const struct cli_column *columns,
                    const char *format, struct err *e)
 {
-    return cli_print_rows_also(c, rows, columns, NULL, format, e);
+    struct cli_rows all = rows_of(rows);
+    return cli_print_made(c, &all, columns, NULL, format, e);
 }
 
-int cli_print_rows_also(struct cli *c, const struct codec_json *rows,
-                        const struct cli_column *columns, const char *also, const char *format,
-                        struct err *e)
+int cli_print_made(struct cli *c, const struct cli_rows *rows, const struct cli_column *columns,
+                   const char *also, const char *format, struct err *e)
 {
     return print_rows(c, rows, columns, also, format, e) < 0 ? err_wrap(e, "--format '%s'", format) : 0;
 }
@@ -194,6 +215,7 @@ int cli_print_values(struct cli *c, const struct codec_json *array, const char *
                      struct err *e)
 {
     own(str) struct str text = {0};
+    struct cli_rows rows = rows_of(array);
     struct sv given = sv_of(format);
     if (given.n == 0) {
         codec_json_print_pretty(array, 4, &text);
@@ -209,7 +231,7 @@ int cli_print_values(struct cli *c, const struct codec_json *array, const char *
     }
     own(codec_template) struct codec_template *check = NULL;
     if (codec_template_parse(given, &check, e) < 0) c->failure = 64; // as Docker's inspect ends then
-    else if (each_by_template(c, array, format, e) == 0) return 0;
+    else if (each_by_template(c, &rows, format, e) == 0) return 0;
     return err_wrap(e, "--format '%s'", format);
 }
 

@@ -171,14 +171,6 @@ static void finish(struct cli_render *r, struct cli_step *s, enum cli_step_state
     r->failed += state == CLI_STEP_FAILED;
 }
 
-// What remains of a short text from a room; none of ours is longer.
-static void set_short(char *out, size_t size, struct sv text)
-{
-    size_t n = text.n < size ? text.n : size - 1;
-    if (n) memcpy(out, text.p, n);
-    out[n] = '\0';
-}
-
 #define RATE_EVERY_NS INT64_C(500000000)
 
 static void progress(struct cli_step *s, const struct event *ev)
@@ -186,7 +178,7 @@ static void progress(struct cli_step *s, const struct event *ev)
     int64_t ns = ev->time_ns - s->rate_ns;
     s->done = ev->done;
     s->total = ev->total;
-    set_short(s->phase, sizeof s->phase, ev->text);
+    sv_copy(ev->text, s->phase, sizeof s->phase);
     if (s->rate_ns && ns < RATE_EVERY_NS) return;
     if (s->rate_ns && ev->done >= s->rate_done) {
         double now = (double)(ev->done - s->rate_done) * 1e9 / (double)ns;
@@ -211,7 +203,7 @@ struct cli_step *cli_render_note(struct cli_render *r, const struct event *ev, l
     if (!s || (ev->kind == EVENT_START && s->state != CLI_STEP_RUNNING)) s = add_step(r, ev);
     if (ev->kind == EVENT_LINE) feed(r, s, ev, line);
     if (ev->kind == EVENT_PROGRESS) progress(s, ev);
-    if (ev->kind == EVENT_CACHED) set_short(s->note, sizeof s->note, ev->text);
+    if (ev->kind == EVENT_CACHED) sv_copy(ev->text, s->note, sizeof s->note);
     if (ev->kind == EVENT_DONE) finish(r, s, CLI_STEP_DONE, ev, line);
     if (ev->kind == EVENT_CACHED) finish(r, s, CLI_STEP_CACHED, ev, line);
     if (ev->kind == EVENT_FAILED) finish(r, s, CLI_STEP_FAILED, ev, line);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/own.h"
+#include "codec/json_flat.h"
 #include "record/record.h"
 #include "record/state.h"
 
@@ -203,22 +204,19 @@ void record_config_print(const struct record_config *c, struct str *out)
 
 int record_brief_parse(struct sv line, const char *label, struct record_brief *out, struct err *e)
 {
-    own(codec_json) struct codec_json *j = NULL;
-    if (codec_json_parse(line, label, &j, e) < 0) return -1;
-    struct sv id = codec_json_text(codec_json_get(j, "id"));
-    struct sv name = codec_json_text(codec_json_get(j, "name"));
+    own(codec_flat) struct codec_flat f;
+    if (codec_flat_parse(line, label, &f, e) < 0) return -1;
+    struct sv id = codec_flat_text(&f, "id"), name = codec_flat_text(&f, "name");
     if (id.n != RECORD_ID - 1 || name.n >= sizeof out->name)
         return err_set(e, ERR_CORRUPT, "%s: not a container's record", label);
-    memcpy(out->id, id.p, id.n);
-    out->id[id.n] = '\0';
-    memcpy(out->name, name.p ? name.p : "", name.n);
-    out->name[name.n] = '\0';
-    out->image_id = sv_dup(codec_json_text(codec_json_get(j, "image")));
-    out->image = sv_dup(codec_json_text(codec_json_get(j, "image_name")));
-    out->command = sv_dup(codec_json_text(codec_json_get(j, "command")));
-    out->created = codec_json_int(codec_json_get(j, "created"));
-    out->rm = codec_json_bool(codec_json_get(j, "rm"));
-    out->tty = codec_json_bool(codec_json_get(j, "tty"));
+    sv_copy(id, out->id, sizeof out->id);
+    sv_copy(name, out->name, sizeof out->name);
+    out->image_id = sv_dup(codec_flat_text(&f, "image"));
+    out->image = sv_dup(codec_flat_text(&f, "image_name"));
+    out->command = sv_dup(codec_flat_text(&f, "command"));
+    out->created = codec_flat_int(&f, "created");
+    out->rm = codec_flat_bool(&f, "rm");
+    out->tty = codec_flat_bool(&f, "tty");
     return 0;
 }
 
@@ -299,41 +297,32 @@ void record_state_print(const struct record_state *s, struct str *out)
     str_addc(out, '\n');
 }
 
-static void text_into(const struct codec_json *j, const char *key, char *out, size_t size)
-{
-    struct sv v = codec_json_text(codec_json_get(j, key));
-    if (v.n >= size) v.n = size - 1;
-    if (v.n) memcpy(out, v.p, v.n);
-    out[v.n] = '\0';
-}
-
 int record_state_parse(struct sv text, const char *label, struct record_state *out, struct err *e)
 {
-    own(codec_json) struct codec_json *j = NULL;
-    struct record_state s = {0};
-    if (codec_json_parse(sv_trim(text), label, &j, e) < 0) {
+    own(codec_flat) struct codec_flat f;
+    if (codec_flat_parse(sv_trim(text), label, &f, e) < 0) {
         e->kind = ERR_CORRUPT;
         return -1;
     }
-    s.status = (enum record_status)index_of(codec_json_text(codec_json_get(j, "status")), statuses,
-                                            RECORD_STATUS_COUNT);
-    s.health = (enum record_health)index_of(codec_json_text(codec_json_get(j, "health")), healths,
-                                            RECORD_HEALTH_COUNT);
-    int64_t pid = codec_json_int(codec_json_get(j, "pid"));
-    int64_t monitor = codec_json_int(codec_json_get(j, "monitor"));
-    s.pid = pid > 1 && pid <= INT32_MAX ? (pid_t)pid : 0;
-    s.monitor = monitor > 1 && monitor <= INT32_MAX ? (pid_t)monitor : 0;
-    s.pid_start = (uint64_t)codec_json_int(codec_json_get(j, "start"));
-    s.started = codec_json_int(codec_json_get(j, "started"));
-    s.finished = codec_json_int(codec_json_get(j, "finished"));
-    s.code = (int)codec_json_int(codec_json_get(j, "code"));
-    s.oom = codec_json_int(codec_json_get(j, "oom")) != 0;
-    s.stopped = codec_json_int(codec_json_get(j, "stopped")) != 0;
-    s.restarts = codec_json_int(codec_json_get(j, "restarts"));
-    s.health_streak = codec_json_int(codec_json_get(j, "streak"));
-    text_into(j, "boot", s.boot, sizeof s.boot);
-    text_into(j, "error", s.error, sizeof s.error);
-    text_into(j, "cgroup", s.cgroup, sizeof s.cgroup);
-    *out = s;
+    int64_t pid = codec_flat_int(&f, "pid"), monitor = codec_flat_int(&f, "monitor");
+    *out = (struct record_state){
+        .status = (enum record_status)index_of(codec_flat_text(&f, "status"), statuses,
+                                               RECORD_STATUS_COUNT),
+        .health = (enum record_health)index_of(codec_flat_text(&f, "health"), healths,
+                                               RECORD_HEALTH_COUNT),
+        .pid = pid > 1 && pid <= INT32_MAX ? (pid_t)pid : 0,
+        .monitor = monitor > 1 && monitor <= INT32_MAX ? (pid_t)monitor : 0,
+        .pid_start = (uint64_t)codec_flat_int(&f, "start"),
+        .started = codec_flat_int(&f, "started"),
+        .finished = codec_flat_int(&f, "finished"),
+        .code = (int)codec_flat_int(&f, "code"),
+        .oom = codec_flat_int(&f, "oom") != 0,
+        .stopped = codec_flat_int(&f, "stopped") != 0,
+        .restarts = codec_flat_int(&f, "restarts"),
+        .health_streak = codec_flat_int(&f, "streak"),
+    };
+    sv_copy(codec_flat_text(&f, "boot"), out->boot, sizeof out->boot);
+    sv_copy(codec_flat_text(&f, "error"), out->error, sizeof out->error);
+    sv_copy(codec_flat_text(&f, "cgroup"), out->cgroup, sizeof out->cgroup);
     return 0;
 }

