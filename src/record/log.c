@@ -280,13 +280,16 @@ size_t record_log_parse(enum record_log_driver driver, struct sv text, struct st
 // --- writing -----------------------------------------------------------------------------------
 
 #define LOG_MUCH 65536 // bytes that are worth to be written by somebody else
+#define LOG_CACHED ((uint64_t)32 << 20) // of a file, that stay in memory in any case
+#define LOG_CLEAN ((uint64_t)16 << 20)
+#define LOG_CLEAN_MAX ((uint64_t)1 << 30)
 
 static int open_file(struct record_log_writer *w, struct err *e)
 {
     w->fd = openat(w->dir, LOG_NAME, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     struct stat st;
     if (w->fd < 0 || fstat(w->fd, &st) != 0) return err_sys(e, "open the container's log");
-    w->size = (uint64_t)st.st_size;
+    w->size = w->cleaned = (uint64_t)st.st_size;
     return 0;
 }
 
@@ -361,6 +364,17 @@ static int settle(struct record_log_writer *w, struct err *e)
     return account(w, n, size, e);
 }
 
+// A log that grows fast and far leaves the memory of the machine to others: its older bytes go to disk
+// and out of the page cache. Each step looks at two before it again, which are on disk by then.
+static void clean(struct record_log_writer *w)
+{
+    uint64_t written = w->size - w->flying.n, again = 2 * LOG_CLEAN;
+    if (written < LOG_CACHED || written < w->cleaned + LOG_CLEAN) return;
+    uint64_t start = w->cleaned > again ? w->cleaned - again : 0, n = written - start;
+    if (n > LOG_CLEAN_MAX) n = LOG_CLEAN_MAX;
+    if (log_ring_clean(w->ring, w->fd, start, n)) w->cleaned = start + n;
+}
+
 // False: it has to be written here.
 static bool take_off(struct record_log_writer *w)
 {
@@ -372,6 +386,7 @@ static bool take_off(struct record_log_writer *w)
     w->flying = w->out;
     w->out = empty;
     w->size += w->flying.n;
+    clean(w);
     return true;
 }
 

@@ -46,6 +46,7 @@ struct record_log_writer {
     struct log_ring *ring;        // while much is written; NULL: none
     bool ringless;                // there is none to be had
     struct str flying;            // what it is writing; `size` counts it already
+    uint64_t cleaned;             // bytes of the file that were sent to disk, or were there at first
     struct str attrs;               // the caller's, once it is open: record_log_attrs
     struct str shared[LOG_STREAMS]; // text that the records of one moment share
     int64_t shared_ns[LOG_STREAMS];

@@ -122,6 +122,52 @@ two"
     dewar logs torn | tail -1 | grep -q two
 }
 
+# The bytes of a file that are in memory.
+cached() {
+    python3 - "$1" <<'END'
+import ctypes, mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+size = os.fstat(fd).st_size
+text = mmap.mmap(fd, size, access=mmap.ACCESS_COPY)
+pages = (size + mmap.PAGESIZE - 1) // mmap.PAGESIZE
+seen = (ctypes.c_ubyte * pages)()
+at = ctypes.c_char.from_buffer(text)
+assert ctypes.CDLL(None, use_errno=True).mincore(ctypes.c_void_p(ctypes.addressof(at)), ctypes.c_size_t(size), seen) == 0
+print(sum(page & 1 for page in seen) * mmap.PAGESIZE)
+END
+}
+
+@test "a log without an end leaves the memory of the machine to others" {
+    [ "$(stat -f -c %T "$DEWAR_STORE")" != tmpfs ] || skip "the store is in memory itself"
+    [ "$(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null || echo 0)" = 0 ] || skip "the kernel allows no io_uring"
+    id=$(dewar run -d --network none --log-opt max-size=-1 $IMG sh -c 'yes 0123456789012345678901234567890 | head -c 150000000')
+    dewar wait "$id"
+    log=$DEWAR_STORE/containers/$id/log/container.log
+    size=$(stat -c %s "$log")
+    [ "$size" -gt 300000000 ]
+    for _ in $(seq 50); do # the disk's work goes on for a moment
+        now=$(cached "$log")
+        [ "$now" -gt $((size / 2)) ] || break
+        sleep 0.1
+    done
+    echo "$now of $size" >&2
+    [ "$now" -le $((size / 2)) ]
+    same "$(dewar logs "$id" | cksum)" "$(yes 0123456789012345678901234567890 | head -c 150000000 | cksum)"
+}
+
+@test "a flood is logged whole where the kernel refuses io_uring, at once or in the middle" {
+    need_root # deny-syscall follows with ptrace
+    want=$(yes 0123456789 | head -c 20000000 | cksum)
+    for at in io_uring_setup:1 io_uring_enter:1 io_uring_enter:20 none; do
+        deny=("$TOOLS/deny-syscall" --at $at --errno EAGAIN --sticky --)
+        [ $at != none ] || deny=()
+        "${deny[@]}" "$DEWAR" run -d --name flood --network none --log-opt max-size=-1 $IMG sh -c 'yes 0123456789 | head -c 20000000' >id 2>&1
+        dewar wait flood
+        same "$at $(dewar logs flood | cksum)" "$at $want"
+        dewar rm flood
+    done
+}
+
 @test "a full disk costs the log and not the program" {
     need_root
     mkdir small

@@ -60,7 +60,7 @@ static const struct call {
     C(clone), C(clone3), C(fork), C(vfork), C(execve), C(execveat), C(unshare), C(setns), C(flock),
     C(fcntl), C(ioctl), C(memfd_create), C(pipe2), C(socket), C(bind), C(connect), C(sendmsg),
     C(sethostname), C(seccomp), C(capset), C(setgroups), C(setresuid), C(setresgid), C(prlimit64),
-    C(setsid), C(inotify_add_watch),
+    C(setsid), C(inotify_add_watch), C(io_uring_setup), C(io_uring_enter),
     Q(read), Q(pread64), Q(close), Q(fstat), Q(newfstatat), Q(statx), Q(lseek), Q(mmap), Q(munmap),
     Q(mprotect), Q(brk), Q(getdents64), Q(readlinkat), Q(poll), Q(ppoll), Q(waitid), Q(wait4),
     Q(getxattr), Q(fgetxattr), Q(fchdir), Q(chdir), Q(dup2), Q(dup3), Q(prctl), Q(fstatfs), Q(statfs),
