@@ -17,6 +17,7 @@
 #include "build/cacheexport.h"
 #include "build/cacheimport.h"
 #include "build/internal.h"
+#include "build/keys.h"
 #include "build/mounts.h"
 #include "build/runopt.h"
 #include "build/trace.h"
@@ -226,7 +227,15 @@ int build_with_job(struct build_job *job, int (*fn)(struct build_job *job, void 
     umask(0);
     own(fd) int lock = store_lock_shared(en, e);
     if (lock < 0 || store_tmp_open(en, &job->tmp, e) < 0) return -1;
-    int rc = fn(job, arg, e);
+    const struct build_options *given = job->opt;
+    struct build_options opt = *given;
+    struct build_keys keys = {0};
+    opt.ssh = &keys.ssh;
+    job->opt = &opt;
+    int rc = build_keys_start(given->ssh, &keys, e);
+    if (rc == 0) rc = fn(job, arg, e);
+    build_keys_stop(&keys);
+    job->opt = given;
     own(str) struct str excerpt = {0};
     if (rc < 0) build_dockerfile_explain(&job->file, e, &excerpt);
     snprintf(job->result->excerpt, sizeof job->result->excerpt, "%s", str_z(&excerpt));

@@ -236,7 +236,7 @@ static int check_agent(const char *text, const char *path, struct err *e)
     if (fd < 0) return err_wrap(e, "--ssh %s", text);
     if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode)) return 0;
     err_set(e, ERR_INPUT, "--ssh %s: '%s' is not the socket of an agent", text, path);
-    return err_hint(e, "a key goes to an agent first: eval $(ssh-agent); ssh-add FILE; then --ssh default");
+    return err_hint(e, "it is the socket of an agent, or the file of a private key");
 }
 
 static int check_ssh(const struct strv *given, size_t at, struct err *e)

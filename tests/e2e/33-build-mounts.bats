@@ -289,17 +289,53 @@ while True:
     dewar build -q --ssh default="$WORK/dead" -o out .
     same 1 "$(grep -cE '^(closed|EPIPE|ECONNRESET)$' out/said)"
 }
-@test "ssh: a key file, the same name twice and a missing socket are refused before any step" {
+@test "ssh: what is no agent and no key, the same name twice and a missing socket are refused before any step" {
     agent "$WORK/agent"
-    echo 'not a socket' >key
+    echo 'not a key' >key
+    chmod 600 key
     one 'RUN false'
-    build --ssh default=key .
+    build --ssh default=. .
     fails 1 'is not the socket of an agent'
-    err_has ssh-add
     build --ssh default="$WORK/agent" --ssh default="$WORK/agent" .
     fails 1 "'default' is given twice"
     build --ssh a="$WORK/agent" --ssh b="$WORK/nosuch" .
     fails 1 nosuch
+    need_program ssh-agent openssh-client
+    build --ssh default=key .
+    fails 1 "ssh-add takes no key from it: Error loading key \"key\""
+    err_has 'not its .pub'
+    build --ssh default=key,nosuch .
+    fails 1 "'nosuch' is not a file"
+    ssh-keygen -q -t ed25519 -N secret -f locked
+    build --ssh default=locked .
+    fails 1 'passphrase for locked'
+    err_has 'ssh-add FILE'
+    chmod 644 locked
+    build --ssh default=locked .
+    fails 1 'too open'
+    err_has 'chmod 600'
+}
+@test "ssh: files of keys get an agent of their own, which ends with the build" {
+    need_program ssh-agent openssh-client
+    ssh-keygen -q -t ed25519 -N '' -f one
+    ssh-keygen -q -t ecdsa -N '' -f two
+    cp "$PROBE" probe
+    one 'COPY probe /' 'RUN --mount=type=ssh /probe agent "$SSH_AUTH_SOCK" keys >/n' \
+        'RUN --mount=type=ssh,id=both /probe agent "$SSH_AUTH_SOCK" keys >>/n' \
+        'RUN --mount=type=ssh,id=none test -z "$SSH_AUTH_SOCK"'
+    SSH_AUTH_SOCK=/nosuch dewar build -q --ssh default=one --ssh both=one,two -o out .
+    same '1 2' "$(paste -sd' ' out/n)"
+    local n=78$BATS_TEST_NUMBER$$
+    one "RUN --mount=type=ssh sleep $n"
+    "$DEWAR" build -q --ssh default=one . >log 2>&1 3>&- &
+    pid=$!
+    for _ in $(seq 100); do pgrep -x -f "sleep $n" >/dev/null && break; sleep 0.05; done
+    family=$(family_of "$pid")
+    ps -o comm= -p "$(paste -sd, <<<"$family")" | grep -qx ssh-agent
+    kill -KILL "$pid"
+    wait "$pid" || true
+    for _ in $(seq 100); do [ -z "$(alive $family)" ] && break; sleep 0.05; done
+    same '' "$(alive $family)"
 }
 @test "ssh: nothing of it is left when the step has ended or the build is killed" {
     agent "$WORK/agent"
@@ -325,7 +361,8 @@ family_of() {
 }
 alive() {
     local p
-    for p in "$@"; do [ ! -d "/proc/$p" ] || echo "$p"; done
+    for p in "$@"; do grep -qs '^State:.[^Z]' "/proc/$p/status" && echo "$p"; done
+    true
 }
 @test "ssh: optional unless required, and an agent that is not there is an error" {
     one 'RUN --mount=type=ssh test -z "$SSH_AUTH_SOCK"'

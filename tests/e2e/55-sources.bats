@@ -357,12 +357,16 @@ requests() { grep -c -- "$1" "$SITE.log" || true; }
     cp "$WORK/ssh/known" "$HOME/.ssh/known_hosts"
     try dewar build -q -o out --ssh "default=$agent" .
     known=$status$stderr
+    try dewar build -q --no-cache -o out3 --ssh "default=$WORK/ssh/key" .
+    file=$status$stderr
     try dewar build -q --no-cache -o out2 .
     without=$status$stderr
     kill $sshd "$SSH_AGENT_PID"
     [[ $stranger == 1*known_hosts* ]]
     same 0 "$known"
     same one "$(cat out/a)"
+    same 0 "$file"
+    same one "$(cat out3/a)"
     [[ $without == 1*'no ssh agent was given'* ]]
 }
 

@@ -7,7 +7,8 @@
 //   probe fds                  open descriptors
 //   probe rewrite FD           says which file that is, and writes into it as soon as it may
 //   probe agent SOCKET WORD... one connection to an ssh agent; a WORD is the type of a request (its
-//                              answer's type is printed), "huge" a request that claims 300 KB, or
+//                              answer's type is printed), "keys" asks how many keys there are (printed),
+//                              "huge" is a request that claims 300 KB, or
 //                              "hold", which opens 40 more connections and leaves them open
 //   probe exchange DIR A B N   swaps DIR/A and DIR/B for ever (N 0) or N times
 #include <errno.h>
@@ -110,10 +111,10 @@ static int connect_agent(const char *path)
 // Sends the request in two pieces, so that whoever reads it must put it together.
 static int ask_agent(int fd, const char *word)
 {
-    bool huge = strcmp(word, "huge") == 0;
+    bool huge = strcmp(word, "huge") == 0, keys = strcmp(word, "keys") == 0;
     unsigned char request[8] = {0, 0, 0, 4}, answer[4096], head[4];
     if (huge) request[1] = 4;
-    else request[4] = (unsigned char)strtoul(word, NULL, 10);
+    else request[4] = keys ? 11 : (unsigned char)strtoul(word, NULL, 10);
     if (send(fd, request, 3, MSG_NOSIGNAL) != 3) return say(-1);
     usleep(20000);
     if (send(fd, request + 3, 5, MSG_NOSIGNAL) != 5) return say(-1);
@@ -122,7 +123,7 @@ static int ask_agent(int fd, const char *word)
     size_t size = (size_t)head[2] << 8 | head[3];
     if (size == 0 || size > sizeof answer || recv(fd, answer, size, MSG_WAITALL) != (ssize_t)size)
         return puts("short"), 1;
-    printf("%d\n", answer[0]);
+    printf("%d\n", keys && size > 4 ? answer[4] : answer[0]);
     return 0;
 }
 
