@@ -228,6 +228,8 @@ void monitor_health_end(struct monitor *m)
     }
     drop_probe(h);
     str_fini(&h->output);
+    // Nobody looks any more, as Docker's inspect has it: whoever waits for "healthy" must not find it.
+    if (h->on) m->state.health = RECORD_HEALTH_UNHEALTHY;
     h->on = false;
     h->next_at = INT64_MAX;
 }

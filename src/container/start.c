@@ -91,6 +91,7 @@ static void fill_plain(const struct record_config *c, struct sandbox_spec *s)
                  {&s->cpuset_cpus, c->cpuset_cpus},
                  {&s->cpuset_mems, c->cpuset_mems},
                  {&s->cgroup_parent, c->cgroup_parent}};
+    s->workdir_stays = true;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i].to = str_dup(texts[i].from);
     const struct {
         struct strv *to;

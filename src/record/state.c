@@ -137,6 +137,7 @@ void record_state_settle(struct engine *en, const char *id, struct record_state 
     s->status = RECORD_EXITED;
     s->code = here ? 137 : 255;
     s->pid = s->monitor = 0;
+    if (s->health) s->health = RECORD_HEALTH_UNHEALTHY;
     if (!s->finished || s->finished < s->started) s->finished = s->started;
     snprintf(s->error, sizeof s->error, "%s", here ? KILLED : REBOOTED);
 }

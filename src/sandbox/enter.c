@@ -367,6 +367,15 @@ bool sandbox_enter_covers_proc(const char *target, int at)
     return true;
 }
 
+static int open_workdir(const struct sandbox_plan *p)
+{
+    int at = sandbox_enter_open_in(p->root_fd, p->workdir, O_PATH, 0);
+    if (at >= 0 || errno != ENOENT) return at;
+    struct report r = {.kind = REPORT_OWN};
+    if (p->spec->workdir_stays) send(p->status_fd, &r, sizeof r, MSG_NOSIGNAL);
+    return sandbox_enter_open_or_make(p, p->workdir, true);
+}
+
 static void user_mounts(const struct sandbox_plan *p)
 {
     for (size_t i = 0; i < p->mounts.n; i++) {
@@ -383,7 +392,7 @@ static void user_mounts(const struct sandbox_plan *p)
     }
     if (!p->spec->readonly) return;
     // A working directory that is missing is made while it can be.
-    int cwd = sandbox_enter_open_or_make(p, p->workdir, true);
+    int cwd = open_workdir(p);
     if (cwd >= 0) close(cwd);
     struct mount_attr ro = {.attr_set = MOUNT_ATTR_RDONLY};
     sandbox_enter_need(p, mount_setattr(p->root_fd, "", AT_EMPTY_PATH, &ro, sizeof ro) == 0,
@@ -392,7 +401,7 @@ static void user_mounts(const struct sandbox_plan *p)
 
 static void enter_workdir(const struct sandbox_plan *p)
 {
-    int at = sandbox_enter_open_or_make(p, p->workdir, true);
+    int at = open_workdir(p);
     sandbox_enter_workdir_at(p, at);
 }
 

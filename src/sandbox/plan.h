@@ -90,7 +90,8 @@ enum step {
 // HOOKS: the parent's turn; it answers with the child's pid. READY: the rest waits for the gate.
 enum report_kind {
     REPORT_PTY = 1,
-    REPORT_STUB,
+    REPORT_STUB, // made where a mount goes; without a name: only a sign of life
+    REPORT_OWN,  // what comes now is made for the program and stays in its layer
     REPORT_FAIL,
     REPORT_LISTENER,
     REPORT_HOOKS,

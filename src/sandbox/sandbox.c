@@ -290,6 +290,7 @@ static int listen_to(struct sandbox_plan *p, int fd, struct strv *stubs, struct 
             continue;
         }
         if (r.kind == REPORT_FAIL) return sandbox_error(p, &r, e);
+        if (r.kind == REPORT_OWN) stubs = NULL; // the last that it makes
         if (r.kind == REPORT_STUB && r.head_n && stubs) strv_add(stubs, r.head);
         if (r.kind == REPORT_PTY && got >= 0 && *out_pty < 0) *out_pty = take_fd(got);
     }

@@ -93,6 +93,7 @@ struct sandbox_spec {
     struct strv args;
     struct strv env;
     char *workdir;  // created inside the root when missing
+    bool workdir_stays;  // what was created for it is no mount point: it belongs to the container
     char *user;     // as in USER: "name|uid[:group|gid]"; NULL is root
     struct strv groups_add;
     char *hostname;

@@ -42,6 +42,22 @@ loop='trap "touch /ok" USR1; trap "rm /ok" USR2; while :; do sleep 0.05; done'
     grep -q "exceeded timeout (" "$DEWAR_STORE/containers/$id/health"
 }
 
+@test "what has ended is healthy no more, however it ended" {
+    id=$(D --health-cmd true --health-interval 200ms $IMG sh -c "$loop")
+    wait_health "$id" healthy
+    dewar stop -t 0 "$id" >/dev/null
+    same "$(dewar inspect -f '{{.State.Health.Status}}' "$id")" unhealthy
+    same "$(dewar ps -aq --filter health=healthy)" ""
+    dewar start "$id" >/dev/null
+    wait_health "$id" healthy
+    kill -KILL "$(dewar inspect -f '{{.State.Pid}}' "$id")" "$(grep -o '"monitor":[0-9]*' "$DEWAR_RUN/containers/$id/state" | cut -d: -f2)"
+    for _ in $(seq 100); do
+        [ "$(dewar inspect -f '{{.State.Status}}' "$id")" = running ] || break
+        sleep 0.05
+    done
+    same "$(dewar inspect -f '{{.State.Status}} {{.State.Health.Status}}' "$id")" "exited unhealthy"
+}
+
 @test "the image's HEALTHCHECK counts, and --no-healthcheck switches it off" {
     ctx
     dockerfile <<EOT

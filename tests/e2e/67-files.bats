@@ -310,6 +310,21 @@ exports() {
 
 # --- diff --------------------------------------------------------------------------------------
 
+@test "a working directory that was made is the container's, a mount point is nobody's" {
+    mkdir bind
+    dewar create --name here --network none -v "$PWD/bind:/mnt/deep/bind" -w /made/here $IMG true >/dev/null
+    dewar start -a here
+    same "$(dewar diff here)" $'A /made\nA /made/here'
+    dewar create --name fixed --network none --read-only -w /made/fixed $IMG true >/dev/null
+    dewar start -a fixed
+    same "$(dewar diff fixed)" $'A /made\nA /made/fixed'
+    dewar create --name mounted --network none -v "$PWD/bind:/work" -w /work $IMG true >/dev/null
+    dewar start -a mounted
+    same "$(dewar diff mounted)" ""
+    dewar commit here kept >/dev/null
+    same "$(dewar run --rm --network none kept sh -c 'pwd; ls -d /mnt/* 2>/dev/null')" /made/here
+}
+
 @test "diff: added, changed and deleted, a folder before what is in it" {
     mkdir -p i/a/sub i/b i/c && echo 1 >i/a/one && echo 2 >i/a/sub/two && echo 3 >i/b/three && echo 4 >i/c/four && touch i/a.txt
     printf 'FROM %s\nCOPY i /i\n' $IMG | dewar build -q -t layered -f - . >/dev/null
