@@ -91,6 +91,7 @@ static int add_volumes(struct engine *en, const struct container_run_options *o,
         if (named && volume_name(en, o, &v, e) < 0) return -1;
         struct record_mount *row = vec_add(&c->volumes);
         row->type = str_dup(bind ? "bind" : "volume");
+        row->asked = str_dup("volume");
         row->anonymous = !v.source;
         row->source = bind ? absolute(v.source) : NULL;
         row->name = named ? take_ptr(v.source) : NULL;
@@ -146,6 +147,7 @@ static int add_mounts(const struct container_run_options *o, struct record_confi
             return err_wrap(e, "making the missing source of the mount '%s'", o->mounts.p[i]);
         }
         take_mount(c, &m, sandbox_parse_mount_name(type));
+        c->volumes.p[c->volumes.n - 1].asked = str_dup("mount");
     }
     for (size_t i = 0; i < o->tmpfs.n; i++) {
         struct sandbox_mount m;

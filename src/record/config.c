@@ -74,7 +74,7 @@ static const struct codec_field volume_fields[] = {
     V(nodev, BOOL),
     V(size, INT),          V(mode, INT),     V(uid, INT),        V(gid, INT),
     V(toponly, BOOL),      V(writable, BOOL), V(options, STRV),  V(labels, STRV),
-    V(image, TEXT),        V(tmpfs, TEXT),
+    V(image, TEXT),        V(tmpfs, TEXT),   V(asked, TEXT),
 };
 #define H(member, KIND)                                                                            \
     {                                                                                              \
@@ -90,7 +90,7 @@ static const struct codec_field health_fields[] = {
 static void volume_fini(struct record_mount *v)
 {
     char **texts[] = {&v->type, &v->name, &v->source, &v->target, &v->propagation, &v->subpath,
-                      &v->image, &v->tmpfs};
+                      &v->image, &v->tmpfs, &v->asked};
     for (size_t i = 0; i < N(texts); i++) free(*texts[i]);
     strv_fini(&v->options);
     strv_fini(&v->labels);

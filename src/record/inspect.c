@@ -174,20 +174,6 @@ static struct codec_json *restart_policy(const struct record_config *c)
 }
 
 // "type:source:target:options" of binds and named volumes, as -v takes them.
-static struct codec_json *binds(const struct record_config *c)
-{
-    struct codec_json *j = codec_json_new_array();
-    vec_each (v, &c->volumes) {
-        const char *from = v->source ? v->source : v->name;
-        if (v->anonymous || !from || strcmp(v->type, "tmpfs") == 0) continue;
-        own(free) char *text = str_fmt("%s:%s%s", from, v->target, v->readonly ? ":ro" : "");
-        codec_json_add(j, codec_json_new_text(sv_of(text)));
-    }
-    if (codec_json_len(j)) return j;
-    codec_json_free(j);
-    return codec_json_new_null();
-}
-
 // Keys of what dewar has not (yet), with the values that mean "none". They are of the API: templates
 // and programs written for Docker ask for them.
 struct absent {
@@ -352,22 +338,10 @@ static struct codec_json *console_size(void)
     return j;
 }
 
-// --tmpfs as it was asked for.
-static void set_tmpfs(struct codec_json *j, const struct record_config *c)
-{
-    struct codec_json *all = codec_json_new_object();
-    vec_each (v, &c->volumes)
-        if (v->tmpfs) set_text(all, v->target, v->tmpfs);
-    if (codec_json_len(all))
-        set(j, "Tmpfs", all);
-    else
-        codec_json_free(all);
-}
-
 static struct codec_json *host_config(const struct record_config *c)
 {
     struct codec_json *j = codec_json_new_object();
-    set(j, "Binds", binds(c));
+    set(j, "Binds", record_inspect_binds(c));
     set_text(j, "ContainerIDFile", c->cidfile);
     set(j, "LogConfig", log_config(c));
     set_text(j, "NetworkMode", c->network);
@@ -402,7 +376,7 @@ static struct codec_json *host_config(const struct record_config *c)
     if (c->ulimits.n) set(j, "Ulimits", limits(c));
     set(j, "Devices", devices(c));
     set_pairs(j, "Sysctls", &c->sysctls);
-    set_tmpfs(j, c);
+    record_inspect_asked_mounts(c, j);
     set_paths(j, c);
     if (c->init) set_bool(j, "Init", true);
     set_resources(j, c);
@@ -460,32 +434,6 @@ static struct codec_json *config(const struct record_config *c)
     return j;
 }
 
-static struct codec_json *mounts(struct engine *en, const struct record_config *c)
-{
-    struct codec_json *list = codec_json_new_array();
-    vec_each (v, &c->volumes) {
-        if (v->tmpfs) continue; // Docker has these in HostConfig.Tmpfs alone
-        struct codec_json *j = codec_json_new_object();
-        set_text(j, "Type", v->type);
-        if (v->name) {
-            own(free) char *data = str_fmt("%s/volumes/%s/_data", en->store_path, v->name);
-            set_text(j, "Name", v->name);
-            set_text(j, "Source", data);
-        } else {
-            if (v->image) set_text(j, "Name", v->image);
-            set_text(j, "Source", v->source);
-        }
-        set_text(j, "Destination", v->target);
-        if (v->name) set_text(j, "Driver", "local");
-        set_text(j, "Mode", v->readonly ? "ro" : "");
-        set_bool(j, "RW", !v->readonly);
-        bool bind = strcmp(v->type, "bind") == 0;
-        set_text(j, "Propagation", v->propagation ? v->propagation : bind ? "rprivate" : "");
-        codec_json_add(list, j);
-    }
-    return list;
-}
-
 static struct codec_json *networks(const struct record_config *c)
 {
     struct codec_json *j = codec_json_new_object(), *all = codec_json_new_object();
@@ -528,7 +476,7 @@ int record_inspect(struct engine *en, const char *id, struct codec_json **out, s
     set_text(j, "Driver", "overlay");
     set_text(j, "Platform", "linux");
     set(j, "HostConfig", host_config(&c));
-    set(j, "Mounts", mounts(en, &c));
+    set(j, "Mounts", record_inspect_mounts(en, &c));
     set(j, "Config", config(&c));
     set(j, "NetworkSettings", networks(&c));
     *out = j;

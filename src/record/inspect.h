@@ -10,3 +10,9 @@ int record_inspect(struct engine *en, const char *id, struct codec_json **out, s
 // Adds, without a value, the fields that such JSON leaves out where nothing was asked for and that
 // templates may name all the same.
 void record_inspect_for_template(struct codec_json *j);
+
+// --- of inspect_mounts.c, room-internal ---
+struct codec_json *record_inspect_binds(const struct record_config *c);
+struct codec_json *record_inspect_mounts(struct engine *en, const struct record_config *c);
+// HostConfig's Tmpfs and Mounts, where there are any.
+void record_inspect_asked_mounts(const struct record_config *c, struct codec_json *host);

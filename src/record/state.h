@@ -100,6 +100,7 @@ struct record_mount {
     char *propagation;
     char *subpath;
     char *tmpfs;  // what stood behind --tmpfs PATH: ; NULL: it was another option
+    char *asked;  // "volume", "mount": by that option; NULL: by the image or another container
     bool anonymous; // goes with the container (rm -v, --rm)
     bool readonly, nonrecursive, nocopy, noexec, nosuid, nodev;
     bool toponly;   // readonly does not reach what is mounted below it

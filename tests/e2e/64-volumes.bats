@@ -280,3 +280,20 @@ content() { # of a volume mounted on /data
     done
     store_is_clean
 }
+
+@test "inspect tells how a mount was asked for: -v in Binds, --mount in Mounts, --tmpfs in Tmpfs" {
+    mkdir -p bind
+    dewar create --name asked --network none -v "$PWD/bind:/a:ro,rslave" -v named:/b -v /anon \
+        --mount "type=bind,src=$PWD/bind,dst=/c,readonly,bind-propagation=rshared" \
+        --mount type=volume,src=other,dst=/d,volume-nocopy,volume-label=k=v --mount type=volume,dst=/f \
+        --mount type=tmpfs,dst=/e,tmpfs-size=1m,tmpfs-mode=700 --tmpfs /g:size=1m $IMG true >/dev/null
+    same "$(dewar inspect -f '{{json .HostConfig.Binds}}' asked)" "[\"$PWD/bind:/a:ro,rslave\",\"named:/b\"]"
+    same "$(dewar inspect -f '{{json .HostConfig.Tmpfs}}' asked)" '{"/g":"size=1m"}'
+    same "$(dewar inspect -f '{{range .HostConfig.Mounts}}{{json .}}{{println}}{{end}}' asked)" \
+        "{\"Type\":\"bind\",\"Source\":\"$PWD/bind\",\"Target\":\"/c\",\"ReadOnly\":true,\"BindOptions\":{\"Propagation\":\"rshared\"}}
+{\"Type\":\"volume\",\"Source\":\"other\",\"Target\":\"/d\",\"VolumeOptions\":{\"NoCopy\":true,\"Labels\":{\"k\":\"v\"}}}
+{\"Type\":\"volume\",\"Target\":\"/f\"}
+{\"Type\":\"tmpfs\",\"Target\":\"/e\",\"TmpfsOptions\":{\"SizeBytes\":1048576,\"Mode\":448}}"
+    dewar create --name second --volumes-from asked $IMG true >/dev/null
+    same "$(dewar inspect -f '{{json .HostConfig.Binds}} {{json .HostConfig.Mounts}} {{len .Mounts}}' second)" 'null null 6'
+}
