@@ -167,6 +167,3 @@ int build_instr_command(const struct build_instr *in, struct build_command *out,
 void build_command_fini(struct build_command *v);
 // ONBUILD: the trigger as stored in the image, heredoc bodies included, after the restrictions.
 int build_instr_onbuild(const struct build_instr *in, char **out, struct err *e);
-
-// Name of the signal's number ("SIGTERM", "15", "rtmin+3"), or -1.
-int build_signal_number(struct sv text);

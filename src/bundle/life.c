@@ -13,6 +13,7 @@
 
 #include "base/num.h"
 #include "base/own.h"
+#include "base/signal.h"
 #include "bundle/bundle.h"
 #include "bundle/internal.h"
 
@@ -37,32 +38,14 @@ int bundle_state(struct bundle_context *c, const char *id, struct str *out, stru
 
 // --- kill --------------------------------------------------------------------------------------
 
-// The kernel's first one and two more, which glibc keeps for itself; not what the C library at hand says.
-#define REAL_TIME_MIN 34
-#define REAL_TIME_MAX 64
-
-static int signal_number(const char *text, struct err *e)
-{
-    uint64_t n;
-    if (num_u64_max(sv_of(text), 64, &n)) return (int)n;
-    const char *name = strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text;
-    for (int sig = 1; sig < 32; sig++)
-        if (sigabbrev_np(sig) && strcasecmp(sigabbrev_np(sig), name) == 0) return sig;
-    struct sv rt = sv_of(name);
-    bool up = sv_starts(rt, "RTMIN+");
-    if (strcasecmp(name, "RTMIN") == 0) return REAL_TIME_MIN;
-    if (strcasecmp(name, "RTMAX") == 0) return REAL_TIME_MAX;
-    if ((up || sv_starts(rt, "RTMAX-")) && num_u64_max(sv_from(rt, 6), 30, &n))
-        return up ? REAL_TIME_MIN + (int)n : REAL_TIME_MAX - (int)n;
-    return err_set(e, ERR_USAGE, "unknown signal '%s'", text);
-}
-
 int bundle_kill(struct bundle_context *c, const char *id, const char *signal, bool all,
                 struct err *e)
 {
     own(bundle_box) struct bundle_box box = BUNDLE_BOX_NONE;
-    int sig = signal_number(signal ? signal : "SIGTERM", e);
-    if (sig < 0 || bundle_box_open(c, id, false, &box, e) < 0) return -1;
+    bool none = signal && strcmp(signal, "0") == 0; // asks only whether it is there
+    int sig = none ? 0 : signal_number(sv_of(signal ? signal : "SIGTERM"));
+    if (sig < 0) return err_set(e, ERR_USAGE, "unknown signal '%s'", signal);
+    if (bundle_box_open(c, id, false, &box, e) < 0) return -1;
     enum bundle_status status = bundle_box_status(&box);
     // With --all the container's init may be gone and others of its group still be there.
     if (all && box.groups.n) return bundle_cgroup_signal(&box.groups, sig, e);

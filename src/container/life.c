@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "base/signal.h"
 #include "container/client.h"
 #include "record/events.h"
 #include "record/message.h"
@@ -30,39 +31,11 @@
 
 #define PATIENCE 10 // seconds that a monitor has to answer what takes no time
 
-int container_signal_number(const char *text)
-{
-    static const struct {
-        const char *name;
-        int number;
-    } rows[] = {{"HUP", SIGHUP},   {"INT", SIGINT},       {"QUIT", SIGQUIT}, {"ILL", SIGILL},
-                {"TRAP", SIGTRAP}, {"ABRT", SIGABRT},     {"BUS", SIGBUS},   {"FPE", SIGFPE},
-                {"KILL", SIGKILL}, {"USR1", SIGUSR1},     {"SEGV", SIGSEGV}, {"USR2", SIGUSR2},
-                {"PIPE", SIGPIPE}, {"ALRM", SIGALRM},     {"TERM", SIGTERM}, {"STKFLT", SIGSTKFLT},
-                {"CHLD", SIGCHLD}, {"CONT", SIGCONT},     {"STOP", SIGSTOP}, {"TSTP", SIGTSTP},
-                {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},     {"URG", SIGURG},   {"XCPU", SIGXCPU},
-                {"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH},
-                {"IO", SIGIO},     {"POLL", SIGIO},       {"PWR", SIGPWR},   {"SYS", SIGSYS},
-                {"IOT", SIGABRT},  {"CLD", SIGCHLD}};
-    uint64_t n;
-    struct sv v = sv_of(text);
-    if (num_u64_max(v, 64, &n)) return n ? (int)n : -1;
-    if (v.n > 3 && sv_eq_nocase(sv_part(v, 0, 3), SV("SIG"))) v = sv_from(v, 3);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (sv_eq_nocase(v, sv_of(rows[i].name))) return rows[i].number;
-    bool min = v.n >= 5 && sv_eq_nocase(sv_part(v, 0, 5), SV("RTMIN"));
-    bool max = v.n >= 5 && sv_eq_nocase(sv_part(v, 0, 5), SV("RTMAX"));
-    if (v.n == 5 && (min || max)) return min ? 34 : 64;
-    if ((min && v.p[5] == '+') || (max && v.p[5] == '-'))
-        if (num_u64_max(sv_from(v, 6), 30, &n)) return min ? 34 + (int)n : 64 - (int)n;
-    return -1;
-}
-
 static int read_signal(const char *text, int *out, struct err *e)
 {
     *out = 0;
     if (!text || !text[0]) return 0;
-    *out = container_signal_number(text);
+    *out = signal_number(sv_of(text));
     return *out > 0 ? 0 : err_set(e, ERR_USAGE, "invalid signal: '%s'", text);
 }
 

@@ -48,8 +48,6 @@ int container_rename(struct engine *en, const char *id, const char *name, struct
 // Runs the container's health command; *out_code is its exit code. For the monitor, through
 // sandbox_sealed.
 int container_probe(struct engine *en, const char *id, int *out_code, struct err *e);
-// "9", "KILL", "SIGKILL", "RTMIN+3"; -1 unknown.
-int container_signal_number(const char *text);
 
 // --- prune.c -----------------------------------------------------------------------------------
 // Removes every container that does not run. Filters: until=TIME, label=K[=V], label!=K[=V].

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/own.h"
+#include "base/signal.h"
 #include "container/life.h"
 #include "container/monitor.h"
 #include "container/relay.h"
@@ -26,7 +27,7 @@ void monitor_signal_program(struct monitor *m, int sig)
 
 static int own_stop_signal(const struct monitor *m)
 {
-    int sig = m->config->stop_signal ? container_signal_number(m->config->stop_signal) : SIGTERM;
+    int sig = m->config->stop_signal ? signal_number(sv_of(m->config->stop_signal)) : SIGTERM;
     return sig > 0 ? sig : SIGTERM;
 }
 

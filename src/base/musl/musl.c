@@ -147,9 +147,3 @@ char *strerror(int code)
     memcpy(&out, &text, sizeof out); // the standard has no const here
     return out;
 }
-
-const char *sigabbrev_np(int sig)
-{
-    size_t n = sizeof signal_names / sizeof *signal_names;
-    return sig > 0 && (size_t)sig < n ? signal_names[sig] : NULL;
-}

@@ -65,7 +65,6 @@ static inline int statx(int dir, const char *path, int flags, unsigned mask, str
 
 // As glibc has them: NULL for a number without a name.
 const char *strerrorname_np(int code);
-const char *sigabbrev_np(int sig);
 
 // What the static libraries have to be called before main: it asks the processor questions. It is put
 // off to the first use of a library that cannot do without.

@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "base/proc.h"
+#include "base/signal.h"
 #include "base/str.h"
 
 static void numbers_refuse_signs_blanks_and_wrap(void **state)
@@ -217,7 +218,22 @@ static void a_missing_program_is_reported_by_name(void **state)
     ASSERT_FAILS(proc_run(&spec, "trying", &e), "ENOENT");
 }
 
-RUN_TESTS("base", TEST(numbers_refuse_signs_blanks_and_wrap),
+static void signals_have_the_kernels_numbers(void **state)
+{
+    static const struct {
+        const char *text;
+        int number;
+    } rows[] = {{"SIGHUP", 1},   {"term", 15},      {"SigWinch", 28}, {"SIGSYS", 31},  {"IOT", 6},
+                {"POLL", 29},    {"CLD", 17},       {"9", 9},         {"64", 64},      {"RTMIN", 34},
+                {"RTMIN+3", 37}, {"sigrtmin+0", 34}, {"SIGRTMAX-1", 63}, {"RTMAX", 64}, {"RTMIN+30", 64},
+                {"", -1},        {"SIG", -1},       {"0", -1},        {"65", -1},      {"-1", -1},
+                {"NOPE", -1},    {"RTMIN+31", -1},  {"RTMIN-1", -1},  {"RTMAX+1", -1}, {"RTMIN+", -1}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(signal_number(sv_of(rows[i].text)), rows[i].number);
+}
+
+RUN_TESTS("base", TEST(signals_have_the_kernels_numbers), TEST(numbers_refuse_signs_blanks_and_wrap),
           TEST(memory_prints_as_docker_prints_it),
           TEST(sizes_and_durations_read_as_docker_reads_them), TEST(times_print_and_parse_back),
           TEST(outside_text_is_escaped_for_terminals), TEST(maps_iterate_in_key_order),

@@ -428,23 +428,6 @@ static void single_texts(void **state)
     TABLE(rows, show_text);
 }
 
-static void signals_have_the_kernels_numbers(void **state)
-{
-    (void)state;
-    assert_int_equal(build_signal_number(SV("SIGHUP")), 1);
-    assert_int_equal(build_signal_number(SV("term")), 15);
-    assert_int_equal(build_signal_number(SV("SigWinch")), 28);
-    assert_int_equal(build_signal_number(SV("SIGSYS")), 31);
-    assert_int_equal(build_signal_number(SV("IOT")), 6);
-    assert_int_equal(build_signal_number(SV("RTMIN+3")), 37);
-    assert_int_equal(build_signal_number(SV("SIGRTMAX-1")), 63);
-    assert_int_equal(build_signal_number(SV("RTMAX")), 64);
-    assert_int_equal(build_signal_number(SV("64")), 64);
-    assert_int_equal(build_signal_number(SV("")), -1);
-    assert_int_equal(build_signal_number(SV("SIG")), -1);
-    assert_int_equal(build_signal_number(SV("RTMIN+99")), -1);
-}
-
 static int show_health(const struct build_instr *in, struct str *out, struct err *e)
 {
     struct oci_health h = {0};
@@ -550,7 +533,7 @@ static void a_default_is_read_only_without_a_build_argument(void **state)
 
 RUN_TESTS("build/instr", TEST(from_lines), TEST(run_lines), TEST(run_mounts), TEST(copy_lines),
           TEST(modes_change_as_with_chmod), TEST(pairs), TEST(ports_and_volumes),
-          TEST(single_texts), TEST(signals_have_the_kernels_numbers), TEST(health_checks),
+          TEST(single_texts), TEST(health_checks),
           TEST(onbuild_keeps_the_text), TEST(commands_say_which_form_they_had),
           TEST(global_args_can_be_read_word_by_word),
           TEST(a_default_is_read_only_without_a_build_argument))

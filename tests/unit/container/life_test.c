@@ -125,23 +125,7 @@ static void a_beginning_of_the_detach_keys_is_held_back_and_then_passed_on(void 
     ASSERT_FAILS(keys_parse("a,,b", &k, &e), "invalid detach keys");
 }
 
-// --- texts -------------------------------------------------------------------------------------
-
-static void signals_have_names_and_numbers(void **state)
-{
-    (void)state;
-    assert_int_equal(container_signal_number("9"), 9);
-    assert_int_equal(container_signal_number("sigterm"), 15);
-    assert_int_equal(container_signal_number("HUP"), 1);
-    assert_int_equal(container_signal_number("RTMIN+3"), 37);
-    assert_int_equal(container_signal_number("0"), -1);
-    assert_int_equal(container_signal_number("65"), -1);
-    assert_int_equal(container_signal_number("NOPE"), -1);
-    assert_int_equal(container_signal_number(""), -1);
-}
-
 RUN_TESTS("container/life", TEST(the_pause_doubles_up_to_a_minute_and_a_steady_run_resets_it),
           TEST(policies_decide_as_dockers_do),
           TEST(probes_are_judged_with_retries_and_a_start_period),
-          TEST(a_beginning_of_the_detach_keys_is_held_back_and_then_passed_on),
-          TEST(signals_have_names_and_numbers))
+          TEST(a_beginning_of_the_detach_keys_is_held_back_and_then_passed_on))

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signals by name, as images name them. The numbers are the kernel's, not the C library's: RTMIN is
-// 34 for programs, as Docker counts it.
+#include "base/signal.h"
+
 #include <string.h>
 
 #include "base/num.h"
-#include "build/instr.h"
 
 static const char *const names[] = {
     NULL,   "HUP",  "INT",    "QUIT", "ILL",  "TRAP", "ABRT",   "BUS",  "FPE",  "KILL", "USR1",
@@ -25,7 +24,7 @@ static int real_time(struct sv text)
     return min ? 34 + (int)n : 64 - (int)n;
 }
 
-int build_signal_number(struct sv text)
+int signal_number(struct sv text)
 {
     uint64_t n = 0;
     if (num_u64(text, &n)) return n >= 1 && n <= 64 ? (int)n : -1;
