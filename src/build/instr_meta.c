@@ -5,7 +5,7 @@
 
 #include "base/num.h"
 #include "base/own.h"
-#include "base/signal.h"
+#include "base/signals.h"
 #include "build/instr.h"
 #include "build/instr_internal.h"
 

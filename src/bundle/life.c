@@ -13,7 +13,7 @@
 
 #include "base/num.h"
 #include "base/own.h"
-#include "base/signal.h"
+#include "base/signals.h"
 #include "bundle/bundle.h"
 #include "bundle/internal.h"
 

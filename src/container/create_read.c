@@ -9,7 +9,7 @@
 #include "base/event.h"
 #include "base/num.h"
 #include "base/own.h"
-#include "base/signal.h"
+#include "base/signals.h"
 #include "container/container.h"
 #include "container/create.h"
 #include "container/life.h"

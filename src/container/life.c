@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "base/own.h"
-#include "base/signal.h"
+#include "base/signals.h"
 #include "container/client.h"
 #include "record/events.h"
 #include "record/message.h"

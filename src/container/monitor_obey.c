@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/own.h"
-#include "base/signal.h"
+#include "base/signals.h"
 #include "container/life.h"
 #include "container/monitor.h"
 #include "container/relay.h"

@@ -14,7 +14,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "base/proc.h"
-#include "base/signal.h"
+#include "base/signals.h"
 #include "base/str.h"
 
 static void numbers_refuse_signs_blanks_and_wrap(void **state)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/signal.h"
+#include "base/signals.h"
 
 #include <string.h>
 
