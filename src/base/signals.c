@@ -24,7 +24,7 @@ static int real_time(struct sv text)
     return min ? 34 + (int)n : 64 - (int)n;
 }
 
-int signal_number(struct sv text)
+int signals_number(struct sv text)
 {
     uint64_t n = 0;
     if (num_u64(text, &n)) return n >= 1 && n <= 64 ? (int)n : -1;

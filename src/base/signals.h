@@ -5,4 +5,4 @@
 
 #include "base/str.h"
 
-int signal_number(struct sv text);  // 1 to 64; -1: unknown
+int signals_number(struct sv text);  // 1 to 64; -1: unknown

@@ -135,7 +135,7 @@ int build_instr_text(const struct build_instr *in, const struct build_expand *x,
     own(free) char *v = NULL;
     if (!in->def->expand) v = str_dup(in->words.p[0]);
     else if (build_instr_expand(x, in->words.p[0], &v, e) < 0) return -1;
-    if (in->def->id == BUILD_STOPSIGNAL && signal_number(sv_of(v)) < 0) {
+    if (in->def->id == BUILD_STOPSIGNAL && signals_number(sv_of(v)) < 0) {
         err_set(e, ERR_INPUT, "'%s' is no signal", v);
         return err_hint(e, "write a name such as SIGTERM or a number from 1 to 64");
     }

@@ -43,7 +43,7 @@ int bundle_kill(struct bundle_context *c, const char *id, const char *signal, bo
 {
     own(bundle_box) struct bundle_box box = BUNDLE_BOX_NONE;
     bool none = signal && strcmp(signal, "0") == 0; // asks only whether it is there
-    int sig = none ? 0 : signal_number(sv_of(signal ? signal : "SIGTERM"));
+    int sig = none ? 0 : signals_number(sv_of(signal ? signal : "SIGTERM"));
     if (sig < 0) return err_set(e, ERR_USAGE, "unknown signal '%s'", signal);
     if (bundle_box_open(c, id, false, &box, e) < 0) return -1;
     enum bundle_status status = bundle_box_status(&box);

@@ -420,7 +420,7 @@ int create_read(struct engine *en, const struct container_run_options *o, struct
         struct record none = RECORD_NONE;
         return record_name(en, &none, name, e);
     }
-    if (o->stop_signal && signal_number(sv_of(o->stop_signal)) < 0)
+    if (o->stop_signal && signals_number(sv_of(o->stop_signal)) < 0)
         return err_set(e, ERR_USAGE, "invalid signal: '%s'", o->stop_signal);
     struct record_log_options log;
     own(str) struct str attrs = {0};

@@ -35,7 +35,7 @@ static int read_signal(const char *text, int *out, struct err *e)
 {
     *out = 0;
     if (!text || !text[0]) return 0;
-    *out = signal_number(sv_of(text));
+    *out = signals_number(sv_of(text));
     return *out > 0 ? 0 : err_set(e, ERR_USAGE, "invalid signal: '%s'", text);
 }
 

@@ -27,7 +27,7 @@ void monitor_signal_program(struct monitor *m, int sig)
 
 static int own_stop_signal(const struct monitor *m)
 {
-    int sig = m->config->stop_signal ? signal_number(sv_of(m->config->stop_signal)) : SIGTERM;
+    int sig = m->config->stop_signal ? signals_number(sv_of(m->config->stop_signal)) : SIGTERM;
     return sig > 0 ? sig : SIGTERM;
 }
 

@@ -230,7 +230,7 @@ static void signals_have_the_kernels_numbers(void **state)
                 {"NOPE", -1},    {"RTMIN+31", -1},  {"RTMIN-1", -1},  {"RTMAX+1", -1}, {"RTMIN+", -1}};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        assert_int_equal(signal_number(sv_of(rows[i].text)), rows[i].number);
+        assert_int_equal(signals_number(sv_of(rows[i].text)), rows[i].number);
 }
 
 RUN_TESTS("base", TEST(signals_have_the_kernels_numbers), TEST(numbers_refuse_signs_blanks_and_wrap),
