@@ -209,5 +209,5 @@ int bundle_exec(struct bundle_context *c, const struct bundle_exec_options *o, i
         own_fd(&s.proc.fd);
         return 0;
     }
-    return bundle_attend(&s, o->console_socket ? -1 : pty, out_status, e);
+    return bundle_attend(&s, o->console_socket ? -1 : pty, -1, out_status, e);
 }

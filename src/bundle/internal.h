@@ -247,7 +247,8 @@ _Noreturn void bundle_enter_walk(const struct sandbox_plan *p);
 // --- bundle/verbs.c, bundle/life.c
 // --------------------------------------------------------------------
 bool bundle_in_userns(void); // the ids that we see are not the machine's own
-int bundle_attend(struct sandbox *s, int pty, int *out_status, struct err *e);
+// notify: of bundle_notify_listen; -1: none.
+int bundle_attend(struct sandbox *s, int pty, int notify, int *out_status, struct err *e);
 // Groups, poststop hooks, folder: of a container that has ended. config: as it was at create.
 int bundle_box_delete(struct bundle_box *b, const struct oci_runtime *config,
                       const struct event_sink *sink, struct err *e);

@@ -20,6 +20,7 @@
 #include "base/own.h"
 #include "bundle/bundle.h"
 #include "bundle/internal.h"
+#include "bundle/notify.h"
 #include "oci/image.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/doorstep.h"
@@ -39,7 +40,9 @@ struct making {
     bool ready;
     int pty;
     int doorstep_fd;
+    int notify_fd;
 };
+#define MAKING_NONE .pty = -1, .doorstep_fd = -1, .notify_fd = -1
 
 // --- the bundle --------------------------------------------------------------------------------
 
@@ -380,6 +383,8 @@ static int make(struct making *m, bool gate, struct sandbox *s, struct err *e)
         bundle_box_make(m->c, m->o->id, m->box, e) < 0)
         return -1;
     int rc = fill_box(m->box, m->config, bundle.p, str_sv(&text), e);
+    if (rc == 0) rc = bundle_notify_add(m->box, m->config, e);
+    if (rc == 0 && !gate) rc = bundle_notify_listen(m->box, &m->notify_fd, e);
     if (rc == 0) rc = become_root(m->config, &en, e);
     if (rc == 0) rc = launch(m, &en, bundle.p, gate, s, e);
     if (rc == 0 && !gate) rc = bundle_box_save(m->box, m->config->annotations, e);
@@ -392,7 +397,7 @@ int bundle_create(struct bundle_context *c, const struct bundle_run_options *o, 
 {
     own(bundle_box) struct bundle_box box = BUNDLE_BOX_NONE;
     own(oci_runtime) struct oci_runtime config = {0};
-    struct making m = {.c = c, .o = o, .box = &box, .config = &config, .pty = -1, .doorstep_fd = -1};
+    struct making m = {.c = c, .o = o, .box = &box, .config = &config, MAKING_NONE};
     struct sandbox s;
     int rc = make(&m, true, &s, e);
     own_fd(&m.doorstep_fd);
@@ -448,11 +453,14 @@ int bundle_start(struct bundle_context *c, const char *id, struct err *e)
     if (fs_exists(box.dir_fd, "config.json") && bundle_box_config(&box, &config, e) < 0) return -1;
     if (!config.has_process)
         return err_set(e, ERR_INPUT, "config.json had no 'process': there is nothing to start");
+    own(fd) int notify = -1;
+    if (bundle_notify_listen(&box, &notify, e) < 0) return -1;
     own(fd) int conn = bundle_box_connect(&box, "gate", e);
     if (conn < 0) return -1;
     if (unlinkat(box.dir_fd, "gate", 0) != 0) return err_sys(e, "close the container's gate");
-    if (hear(c, &box, conn, &config, e) < 0) return -1;
-    return poststart(&box, &config, &c->sink, e);
+    if (hear(c, &box, conn, &config, e) < 0 || poststart(&box, &config, &c->sink, e) < 0) return -1;
+    if (notify >= 0) bundle_notify_await(notify, &box);
+    return 0;
 }
 
 // --- run ---------------------------------------------------------------------------------------
@@ -496,7 +504,7 @@ static void window_size(int pty)
 }
 
 // Until the process has ended: its terminal to ours and back, our signals to it.
-int bundle_attend(struct sandbox *s, int pty, int *out_status, struct err *e)
+int bundle_attend(struct sandbox *s, int pty, int notify, int *out_status, struct err *e)
 {
     own(fd) int signals = signals_open();
     struct termios old;
@@ -508,11 +516,13 @@ int bundle_attend(struct sandbox *s, int pty, int *out_status, struct err *e)
         window_size(pty);
     }
     for (bool over = false; !over;) {
-        struct pollfd f[4] = {{.fd = s->proc.fd, .events = POLLIN},
+        struct pollfd f[5] = {{.fd = s->proc.fd, .events = POLLIN},
                               {.fd = signals, .events = POLLIN},
                               {.fd = pty, .events = POLLIN},
-                              {.fd = input ? 0 : -1, .events = POLLIN}};
-        if (poll(f, 4, -1) < 0 && errno != EINTR) break;
+                              {.fd = input ? 0 : -1, .events = POLLIN},
+                              {.fd = notify, .events = POLLIN}};
+        if (poll(f, 5, -1) < 0 && errno != EINTR) break;
+        if (f[4].revents && bundle_notify_take(notify, s->proc.pid)) notify = -1;
         if (f[1].revents) {
             forward(&s->proc, signals);
             if (pty >= 0 && raw) window_size(pty);
@@ -532,21 +542,23 @@ int bundle_run(struct bundle_context *c, const struct bundle_run_options *o, int
 {
     own(bundle_box) struct bundle_box box = BUNDLE_BOX_NONE;
     own(oci_runtime) struct oci_runtime config = {0};
-    struct making m = {.c = c, .o = o, .box = &box, .config = &config, .pty = -1, .doorstep_fd = -1};
+    struct making m = {.c = c, .o = o, .box = &box, .config = &config, MAKING_NONE};
     struct sandbox s;
     *out_status = 0;
     int rc = make(&m, false, &s, e);
     own_fd(&m.doorstep_fd);
     own(fd) int pty = m.pty;
+    own(fd) int notify = m.notify_fd;
     if (rc < 0) return -1;
     poststart(&box, &config, &c->sink, e);
+    if (o->detach && notify >= 0) bundle_notify_await(notify, &box);
     if (o->detach) {
         own_fd(&s.proc.fd);
         return 0;
     }
     own_fd(&box.lock_fd);  // others may look at it, kill it, run in it
     box.lock_fd = -1;
-    rc = bundle_attend(&s, o->console_socket ? -1 : pty, out_status, e);
+    rc = bundle_attend(&s, o->console_socket ? -1 : pty, notify, out_status, e);
     if (rc < 0 || o->keep) return rc;
     return bundle_box_delete(&box, &config, &c->sink, e);
 }

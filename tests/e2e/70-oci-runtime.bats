@@ -792,3 +792,65 @@ EOF
     try oci create --frob x
     fails 2 "frob"
 }
+
+# --- NOTIFY_SOCKET ------------------------------------------------------------------------------------
+# receive FILE: what comes to the socket `told`, a datagram a line; descriptors that come along are closed.
+receive() {
+    need_program python3
+    python3 -c '
+import array, os, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind("told")
+while True:
+    text, control, _, _ = s.recvmsg(4096, socket.CMSG_SPACE(16))
+    with open(sys.argv[1], "a") as out: print(text.decode().strip().replace("\n", " ") + " fd" * bool(control), file=out)
+    for _, _, fds in control:
+        for fd in array.array("i", fds[: len(fds) // 4 * 4]): os.close(fd)' "$1" 3>&- &
+    RECEIVER=$!
+    for _ in $(seq 100); do [ -S told ] && return; sleep 0.05; done
+}
+PROBE=${TOOLS:-$(dirname "$DEWAR")/../../tests/tools}/probe
+
+@test "NOTIFY_SOCKET: that the program is ready is passed on, with its number, and nothing else of it" {
+    cp "$PROBE" "$BATS_FILE_TMPDIR/rootfs/probe"
+    receive said
+    export NOTIFY_SOCKET=$PWD/told
+    sh_args '/probe notify "STATUS=loading\\nMAINPID=1"; /probe notify NOTREADY=1; sleep 0.7; /probe notify "STATUS=up\\nREADY=1"; /probe notify WATCHDOG=1; sleep 100'
+    before=$(date +%s%N)
+    oci run -d "$ID" </dev/null >out 2>&1
+    [ $(($(date +%s%N) - before)) -ge 600000000 ] # it came back when the program was ready
+    pid=$(oci state "$ID" | jq .pid)
+    same "$(cat said)" "MAINPID=$pid READY=1
+BARRIER=1 fd"
+    oci delete -f "$ID"
+    : >said
+    make
+    same "$(cat said)" ""
+    oci start "$ID" # waits as run -d does
+    pid=$(oci state "$ID" | jq .pid)
+    same "$(head -1 said)" "MAINPID=$pid READY=1"
+    oci delete -f "$ID"
+    : >said
+    sh_args '/probe notify READY=1; sleep 0.3; exit 7' # attached
+    try oci run "$ID"
+    fails 7
+    same "$(wc -l <said)" 2
+    : >said
+    sh_args 'exit 3' # ends without a word: nobody waits for ever, nobody is told
+    oci run -d "$ID" </dev/null >out 2>&1
+    status_is stopped
+    same "$(cat said)" ""
+    kill $RECEIVER
+}
+
+@test "NOTIFY_SOCKET: nobody who reads it, or no socket at all, keeps no container from running" {
+    cp "$PROBE" "$BATS_FILE_TMPDIR/rootfs/probe"
+    export NOTIFY_SOCKET=$PWD/nosuch
+    sh_args '/probe notify READY=1; sleep 100'
+    oci run -d "$ID" </dev/null >out 2>&1
+    status_is running
+    oci delete -f "$ID"
+    export NOTIFY_SOCKET=relative
+    sh_args 'test "$NOTIFY_SOCKET" = "" && test ! -e /run/notify/notify.sock'
+    oci run "$ID"
+}

@@ -10,6 +10,7 @@
 //                              answer's type is printed), "keys" asks how many keys there are (printed),
 //                              "huge" is a request that claims 300 KB, or
 //                              "hold", which opens 40 more connections and leaves them open
+//   probe notify TEXT          sends TEXT, with \n as typed for line ends, to $NOTIFY_SOCKET
 //   probe exchange DIR A B N   swaps DIR/A and DIR/B for ever (N 0) or N times
 #include <errno.h>
 #include <stdbool.h>
@@ -139,6 +140,21 @@ static int agent(int argc, char **argv)
     return rc;
 }
 
+static int notify(char *text)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    const char *path = getenv("NOTIFY_SOCKET");
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path ? path : "");
+    size_t n = 0;
+    for (const char *p = text; *p; p++) {
+        bool end = p[0] == '\\' && p[1] == 'n';
+        text[n++] = end ? '\n' : *p;
+        p += end;
+    }
+    return say(sendto(fd, text, n, 0, (struct sockaddr *)&a, sizeof a));
+}
+
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -149,6 +165,7 @@ int main(int argc, char **argv)
     if (strcmp(what, "fds") == 0) return list_fds();
     if (strcmp(what, "rewrite") == 0 && argc == 3) return rewrite(argv[2]);
     if (strcmp(what, "agent") == 0 && argc > 3) return agent(argc, argv);
+    if (strcmp(what, "notify") == 0 && argc == 3) return notify(argv[2]);
     if (strcmp(what, "exchange") == 0 && argc == 6) return exchange(argv);
     return 2;
 }
