@@ -244,11 +244,14 @@ int bundle_plan_affinity(const struct oci_process *pr, struct sandbox_plan *p, s
 int bundle_enter_row(const struct bundle_row *row, int over);
 _Noreturn void bundle_enter_walk(const struct sandbox_plan *p);
 
+// --- bundle/attend.c
+// --------------------------------------------------------------------------------
+// notify: of bundle_notify_listen; -1: none.
+int bundle_attend(struct sandbox *s, int pty, int notify, int *out_status, struct err *e);
+
 // --- bundle/verbs.c, bundle/life.c
 // --------------------------------------------------------------------
 bool bundle_in_userns(void); // the ids that we see are not the machine's own
-// notify: of bundle_notify_listen; -1: none.
-int bundle_attend(struct sandbox *s, int pty, int notify, int *out_status, struct err *e);
 // Groups, poststop hooks, folder: of a container that has ended. config: as it was at create.
 int bundle_box_delete(struct bundle_box *b, const struct oci_runtime *config,
                       const struct event_sink *sink, struct err *e);
