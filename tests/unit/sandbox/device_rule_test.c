@@ -127,6 +127,11 @@ static void on_v1_a_later_rule_takes_back_what_it_covers(void **state)
         {{"-c 10:229 rwm", "c 10:* rwm"}, "-c 10:229 rwm|c 10:* rwm|c 10:229 rwm|"},
         {{"c 1:3 rwm", "-c 10:* rwm", "-a *:* rwm", "c 10:229 rwm"},
          "c 1:3 rwm|-c 10:* rwm|-a *:* rwm|c 10:229 rwm|"},
+        {{"-a *:* rwm", "c 10:229 rw", "-c *:229 rwm"}, "-a *:* rwm|c 10:229 rw|-c *:229 rwm|-c 10:229 rwm|"},
+        {{"-a *:* rwm", "c 10:229 rw", "-c 10:229 rwm", "-c 10:229 rwm"}, // taken back once
+         "-a *:* rwm|c 10:229 rw|-c 10:229 rwm|-c 10:229 rwm|-c 10:229 rwm|"},
+        {{"-a *:* rwm", "c 10:* rw", "-a *:* rwm", "-c 10:229 w"}, // nothing is left to take back
+         "-a *:* rwm|c 10:* rw|-a *:* rwm|-c 10:229 w|"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct err e;
