@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "base/proc.h"
+#include "build/annotation.h"
 #include "build/cacheexport.h"
 #include "build/cacheimport.h"
 #include "build/internal.h"
@@ -194,6 +195,7 @@ int build_prepare(struct build_job *job, struct err *e)
     if (build_cacheexport_check(job->opt, job->outs.files_only, e) < 0 ||
         build_mounts_check(job->opt, e) < 0 || build_runopt_check(job->opt, e) < 0 ||
         check_platform(job->opt, e) < 0 || check_labels(job->opt, e) < 0 ||
+        build_annotation_check(job->opt, e) < 0 ||
         build_cacheimport_check(job->opt, e) < 0 || open_contexts(job, &text, &label, e) < 0) return -1;
     if (build_dockerfile_parse(str_sv(&text), label, &job->file, e) < 0 ||
         build_call_demand(job->en, job->opt, &job->contexts.p[0], &job->file, e) < 0)

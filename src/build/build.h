@@ -25,7 +25,7 @@ struct build_options {
     const char *network;     // default|host|none for RUN; NULL: host
     const char *timestamp;   // seconds since 1970 or "git"; NULL: SOURCE_DATE_EPOCH or the base's
     enum build_timestamps timestamps;
-    const struct strv *tags, *build_args, *labels, *secrets, *ssh, *contexts, *add_hosts;
+    const struct strv *tags, *build_args, *labels, *annotations, *secrets, *ssh, *contexts, *add_hosts;
     const struct strv *ulimits, *no_cache_filter, *outputs, *allow;
     const struct strv *proxies;  // "K=V": build args of the machine, not of the build; weaker than those
     const struct strv *cache_from, *cache_to;  // see cachespec.h

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/output.h"
 #include "base/own.h"
+#include "build/annotation.h"
 #include "build/cacheexport.h"
 #include "build/cacheimport.h"
 #include "build/internal.h"
@@ -70,7 +71,8 @@ static int write_local(struct build_job *job, const struct build_state *s, const
     return rc;
 }
 
-static int write_archive(struct build_job *job, const struct build_output *o, struct err *e)
+static int write_archive(struct build_job *job, const struct build_output *o,
+                         const struct oci_digest *manifest, struct err *e)
 {
     char id[OCI_DIGEST_TEXT];
     own(strv) struct strv names = {0};
@@ -86,6 +88,7 @@ static int write_archive(struct build_job *job, const struct build_output *o, st
                                            : IMAGE_SAVE_OCI_ARCHIVE,
         .path = out ? NULL : o->dest,
         .fd = out ? STDOUT_FILENO : -1,
+        .manifest = manifest,
     };
     return image_save(job->en, &save, e);
 }
@@ -121,6 +124,7 @@ static int put_image(struct build_job *job, struct build_state *s, struct err *e
     }
     own(codec_json) struct codec_json *notes = NULL;
     if (rc == 0) rc = build_cacheexport_inline(job, &notes, e);
+    if (rc == 0) build_annotation_add(job->opt, &notes);
     struct image_put put = {.image = &s->image, .layers = s->layers.p, .refs = refs.p,
                             .refs_n = refs.n, .annotations = notes};
     struct store_ref ref;
@@ -193,13 +197,15 @@ int build_export(struct build_job *job, const struct build_state *given, struct 
     add_labels(job, &s);
     const struct build_outputs *outs = &job->outs;
     if (build_cacheimport_need(job, &job->tmp, s.layers.p, s.layers.n, e) < 0) return -1;
-    if (!outs->files_only && (put_image(job, &s, e) < 0 || push_image(job, e) < 0)) return -1;
+    if (!outs->files_only && put_image(job, &s, e) < 0) return -1;
+    const struct oci_digest made = job->result->manifest; // a push may report another
+    if (!outs->files_only && push_image(job, e) < 0) return -1;
     vec_each(o, &outs->v)
     {
         int rc = o->type == BUILD_OUTPUT_LOCAL  ? write_local(job, &s, o->dest, e)
                  : o->type == BUILD_OUTPUT_TAR  ? write_tar_file(job, &s, o->dest, e)
                  : o->type == BUILD_OUTPUT_IMAGE ? 0
-                                                 : write_archive(job, o, e);
+                                                 : write_archive(job, o, &made, e);
         if (rc < 0) return err_wrap(e, "--output %s", o->text);
     }
     if (write_reports(job, e) < 0) return -1;

@@ -58,6 +58,7 @@ struct image_save_options {
     // CODEC_ZIP_NONE: layers as the manifest has them (as received, or plain); else recompressed
     enum codec_zip compress;
     int level;  // 0: the compressor's default
+    const struct oci_digest *manifest;  // the one image's, where its name or ID may have another; or NULL
 };
 // The same images give the same bytes. A file at `path` appears complete or not at all. Enters the
 // user namespace.

@@ -112,10 +112,12 @@ static void add_name(struct saved *s, const struct oci_ref *ref)
 static struct saved *get_saved(struct save *v, const struct store_ref *r)
 {
     for (size_t i = 0; i < v->images.n; i++) {
-        if (oci_digest_eq(&v->images.p[i]->ref.manifest, &r->manifest)) return v->images.p[i];
+        if (v->opt->manifest || oci_digest_eq(&v->images.p[i]->ref.manifest, &r->manifest))
+            return v->images.p[i];
     }
     struct saved *s = mem_alloc(sizeof *s);
     s->ref = *r;
+    if (v->opt->manifest) s->ref.manifest = *v->opt->manifest;
     vec_push(&v->images, s);
     return s;
 }

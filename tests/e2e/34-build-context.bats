@@ -362,9 +362,26 @@ END
         --provenance=false --sbom=false --builder default --format oci --security-opt label=disable \
         --security-opt apparmor=unconfined --security-opt no-new-privileges:true .
     for given in --squash --isolation=chroot --format=docker --provenance=true --sbom=true --attest=type=sbom \
-        --annotation=a=b --cgroup-parent=x --builder=other --disable-content-trust=false; do
+        --cgroup-parent=x --builder=other --disable-content-trust=false; do
         try dewar build -q "$given" .
         fails 1 "${given%%=*}" && err_has hint: || { echo "$given"; return 1; }
+    done
+}
+@test "--annotation: in the manifest that goes out, not in the image's ID" {
+    printf 'FROM busybox:test\nRUN true\n' >Dockerfile
+    notes() { rm -rf out.oci && dewar save --format oci-dir -o out.oci "$1" && jq -c .annotations "out.oci/blobs/sha256/$(jq -r '.manifests[0].digest' out.oci/index.json | cut -d: -f2)"; }
+    plain=$(dewar build -q -t noted:1 .)
+    same "$(notes noted:1)" null
+    same "$(dewar build -q -t noted:1 --annotation a.b=c=d --annotation manifest:e= --annotation e=last .)" "$plain"
+    same "$(notes noted:1)" '{"a.b":"c=d","e":"last"}'
+    dewar build -q -t noted:2 --annotation a.b=other . >/dev/null
+    same "$(notes noted:2)" '{"a.b":"other"}'
+    dewar build -q --annotation k=v -o type=oci,dest=out.tar .
+    mkdir t && tar -xf out.tar -C t
+    same "$(jq -c .annotations "t/blobs/sha256/$(jq -r '.manifests[0].digest' t/index.json | cut -d: -f2)")" '{"k":"v"}'
+    for given in a =b manifest: index:a=b 'manifest[linux/amd64]:a=b' manifest-descriptor:a=b; do
+        try dewar build -q --annotation "$given" .
+        fails 1 annotation && err_has hint: || { echo "$given"; return 1; }
     done
 }
 @test "limits of the command line reach RUN, or the error says why not" {
