@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -52,6 +53,7 @@ int bundle_notify_listen(const struct bundle_box *box, int *out_fd, struct err *
     if (!receiver() || !fs_exists(box->dir_fd, FOLDER)) return 0;
     snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/" FOLDER "/" SOCKET, box->dir_fd);
     own(fd) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    unlinkat(box->dir_fd, FOLDER "/" SOCKET, 0); // of a start that failed
     // Whoever the program is inside, it may write there; outside the box's folder keeps others away.
     if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 ||
         fchmodat(box->dir_fd, FOLDER "/" SOCKET, 0777, 0) != 0)
@@ -105,7 +107,9 @@ static void pass_on(int64_t pid)
     own(str) struct str text = {0};
     str_addf(&text, "MAINPID=%lld\nREADY=1\n", (long long)pid);
     own(fd) int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (sock < 0 || !tell(sock, &to, to_n, str_sv(&text), -1) || pipe2(ends, O_CLOEXEC) != 0) return;
+    const struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
+    if (sock < 0 || setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0 ||
+        !tell(sock, &to, to_n, str_sv(&text), -1) || pipe2(ends, O_CLOEXEC) != 0) return;
     own(fd) int rd = ends[0];
     bool sent = tell(sock, &to, to_n, SV("BARRIER=1"), ends[1]);
     close(ends[1]);
@@ -124,9 +128,12 @@ bool bundle_notify_take(int fd, int64_t pid)
     return ready;
 }
 
-void bundle_notify_await(int fd, const struct bundle_box *box)
+void bundle_notify_await(int fd, struct bundle_box *box)
 {
     struct err ended;
+    if (fd < 0) return;
+    own_fd(&box->lock_fd); // it may take for ever, and others end it meanwhile
+    box->lock_fd = -1;
     own(fd) int program = bundle_box_pidfd(box, &ended);
     struct pollfd f[2] = {{.fd = fd, .events = POLLIN}, {.fd = program, .events = POLLIN}};
     while (program >= 0) {

@@ -14,5 +14,5 @@ int bundle_notify_add(const struct bundle_box *box, struct oci_runtime *config, 
 int bundle_notify_listen(const struct bundle_box *box, int *out_fd, struct err *e);
 // Takes what has come; true: the program is ready, and whoever waits for that was told.
 bool bundle_notify_take(int fd, int64_t pid);
-// Waits until the program is ready or has ended.
-void bundle_notify_await(int fd, const struct bundle_box *box);
+// Waits until the program is ready or has ended, without the box's lock. -1: there is nothing to wait for.
+void bundle_notify_await(int fd, struct bundle_box *box);

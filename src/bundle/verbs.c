@@ -455,7 +455,7 @@ int bundle_start(struct bundle_context *c, const char *id, struct err *e)
     if (conn < 0) return -1;
     if (unlinkat(box.dir_fd, "gate", 0) != 0) return err_sys(e, "close the container's gate");
     if (hear(c, &box, conn, &config, e) < 0 || poststart(&box, &config, &c->sink, e) < 0) return -1;
-    if (notify >= 0) bundle_notify_await(notify, &box);
+    bundle_notify_await(notify, &box);
     return 0;
 }
 
@@ -475,8 +475,8 @@ int bundle_run(struct bundle_context *c, const struct bundle_run_options *o, int
     own(fd) int notify = m.notify_fd;
     if (rc < 0) return -1;
     poststart(&box, &config, &c->sink, e);
-    if (o->detach && notify >= 0) bundle_notify_await(notify, &box);
     if (o->detach) {
+        bundle_notify_await(notify, &box);
         own_fd(&s.proc.fd);
         return 0;
     }

@@ -257,8 +257,7 @@ void record_inspect_for_template(struct codec_json *j)
     set_absent(j, ROWS(template_rest));
 }
 
-// "K=V" texts as an object.
-static void set_pairs(struct codec_json *j, const char *key, const struct strv *v)
+void record_inspect_pairs(struct codec_json *j, const char *key, const struct strv *v)
 {
     if (!v->n) return;
     struct codec_json *all = codec_json_new_object();
@@ -369,13 +368,13 @@ static struct codec_json *host_config(const struct record_config *c)
     } dns[] = {{"Dns", &c->dns}, {"DnsSearch", &c->dns_search}, {"DnsOptions", &c->dns_options}};
     for (size_t i = 0; i < 3; i++)
         if (dns[i].list->n) set_list(j, dns[i].key, dns[i].list);
-    set_pairs(j, "Annotations", &c->annotations);
+    record_inspect_pairs(j, "Annotations", &c->annotations);
     set_text(j, "Runtime", "dewar");
     set(j, "ConsoleSize", console_size());
     set_list(j, "Ulimits", &c->ulimits);
     if (c->ulimits.n) set(j, "Ulimits", limits(c));
     set(j, "Devices", devices(c));
-    set_pairs(j, "Sysctls", &c->sysctls);
+    record_inspect_pairs(j, "Sysctls", &c->sysctls);
     record_inspect_asked_mounts(c, j);
     set_paths(j, c);
     if (c->init) set_bool(j, "Init", true);

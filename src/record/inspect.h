@@ -12,6 +12,8 @@ int record_inspect(struct engine *en, const char *id, struct codec_json **out, s
 void record_inspect_for_template(struct codec_json *j);
 
 // --- of inspect_mounts.c, room-internal ---
+// "K=V" texts as an object; nothing where there are none.
+void record_inspect_pairs(struct codec_json *j, const char *key, const struct strv *v);
 struct codec_json *record_inspect_binds(const struct record_config *c);
 struct codec_json *record_inspect_mounts(struct engine *en, const struct record_config *c);
 // HostConfig's Tmpfs and Mounts, where there are any.

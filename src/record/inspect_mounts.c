@@ -37,17 +37,6 @@ static void set_some(struct codec_json *j, const char *key, struct codec_json *v
         codec_json_free(v);
 }
 
-static struct codec_json *pairs(const struct strv *texts)
-{
-    struct codec_json *j = codec_json_new_object();
-    for (size_t i = 0; i < texts->n; i++) {
-        struct sv value = sv_of(texts->p[i]), key = sv_cut(&value, '=');
-        own(free) char *name = sv_dup(key);
-        codec_json_set(j, name, codec_json_new_text(value));
-    }
-    return j;
-}
-
 struct codec_json *record_inspect_binds(const struct record_config *c)
 {
     struct codec_json *j = codec_json_new_array();
@@ -81,12 +70,12 @@ static struct codec_json *volume_options(const struct record_mount *v)
 {
     struct codec_json *j = codec_json_new_object();
     set_true(j, "NoCopy", v->nocopy);
-    set_some(j, "Labels", pairs(&v->labels));
+    record_inspect_pairs(j, "Labels", &v->labels);
     codec_json_set_text(j, "Subpath", v->subpath);
     if (v->options.n) {
         struct codec_json *driver = codec_json_new_object();
         set_text(driver, "Name", "local");
-        codec_json_set(driver, "Options", pairs(&v->options));
+        record_inspect_pairs(driver, "Options", &v->options);
         codec_json_set(j, "DriverConfig", driver);
     }
     return j;

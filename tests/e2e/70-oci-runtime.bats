@@ -843,6 +843,20 @@ BARRIER=1 fd"
     kill $RECEIVER
 }
 
+@test "NOTIFY_SOCKET: whoever waits for a program that never gets ready keeps nobody from ending it" {
+    export NOTIFY_SOCKET=$PWD/nosuch
+    sh_args 'sleep 1000'
+    oci run -d "$ID" </dev/null >out 2>&1 3>&- &
+    wait_status running
+    timeout 10 "$DEWAR" oci --root "$STATE" delete -f "$ID"
+    wait $!
+    make
+    oci start "$ID" >out 2>&1 3>&- &
+    wait_status running
+    timeout 10 "$DEWAR" oci --root "$STATE" delete -f "$ID"
+    wait $!
+}
+
 @test "NOTIFY_SOCKET: nobody who reads it, or no socket at all, keeps no container from running" {
     cp "$PROBE" "$BATS_FILE_TMPDIR/rootfs/probe"
     export NOTIFY_SOCKET=$PWD/nosuch
